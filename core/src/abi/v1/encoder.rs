@@ -1,0 +1,90 @@
+//! [`Encoder`] across the boundary.
+
+use std::sync::Arc;
+
+use abi_stable::sabi_trait;
+use abi_stable::std_types::{RArc, RSlice, RSliceMut, RStr, RString};
+
+use super::data::{FfiResult, export_texts, from_json, import_texts, to_json};
+use super::guard::guard;
+use super::services::{FfiContext, with_exported};
+use crate::{Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind, Result, TextRole};
+
+#[sabi_trait]
+pub trait FfiEncoder: Send + Sync + 'static {
+    fn info(&self) -> FfiResult<RString>;
+    #[sabi(last_prefix_field)]
+    fn encode(
+        &self,
+        ctx: FfiContext<'_>,
+        texts: RSlice<'_, RStr<'_>>,
+        for_query: bool,
+        out: RSliceMut<'_, f32>,
+    ) -> FfiResult<RString>;
+}
+
+pub type FfiEncoderArc = FfiEncoder_TO<RArc<()>>;
+
+pub struct EncoderExport(pub Arc<dyn Encoder>);
+
+impl FfiEncoder for EncoderExport {
+    fn info(&self) -> FfiResult<RString> {
+        guard(|| Ok(to_json(&self.0.info())))
+    }
+
+    fn encode(
+        &self,
+        ctx: FfiContext<'_>,
+        texts: RSlice<'_, RStr<'_>>,
+        for_query: bool,
+        out: RSliceMut<'_, f32>,
+    ) -> FfiResult<RString> {
+        ctx.guarded(|ctx| {
+            let role = if for_query { TextRole::Query } else { TextRole::Pool };
+            let report = self.0.encode(ctx, &import_texts(texts), role, out.into_mut_slice())?;
+            Ok(to_json(&report))
+        })
+    }
+}
+
+pub struct EncoderImport {
+    remote: FfiEncoderArc,
+    info: EncoderInfo,
+}
+
+impl EncoderImport {
+    pub fn new(remote: FfiEncoderArc) -> Result<Self> {
+        let info: EncoderInfo = from_json(&remote.info().into_result()?)?;
+        if info.dimension == 0 {
+            return Err(Error::new(ErrorKind::Plugin, "the encoder's vectors have no component"));
+        }
+        Ok(Self { remote, info })
+    }
+}
+
+impl Encoder for EncoderImport {
+    fn info(&self) -> EncoderInfo {
+        self.info.clone()
+    }
+
+    fn encode(
+        &self,
+        ctx: &Context<'_>,
+        texts: &[&str],
+        role: TextRole,
+        out: &mut [f32],
+    ) -> Result<EncodeReport> {
+        if out.len() != texts.len() * self.info.dimension {
+            return Err(Error::new(ErrorKind::Unexpected, "memory for vectors has another length")
+                .with_context("texts", texts.len())
+                .with_context("dimension", self.info.dimension)
+                .with_context("numbers", out.len()));
+        }
+        let texts = export_texts(texts);
+        with_exported(ctx, |ctx| {
+            let for_query = role == TextRole::Query;
+            let report = self.remote.encode(ctx, texts.as_slice().into(), for_query, out.into());
+            from_json(&report.into_result()?)
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! [`Retriever`] and [`Searcher`] across the boundary.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use abi_stable::StableAbi;
+use abi_stable::sabi_trait;
+use abi_stable::sabi_trait::TD_Opaque;
+use abi_stable::std_types::{RArc, RBox, RSlice, RStr, RString};
+
+use super::data::{
+    FfiHits, FfiResult, export_path, export_texts, from_json, import_texts, to_json, to_usize,
+};
+use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
+use super::services::{FfiContext, with_exported};
+use crate::{Context, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searcher};
+
+/// The pool, lent.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct FfiPool<'a> {
+    examples: FfiExamplesRef<'a>,
+    rows_per_part: u64,
+}
+
+/// A phase's name and folder, lent.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct FfiPhaseDir<'a> {
+    phase: RStr<'a>,
+    dir: RStr<'a>,
+}
+
+fn export_dirs(dirs: &PhaseDirs) -> Result<Vec<FfiPhaseDir<'_>>> {
+    dirs.iter()
+        .map(|(phase, dir)| Ok(FfiPhaseDir { phase: phase.into(), dir: export_path(dir)?.into() }))
+        .collect()
+}
+
+fn import_dirs(dirs: RSlice<'_, FfiPhaseDir<'_>>) -> PhaseDirs {
+    let one = |dir: &FfiPhaseDir<'_>| (dir.phase.to_string(), PathBuf::from(dir.dir.as_str()));
+    PhaseDirs::new(dirs.iter().map(one).collect())
+}
+
+/// Lends a pool for the calls made in `body`.
+fn with_pool<T>(pool: &Pool<'_>, body: impl FnOnce(FfiPool<'_>) -> T) -> T {
+    let export = ExamplesExport(pool.examples);
+    body(FfiPool { examples: export.lend(), rows_per_part: pool.rows_per_part as u64 })
+}
+
+impl FfiPool<'_> {
+    fn imported<T>(self, body: impl FnOnce(&Pool<'_>) -> Result<T>) -> Result<T> {
+        let examples = ExamplesImport(self.examples);
+        body(&Pool { examples: &examples, rows_per_part: to_usize(self.rows_per_part)?.max(1) })
+    }
+}
+
+#[sabi_trait]
+pub trait FfiRetriever: Send + Sync + 'static {
+    fn phases(&self, ctx: FfiContext<'_>, pool: FfiPool<'_>) -> FfiResult<RString>;
+    fn run_unit(
+        &self,
+        ctx: FfiContext<'_>,
+        phase: RStr<'_>,
+        unit: u64,
+        pool: FfiPool<'_>,
+        dirs: RSlice<'_, FfiPhaseDir<'_>>,
+        out: RStr<'_>,
+    ) -> FfiResult<()>;
+    #[sabi(last_prefix_field)]
+    fn open(
+        &self,
+        ctx: FfiContext<'_>,
+        pool: FfiPool<'_>,
+        dirs: RSlice<'_, FfiPhaseDir<'_>>,
+    ) -> FfiResult<FfiSearcherBox>;
+}
+
+#[sabi_trait]
+pub trait FfiSearcher: Send + Sync + 'static {
+    #[sabi(last_prefix_field)]
+    fn retrieve(
+        &self,
+        ctx: FfiContext<'_>,
+        queries: RSlice<'_, RStr<'_>>,
+        hits: FfiHits<'_>,
+    ) -> FfiResult<()>;
+}
+
+pub type FfiRetrieverArc = FfiRetriever_TO<RArc<()>>;
+pub type FfiSearcherBox = FfiSearcher_TO<RBox<()>>;
+
+pub struct RetrieverExport(pub Arc<dyn Retriever>);
+
+impl FfiRetriever for RetrieverExport {
+    fn phases(&self, ctx: FfiContext<'_>, pool: FfiPool<'_>) -> FfiResult<RString> {
+        ctx.guarded(|ctx| pool.imported(|pool| Ok(to_json(&self.0.phases(ctx, pool)?))))
+    }
+
+    fn run_unit(
+        &self,
+        ctx: FfiContext<'_>,
+        phase: RStr<'_>,
+        unit: u64,
+        pool: FfiPool<'_>,
+        dirs: RSlice<'_, FfiPhaseDir<'_>>,
+        out: RStr<'_>,
+    ) -> FfiResult<()> {
+        ctx.guarded(|ctx| {
+            let (unit, dirs) = (to_usize(unit)?, import_dirs(dirs));
+            let out = Path::new(out.as_str());
+            pool.imported(|pool| self.0.run_unit(ctx, phase.as_str(), unit, pool, &dirs, out))
+        })
+    }
+
+    fn open(
+        &self,
+        ctx: FfiContext<'_>,
+        pool: FfiPool<'_>,
+        dirs: RSlice<'_, FfiPhaseDir<'_>>,
+    ) -> FfiResult<FfiSearcherBox> {
+        ctx.guarded(|ctx| {
+            let dirs = import_dirs(dirs);
+            let searcher = pool.imported(|pool| self.0.open(ctx, pool, &dirs))?;
+            Ok(FfiSearcher_TO::from_ptr(RBox::new(SearcherExport(searcher)), TD_Opaque))
+        })
+    }
+}
+
+struct SearcherExport(Box<dyn Searcher>);
+
+impl FfiSearcher for SearcherExport {
+    fn retrieve(
+        &self,
+        ctx: FfiContext<'_>,
+        queries: RSlice<'_, RStr<'_>>,
+        hits: FfiHits<'_>,
+    ) -> FfiResult<()> {
+        ctx.guarded(|ctx| self.0.retrieve(ctx, &import_texts(queries), hits.import()?))
+    }
+}
+
+pub struct RetrieverImport(pub FfiRetrieverArc);
+
+impl Retriever for RetrieverImport {
+    fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
+        with_exported(ctx, |ctx| {
+            with_pool(pool, |pool| from_json(&self.0.phases(ctx, pool).into_result()?))
+        })
+    }
+
+    fn run_unit(
+        &self,
+        ctx: &Context<'_>,
+        phase: &str,
+        unit: usize,
+        pool: &Pool<'_>,
+        dirs: &PhaseDirs,
+        out: &Path,
+    ) -> Result<()> {
+        let (dirs, out) = (export_dirs(dirs)?, export_path(out)?);
+        with_exported(ctx, |ctx| {
+            with_pool(pool, |pool| {
+                let dirs = dirs.as_slice().into();
+                let done = self.0.run_unit(ctx, phase.into(), unit as u64, pool, dirs, out.into());
+                Ok(done.into_result()?)
+            })
+        })
+    }
+
+    fn open(
+        &self,
+        ctx: &Context<'_>,
+        pool: &Pool<'_>,
+        dirs: &PhaseDirs,
+    ) -> Result<Box<dyn Searcher>> {
+        let dirs = export_dirs(dirs)?;
+        with_exported(ctx, |ctx| {
+            with_pool(pool, |pool| {
+                let searcher = self.0.open(ctx, pool, dirs.as_slice().into()).into_result()?;
+                Ok(Box::new(SearcherImport(searcher)) as Box<dyn Searcher>)
+            })
+        })
+    }
+}
+
+struct SearcherImport(FfiSearcherBox);
+
+impl Searcher for SearcherImport {
+    fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], hits: HitsMut<'_>) -> Result<()> {
+        let queries = export_texts(queries);
+        with_exported(ctx, |ctx| {
+            let queries = queries.as_slice().into();
+            Ok(self.0.retrieve(ctx, queries, hits.into()).into_result()?)
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! [`Trainer`] and [`Predictor`] across the boundary.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use abi_stable::sabi_trait;
+use abi_stable::sabi_trait::TD_Opaque;
+use abi_stable::std_types::{RArc, RBox, ROption, RStr, RString, RVec};
+
+use super::data::{
+    FfiExample, FfiResult, export_examples, export_path, from_json, import_examples, to_json,
+};
+use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
+use super::guard::guard;
+use super::services::{FfiContext, with_exported};
+use crate::{
+    Context, Error, ErrorKind, Example, Examples, Prediction, PredictionKind, Predictor, Result,
+    TrainReport, Trainer, TrainerInfo,
+};
+
+#[sabi_trait]
+pub trait FfiTrainer: Send + Sync + 'static {
+    fn info(&self) -> FfiResult<RString>;
+    fn train(
+        &self,
+        ctx: FfiContext<'_>,
+        examples: FfiExamplesRef<'_>,
+        out: RStr<'_>,
+    ) -> FfiResult<RString>;
+    #[sabi(last_prefix_field)]
+    fn open(&self, ctx: FfiContext<'_>, model: ROption<RStr<'_>>) -> FfiResult<FfiPredictorBox>;
+}
+
+#[sabi_trait]
+pub trait FfiPredictor: Send + Sync + 'static {
+    #[sabi(last_prefix_field)]
+    fn predict(
+        &self,
+        ctx: FfiContext<'_>,
+        examples: RVec<FfiExample>,
+        kind: RStr<'_>,
+    ) -> FfiResult<RString>;
+}
+
+pub type FfiTrainerArc = FfiTrainer_TO<RArc<()>>;
+pub type FfiPredictorBox = FfiPredictor_TO<RBox<()>>;
+
+pub struct TrainerExport(pub Arc<dyn Trainer>);
+
+impl FfiTrainer for TrainerExport {
+    fn info(&self) -> FfiResult<RString> {
+        guard(|| Ok(to_json(&self.0.info())))
+    }
+
+    fn train(
+        &self,
+        ctx: FfiContext<'_>,
+        examples: FfiExamplesRef<'_>,
+        out: RStr<'_>,
+    ) -> FfiResult<RString> {
+        ctx.guarded(|ctx| {
+            let examples = ExamplesImport(examples);
+            Ok(to_json(&self.0.train(ctx, &examples, Path::new(out.as_str()))?))
+        })
+    }
+
+    fn open(&self, ctx: FfiContext<'_>, model: ROption<RStr<'_>>) -> FfiResult<FfiPredictorBox> {
+        ctx.guarded(|ctx| {
+            let model = model.into_option();
+            let model = model.as_ref().map(|dir| Path::new(dir.as_str()));
+            let predictor = self.0.open(ctx, model)?;
+            Ok(FfiPredictor_TO::from_ptr(RBox::new(PredictorExport(predictor)), TD_Opaque))
+        })
+    }
+}
+
+struct PredictorExport(Box<dyn Predictor>);
+
+impl FfiPredictor for PredictorExport {
+    fn predict(
+        &self,
+        ctx: FfiContext<'_>,
+        examples: RVec<FfiExample>,
+        kind: RStr<'_>,
+    ) -> FfiResult<RString> {
+        ctx.guarded(|ctx| {
+            let kind: PredictionKind = from_json(kind.as_str())?;
+            Ok(to_json(&self.0.predict(ctx, &import_examples(examples)?, kind)?))
+        })
+    }
+}
+
+pub struct TrainerImport {
+    remote: FfiTrainerArc,
+    info: TrainerInfo,
+}
+
+impl TrainerImport {
+    pub fn new(remote: FfiTrainerArc) -> Result<Self> {
+        let info = from_json(&remote.info().into_result()?)?;
+        Ok(Self { remote, info })
+    }
+}
+
+impl Trainer for TrainerImport {
+    fn info(&self) -> TrainerInfo {
+        self.info.clone()
+    }
+
+    fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
+        let out = export_path(out)?;
+        let examples = ExamplesExport(examples);
+        with_exported(ctx, |ctx| {
+            let report = self.remote.train(ctx, examples.lend(), out.into());
+            from_json(&report.into_result()?)
+        })
+    }
+
+    fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
+        let model = model.map(export_path).transpose()?.map(RStr::from);
+        with_exported(ctx, |ctx| {
+            let predictor = self.remote.open(ctx, model.into()).into_result()?;
+            Ok(Box::new(PredictorImport(predictor)) as Box<dyn Predictor>)
+        })
+    }
+}
+
+struct PredictorImport(FfiPredictorBox);
+
+impl Predictor for PredictorImport {
+    fn predict(
+        &self,
+        ctx: &Context<'_>,
+        examples: &[Example],
+        kind: PredictionKind,
+    ) -> Result<Vec<Prediction>> {
+        let exported = export_examples(examples.to_vec());
+        let kind = to_json(&kind);
+        let predictions: Vec<Prediction> = with_exported(ctx, |ctx| {
+            from_json(&self.0.predict(ctx, exported, kind.as_rstr()).into_result()?)
+        })?;
+        if predictions.len() != examples.len() {
+            return Err(Error::new(ErrorKind::Plugin, "not every example got a prediction")
+                .with_context("examples", examples.len())
+                .with_context("predictions", predictions.len()));
+        }
+        Ok(predictions)
+    }
+}

@@ -1,0 +1,237 @@
+//! Components: named implementations of the five traits, their options and their children.
+
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Context, Encoder, Error, ErrorKind, IndexFactory, Reader, Result, Retriever, Trainer};
+
+/// A named implementation of one of the five traits, which the host can build from options.
+///
+/// - Options are parsed into [`Component::Config`] before `new` is called. Derive `Serialize`,
+///   `Deserialize` and `JsonSchema` for them, use `#[serde(deny_unknown_fields)]`, and document
+///   every field with its unit, default and range: `deft plugin inspect` prints that.
+/// - Every option is part of the fingerprint of what the component builds, unless it is marked
+///   `#[schemars(extend("x-deft-mark" = "use"))]`: mark those that cannot change a result (device,
+///   threads, batch size).
+/// - A failed `new` leaves nothing behind.
+pub trait Component: Sized + Send + Sync + 'static {
+    /// What a user may write beside `use:`.
+    type Config: DeserializeOwned + Serialize + JsonSchema + Send;
+
+    /// The name after `use:`: lower case, no spaces; `task/variant` where one plugin has many.
+    const NAME: &'static str;
+
+    /// One line for `deft plugin list`, without a full stop.
+    const SUMMARY: &'static str;
+
+    /// The child components that a manifest must name, each under its own key.
+    const CHILDREN: &'static [Slot] = &[];
+
+    /// What the component can do beyond its trait, for programs; see docs/abi.md for known keys.
+    fn capabilities() -> Value {
+        Value::Object(serde_json::Map::new())
+    }
+
+    /// Checks what types cannot express, without touching a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::option_at`] the option that is wrong.
+    fn check(_options: &Self::Config) -> Result<()> {
+        Ok(())
+    }
+
+    /// Builds the component.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the component from working: a missing model, an impossible combination.
+    fn new(ctx: &Context<'_>, config: Self::Config, children: Children) -> Result<Self>;
+}
+
+/// Which trait a component implements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Reader`].
+    Reader,
+    /// [`Encoder`].
+    Encoder,
+    /// [`IndexFactory`].
+    Index,
+    /// [`Retriever`].
+    Retriever,
+    /// [`Trainer`].
+    Trainer,
+}
+
+impl Kind {
+    /// The kind's name in manifests and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Encoder => "encoder",
+            Self::Index => "index",
+            Self::Retriever => "retriever",
+            Self::Trainer => "trainer",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A place for a child: its key in the manifest and the kind of component that goes there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// The key, which no option of the component may share.
+    pub name: &'static str,
+    /// What goes there.
+    pub kind: Kind,
+}
+
+/// What a plugin says about one of its components.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ComponentInfo {
+    /// The trait it implements.
+    pub kind: Kind,
+    /// The name after `use:`.
+    pub name: String,
+    /// One line about it.
+    pub summary: String,
+    /// Children, as `(key, kind)`.
+    pub children: Vec<(String, Kind)>,
+    /// JSON Schema of its options; properties with `"x-deft-mark": "use"` do not change results.
+    pub options: Value,
+    /// See [`Component::capabilities`].
+    pub capabilities: Value,
+}
+
+/// A shared component of any kind.
+#[derive(Clone)]
+pub enum Handle {
+    /// A reader.
+    Reader(Arc<dyn Reader>),
+    /// An encoder.
+    Encoder(Arc<dyn Encoder>),
+    /// An index.
+    Index(Arc<dyn IndexFactory>),
+    /// A retriever.
+    Retriever(Arc<dyn Retriever>),
+    /// A trainer.
+    Trainer(Arc<dyn Trainer>),
+}
+
+impl Handle {
+    /// Which trait the component implements.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Reader(_) => Kind::Reader,
+            Self::Encoder(_) => Kind::Encoder,
+            Self::Index(_) => Kind::Index,
+            Self::Retriever(_) => Kind::Retriever,
+            Self::Trainer(_) => Kind::Trainer,
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.kind())
+    }
+}
+
+/// A child that the host built: possibly from another library.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// The key under which the manifest names it.
+    pub slot: String,
+    /// The child's component name (`t5`), for naming what it makes.
+    pub name: String,
+    /// Everything about the child that can change a result: component, plugin version and build
+    /// options, as one line. It belongs into the fingerprint of what is built with the child.
+    pub identity: String,
+    /// The child itself.
+    pub handle: Handle,
+}
+
+/// The children that the host built for a component, by slot.
+#[derive(Debug, Clone, Default)]
+pub struct Children(Vec<Child>);
+
+impl Children {
+    /// Children in any order.
+    pub fn new(children: Vec<Child>) -> Self {
+        Self(children)
+    }
+
+    /// No child.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Every child.
+    pub fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.0.iter()
+    }
+
+    /// The child in a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when the manifest named none.
+    pub fn get(&self, slot: &str) -> Result<&Child> {
+        self.0.iter().find(|child| child.slot == slot).ok_or_else(|| {
+            Error::option_at("", format!("`{slot}` is missing: this component needs one"))
+        })
+    }
+
+    /// The encoder in a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when there is none or it is no encoder.
+    pub fn encoder(&self, slot: &str) -> Result<Arc<dyn Encoder>> {
+        match &self.get(slot)?.handle {
+            Handle::Encoder(encoder) => Ok(Arc::clone(encoder)),
+            other => Err(wrong_kind(slot, Kind::Encoder, other)),
+        }
+    }
+
+    /// The index in a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when there is none or it is no index.
+    pub fn index(&self, slot: &str) -> Result<Arc<dyn IndexFactory>> {
+        match &self.get(slot)?.handle {
+            Handle::Index(index) => Ok(Arc::clone(index)),
+            other => Err(wrong_kind(slot, Kind::Index, other)),
+        }
+    }
+
+    /// The retriever in a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when there is none or it is no retriever.
+    pub fn retriever(&self, slot: &str) -> Result<Arc<dyn Retriever>> {
+        match &self.get(slot)?.handle {
+            Handle::Retriever(retriever) => Ok(Arc::clone(retriever)),
+            other => Err(wrong_kind(slot, Kind::Retriever, other)),
+        }
+    }
+}
+
+fn wrong_kind(slot: &str, wanted: Kind, found: &Handle) -> Error {
+    Error::new(ErrorKind::Options, format!("`{slot}` must be of kind {wanted}"))
+        .with_context("found", found.kind())
+}

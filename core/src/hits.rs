@@ -1,0 +1,180 @@
+//! Hits: what a search finds, and the order it is told in.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// One pool example found for one query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// The example's id: its 0-based position in the pool.
+    pub id: u64,
+    /// Larger is closer (for L2 this is −d²).
+    pub score: f32,
+}
+
+impl Hit {
+    /// The order of a hit list: larger score first, then smaller id.
+    pub fn rank_order(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
+    }
+}
+
+/// Hits of several queries, owned: room for `k` per query.
+#[derive(Debug, Clone)]
+pub struct Hits {
+    k: usize,
+    ids: Vec<u64>,
+    scores: Vec<f32>,
+    counts: Vec<u32>,
+}
+
+impl Hits {
+    /// Room for `k` hits of each of `queries` queries.
+    pub fn new(queries: usize, k: usize) -> Self {
+        Self {
+            k,
+            ids: vec![0; queries * k],
+            scores: vec![0.0; queries * k],
+            counts: vec![0; queries],
+        }
+    }
+
+    /// A view to be filled.
+    pub fn as_mut(&mut self) -> HitsMut<'_> {
+        HitsMut {
+            k: self.k,
+            ids: &mut self.ids,
+            scores: &mut self.scores,
+            counts: &mut self.counts,
+        }
+    }
+
+    /// Number of queries.
+    pub fn queries(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The hits of one query, best first; there may be fewer than `k`.
+    pub fn of_query(&self, query: usize) -> impl ExactSizeIterator<Item = Hit> + '_ {
+        let start = query * self.k;
+        let end = start + self.counts[query] as usize;
+        self.ids[start..end]
+            .iter()
+            .zip(&self.scores[start..end])
+            .map(|(&id, &score)| Hit { id, score })
+    }
+}
+
+/// Memory of the caller that a search fills: `k` places per query and a count per query.
+///
+/// Fewer hits than `k` are a smaller count, never a made-up id.
+#[derive(Debug)]
+pub struct HitsMut<'a> {
+    pub(crate) k: usize,
+    pub(crate) ids: &'a mut [u64],
+    pub(crate) scores: &'a mut [f32],
+    pub(crate) counts: &'a mut [u32],
+}
+
+impl HitsMut<'_> {
+    /// Hits wanted per query.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Number of queries.
+    pub fn queries(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Sets the hits of one query: sorts them into [`Hit::rank_order`] and keeps the first `k`.
+    pub fn set(&mut self, query: usize, hits: &mut Vec<Hit>) {
+        hits.sort_unstable_by(Hit::rank_order);
+        hits.truncate(self.k);
+        let start = query * self.k;
+        for (i, hit) in hits.iter().enumerate() {
+            self.ids[start + i] = hit.id;
+            self.scores[start + i] = hit.score;
+        }
+        self.counts[query] = u32::try_from(hits.len()).expect("k hits fit the caller's memory");
+    }
+}
+
+/// Keeps the `k` best of many hits, in memory for `k`.
+#[derive(Debug)]
+pub struct TopK {
+    k: usize,
+    heap: BinaryHeap<Worst>,
+}
+
+/// A hit ordered so that the heap's top is the one to give up first.
+#[derive(Debug)]
+struct Worst(Hit);
+
+impl Ord for Worst {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.rank_order(&other.0)
+    }
+}
+
+impl PartialOrd for Worst {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Worst {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Worst {}
+
+impl TopK {
+    /// Keeps the best `k`.
+    pub fn new(k: usize) -> Self {
+        Self { k, heap: BinaryHeap::with_capacity(k + 1) }
+    }
+
+    /// Offers one hit.
+    pub fn push(&mut self, hit: Hit) {
+        if self.heap.len() < self.k {
+            self.heap.push(Worst(hit));
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && hit.rank_order(&worst.0) == Ordering::Less
+        {
+            *worst = Worst(hit);
+        }
+    }
+
+    /// The hits kept, in no particular order.
+    pub fn into_vec(self) -> Vec<Hit> {
+        self.heap.into_iter().map(|worst| worst.0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_k_keeps_the_best_and_breaks_ties_by_the_smaller_id() {
+        let mut top = TopK::new(2);
+        for (id, score) in [(7, 1.0), (3, 2.0), (5, 1.0), (9, 0.5)] {
+            top.push(Hit { id, score });
+        }
+        let mut hits = Hits::new(1, 2);
+        hits.as_mut().set(0, &mut top.into_vec());
+        let found: Vec<_> = hits.of_query(0).map(|hit| hit.id).collect();
+        assert_eq!(found, [3, 5]);
+    }
+
+    #[test]
+    fn fewer_hits_than_k_are_a_smaller_count() {
+        let mut hits = Hits::new(2, 5);
+        hits.as_mut().set(1, &mut vec![Hit { id: 4, score: 0.0 }]);
+        assert_eq!(hits.of_query(0).len(), 0);
+        assert_eq!(hits.of_query(1).collect::<Vec<_>>(), [Hit { id: 4, score: 0.0 }]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Indexes: nearest neighbours among vectors.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, HitsMut, Matrix, Result, VectorStore};
+
+/// The component of kind *index*: makes builders and opens what they left.
+///
+/// A retriever trains at most one codec over a sample (`builder`, `train`, `finish`), builds one
+/// index per unit of rows from it (`builder`, `add` …, `finish`), and opens every unit for search.
+pub trait IndexFactory: Send + Sync {
+    /// What the index needs.
+    fn info(&self) -> IndexInfo;
+
+    /// A builder of an index over vectors of `dimension` components.
+    ///
+    /// `trained` is a folder that a trained builder's `finish` wrote; without it the builder
+    /// starts untrained.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Options`] when the options do not fit the dimension.
+    fn builder(
+        &self,
+        ctx: &Context<'_>,
+        dimension: usize,
+        trained: Option<&Path>,
+    ) -> Result<Box<dyn IndexBuilder>>;
+
+    /// Opens the folder that a builder's `finish` wrote.
+    ///
+    /// `vectors` are the rows that the index was built from, for exact scores.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Data`] when the folder holds no such index, or holds a damaged one.
+    fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>>;
+}
+
+/// What an index needs from the retriever that builds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexInfo {
+    /// The most vectors of a sample that training looks at; 0 when there is nothing to train.
+    #[serde(default)]
+    pub training_vectors: usize,
+}
+
+/// An index being built, by one thread at a time.
+pub trait IndexBuilder: Send {
+    /// Learns from a sample of the vectors; called at most once, before any `add`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Data`] when the sample is too small.
+    fn train(&mut self, ctx: &Context<'_>, sample: Matrix<'_>) -> Result<()>;
+
+    /// Adds vectors; the first row of the first call gets number 0.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unexpected`] when the index needs training and had none.
+    fn add(&mut self, ctx: &Context<'_>, rows: Matrix<'_>) -> Result<()>;
+
+    /// Writes everything into `dir`, an empty folder; nothing may be called afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Io`] when writing fails; the host then throws the folder away.
+    fn finish(&mut self, ctx: &Context<'_>, dir: &Path) -> Result<()>;
+}
+
+/// An index open for search, shared by threads.
+pub trait Index: Send + Sync {
+    /// Number of vectors.
+    fn len(&self) -> usize;
+
+    /// Finds the `hits.k()` nearest rows of every query, by row number, larger score closer.
+    ///
+    /// Ties at the cut go to the smaller row number where the index is exact.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Cancelled`] once the user asked to stop.
+    fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, hits: HitsMut<'_>) -> Result<()>;
+
+    /// Whether there is no vector at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,143 @@
+//! Retrievers: the pool examples nearest to a query text.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Error, ErrorKind, Examples, HitsMut, Result};
+
+/// Prepares a pool for search in phases of independent units, and opens what they left.
+///
+/// - Units of one phase may run at once, in other processes or on other machines; a phase starts
+///   when the one before it is complete.
+/// - A unit is idempotent: run again, it leaves the same bytes.
+/// - A retriever touches no file but the one it is told to write and those of earlier phases.
+pub trait Retriever: Send + Sync {
+    /// What must be done before a search, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] when such a pool cannot be searched.
+    fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>>;
+
+    /// Does one unit of a phase and writes its result to `out`, a file or a folder that does not
+    /// exist yet; the host commits it under its final name.
+    ///
+    /// # Errors
+    ///
+    /// Anything that stops the unit; what was written to `out` is then thrown away.
+    fn run_unit(
+        &self,
+        ctx: &Context<'_>,
+        phase: &str,
+        unit: usize,
+        pool: &Pool<'_>,
+        dirs: &PhaseDirs,
+        out: &Path,
+    ) -> Result<()>;
+
+    /// Opens the finished phases for search.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`] when what lies there was made otherwise, or is damaged.
+    fn open(
+        &self,
+        ctx: &Context<'_>,
+        pool: &Pool<'_>,
+        dirs: &PhaseDirs,
+    ) -> Result<Box<dyn Searcher>>;
+}
+
+/// The pool as a retriever sees it.
+#[derive(Clone, Copy)]
+pub struct Pool<'a> {
+    /// The examples; their positions are their ids.
+    pub examples: &'a dyn Examples,
+    /// Rows of each part but the last.
+    pub rows_per_part: usize,
+}
+
+impl std::fmt::Debug for Pool<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("examples", &self.examples.len())
+            .field("rows_per_part", &self.rows_per_part)
+            .finish()
+    }
+}
+
+impl Pool<'_> {
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.examples.len().div_ceil(self.rows_per_part)
+    }
+
+    /// The rows of one part.
+    pub fn rows_of_part(&self, part: usize) -> std::ops::Range<usize> {
+        let first = part * self.rows_per_part;
+        first..(first + self.rows_per_part).min(self.examples.len())
+    }
+}
+
+/// A phase of a retriever's preparation: units that can be done in any order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// The phase's name, for people and for `deft unit`: `encode`.
+    pub name: String,
+    /// What its results are called in the store: `t5` gives the folder `t5-<fingerprint>`.
+    pub artefact: String,
+    /// Everything of its own that can change its results; the host adds pool and earlier phases.
+    pub fingerprint: String,
+    /// Number of units.
+    pub units: usize,
+    /// The end of a unit's file name (`.safetensors`); empty for a folder.
+    #[serde(default)]
+    pub suffix: String,
+    /// Threads that one unit keeps busy; 0 for as many as there are.
+    #[serde(default)]
+    pub threads: usize,
+    /// Relative cost of the whole phase, for estimates.
+    #[serde(default)]
+    pub cost: f64,
+}
+
+/// The store folders of a retriever's phases.
+#[derive(Debug, Clone, Default)]
+pub struct PhaseDirs(Vec<(String, PathBuf)>);
+
+impl PhaseDirs {
+    /// Folders by phase name.
+    pub fn new(dirs: Vec<(String, PathBuf)>) -> Self {
+        Self(dirs)
+    }
+
+    /// Name and folder of every phase.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.0.iter().map(|(name, dir)| (name.as_str(), dir.as_path()))
+    }
+
+    /// The folder of one phase.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unexpected`] when there is no such phase.
+    pub fn get(&self, phase: &str) -> Result<&Path> {
+        self.iter().find(|(name, _)| *name == phase).map(|(_, dir)| dir).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "no phase has this name").with_context("phase", phase)
+        })
+    }
+}
+
+/// A pool open for search, shared by threads.
+pub trait Searcher: Send + Sync {
+    /// Finds the `hits.k()` nearest examples of every query, larger score closer, ties by id.
+    ///
+    /// - The hits of a query do not depend on the other queries.
+    /// - Fewer hits than `k` are fewer hits.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] once the user asked to stop.
+    fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], hits: HitsMut<'_>) -> Result<()>;
+}

@@ -1,0 +1,389 @@
+//! The vector store: one safetensors file per pool part, read in slices.
+//!
+//! A part is a file `part-00017.safetensors` with one tensor `vectors` of shape `[rows, dimension]`
+//! and type `F32` or `F16`. Its metadata has one key, `deft`, with JSON: the pool position of the
+//! first row (`first_row`) and the fingerprint of the encoder (`encoder`). One key alone, because
+//! several would be written in random order and the file must be the same bytes each time.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use safetensors::tensor::{Dtype, TensorView};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind, Matrix, Result, ResultExt};
+
+const TENSOR: &str = "vectors";
+const METADATA: &str = "deft";
+/// Longest header that is believed; ours are about 200 bytes.
+const MAX_HEADER: u64 = 1 << 20;
+
+/// How vectors are stored.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum VectorType {
+    /// 16-bit floats: half the space; relative error at most 2⁻¹¹.
+    #[default]
+    F16,
+    /// 32-bit floats: as the encoder made them.
+    F32,
+}
+
+impl VectorType {
+    fn bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Metadata {
+    first_row: u64,
+    encoder: String,
+}
+
+/// The file name of a part or unit: `part-00017` and a suffix.
+pub fn part_name(number: usize, suffix: &str) -> String {
+    format!("part-{number:05}{suffix}")
+}
+
+/// Writes the vectors of one part.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when writing fails; [`ErrorKind::Data`] when a value is not finite or, as
+/// f16, becomes infinite (its magnitude is 65,520 or more).
+pub fn write_vectors(
+    path: &Path,
+    rows: Matrix<'_>,
+    vector_type: VectorType,
+    first_row: usize,
+    encoder: &str,
+) -> Result<()> {
+    let (dtype, bytes) = match vector_type {
+        VectorType::F32 => (Dtype::F32, le_bytes(rows.as_slice(), |x| x.to_le_bytes())),
+        VectorType::F16 => {
+            let mut half = vec![f16::ZERO; rows.as_slice().len()];
+            half.convert_from_f32_slice(rows.as_slice());
+            check_finite(half.iter().map(|x| x.is_finite()), rows, first_row)?;
+            (Dtype::F16, le_bytes(&half, |x| x.to_le_bytes()))
+        }
+    };
+    check_finite(rows.as_slice().iter().map(|x| x.is_finite()), rows, first_row)?;
+    let view = TensorView::new(dtype, vec![rows.rows(), rows.dimension()], &bytes)
+        .or_error(ErrorKind::Unexpected, "the vectors are no tensor")?;
+    let metadata = Metadata { first_row: first_row as u64, encoder: encoder.to_owned() };
+    let metadata = serde_json::to_string(&metadata)
+        .or_error(ErrorKind::Unexpected, "the metadata is no JSON")?;
+    let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
+    safetensors::serialize_to_file([(TENSOR, view)], Some(metadata), path)
+        .or_io("cannot write the vectors", path)
+}
+
+fn le_bytes<T: Copy, const N: usize>(values: &[T], to_bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|&value| to_bytes(value)).collect()
+}
+
+fn check_finite(
+    mut finite: impl Iterator<Item = bool>,
+    rows: Matrix<'_>,
+    first_row: usize,
+) -> Result<()> {
+    match finite.position(|is_finite| !is_finite) {
+        None => Ok(()),
+        Some(at) => Err(Error::new(ErrorKind::Data, "a vector has a value that cannot be stored")
+            .with_context("pool row", first_row + at / rows.dimension())
+            .with_hint("store the vectors as f32, or look at the encoder")),
+    }
+}
+
+/// The vectors of a pool, or of a run of its rows, on disk.
+///
+/// Cloning and slicing are cheap; reading is positioned and may be done by many threads at once.
+#[derive(Debug, Clone)]
+pub struct VectorStore {
+    dir: PathBuf,
+    parts: Arc<Vec<Part>>,
+    dimension: usize,
+    vector_type: VectorType,
+    encoder: String,
+    rows: Range<usize>,
+}
+
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    file: File,
+    /// Where the numbers start in the file.
+    offset: u64,
+    /// Pool rows in it.
+    rows: Range<usize>,
+}
+
+impl VectorStore {
+    /// Opens the parts in a folder, all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`] when a part is damaged, missing in between, of another dimension, type
+    /// or encoder than the first; [`ErrorKind::Io`] when the folder cannot be read.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(dir).or_io("cannot open the vectors", dir)? {
+            let path = entry.or_io("cannot list the vectors", dir)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("part-") && name.ends_with(".safetensors") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let mut store: Option<Self> = None;
+        let mut parts = Vec::new();
+        for path in paths {
+            let header = Header::read(&path)?;
+            let first = store.get_or_insert_with(|| Self {
+                dir: dir.to_owned(),
+                parts: Arc::default(),
+                dimension: header.dimension,
+                vector_type: header.vector_type,
+                encoder: header.encoder.clone(),
+                rows: 0..0,
+            });
+            first.check_part(&header, &path)?;
+            first.rows.end = header.part.rows.end;
+            parts.push(header.part);
+        }
+        let store = store.ok_or_else(|| {
+            Error::new(ErrorKind::Data, "no vectors here").with_context("folder", dir.display())
+        })?;
+        Ok(Self { parts: Arc::new(parts), ..store })
+    }
+
+    fn check_part(&self, header: &Header, path: &Path) -> Result<()> {
+        let wrong = |what: &str, found: String, wanted: String| {
+            Err(Error::new(ErrorKind::Data, format!("the vector parts differ in {what}"))
+                .with_context("file", path.display())
+                .with_context("found", found)
+                .with_context("wanted", wanted))
+        };
+        if header.dimension != self.dimension {
+            return wrong("dimension", header.dimension.to_string(), self.dimension.to_string());
+        }
+        if header.vector_type != self.vector_type {
+            let name = |vector_type| format!("{vector_type:?}").to_lowercase();
+            return wrong("type", name(header.vector_type), name(self.vector_type));
+        }
+        if header.encoder != self.encoder {
+            return wrong("encoder", header.encoder.clone(), self.encoder.clone());
+        }
+        if header.part.rows.start != self.rows.end {
+            let (found, wanted) = (header.part.rows.start, self.rows.end);
+            return wrong("their first row", found.to_string(), wanted.to_string());
+        }
+        Ok(())
+    }
+
+    /// The same vectors, limited to a run of pool rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unexpected`] when the store does not hold all of them.
+    pub fn slice(&self, rows: Range<usize>) -> Result<Self> {
+        if rows.start < self.rows.start || rows.end > self.rows.end || rows.start > rows.end {
+            return Err(Error::new(ErrorKind::Unexpected, "these rows have no stored vectors")
+                .with_context("wanted", format!("{rows:?}"))
+                .with_context("stored", format!("{:?}", self.rows)));
+        }
+        Ok(Self { rows, parts: Arc::clone(&self.parts), ..self.clone() })
+    }
+
+    /// The folder that the vectors lie in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The pool rows that the store (or slice) holds.
+    pub fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// Number of vectors.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no vector at all.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Components of each vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Fingerprint of the encoder that made the vectors.
+    pub fn encoder(&self) -> &str {
+        &self.encoder
+    }
+
+    /// Reads rows, counted from the start of this slice, into `out` (row-major, replaced).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when a file cannot be read; [`ErrorKind::Unexpected`] when a row is out of
+    /// range.
+    pub fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let wanted = self.slice(self.rows.start + rows.start..self.rows.start + rows.end)?.rows;
+        out.clear();
+        out.reserve(wanted.len() * self.dimension);
+        let mut bytes = Vec::new();
+        let from = self.parts.partition_point(|part| part.rows.end <= wanted.start);
+        for part in &self.parts[from..] {
+            let start = wanted.start.max(part.rows.start);
+            let end = wanted.end.min(part.rows.end);
+            if start >= end {
+                break;
+            }
+            let row_bytes = self.dimension * self.vector_type.bytes();
+            bytes.resize((end - start) * row_bytes, 0);
+            let at = part.offset + ((start - part.rows.start) * row_bytes) as u64;
+            part.file.read_exact_at(&mut bytes, at).or_io("cannot read vectors", &part.path)?;
+            self.decode(&bytes, out);
+        }
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self.vector_type {
+            VectorType::F32 => {
+                out.extend(bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)));
+            }
+            VectorType::F16 => {
+                let halves: Vec<f16> =
+                    bytes.as_chunks().0.iter().map(|&chunk| f16::from_le_bytes(chunk)).collect();
+                let start = out.len();
+                out.resize(start + halves.len(), 0.0);
+                halves.convert_to_f32_slice(&mut out[start..]);
+            }
+        }
+    }
+}
+
+/// What a part's header says.
+struct Header {
+    dimension: usize,
+    vector_type: VectorType,
+    encoder: String,
+    part: Part,
+}
+
+impl Header {
+    fn read(path: &Path) -> Result<Self> {
+        let damaged = |what: &str| {
+            Error::new(ErrorKind::Data, format!("the vector part is damaged: {what}"))
+                .with_context("file", path.display())
+                .with_hint("remove the file: the next run makes it again")
+        };
+        let mut file = File::open(path).or_io("cannot open the vectors", path)?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(|_| damaged("it is shorter than its header"))?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER {
+            return Err(damaged("its header's length is not believable"));
+        }
+        let mut header = Vec::new();
+        (&mut file).take(length).read_to_end(&mut header).or_io("cannot read the vectors", path)?;
+        let metadata: safetensors::tensor::Metadata =
+            serde_json::from_slice(&header).map_err(|e| damaged(&e.to_string()))?;
+        let tensor = metadata.info(TENSOR).ok_or_else(|| damaged("it has no tensor `vectors`"))?;
+        let &[rows, dimension] = tensor.shape.as_slice() else {
+            return Err(damaged("its tensor has not two dimensions"));
+        };
+        let vector_type = match tensor.dtype {
+            Dtype::F16 => VectorType::F16,
+            Dtype::F32 => VectorType::F32,
+            _ => return Err(damaged("its numbers are neither F16 nor F32")),
+        };
+        let deft = metadata.metadata().as_ref().and_then(|map| map.get(METADATA));
+        let deft: Metadata = deft
+            .and_then(|json| serde_json::from_str(json).ok())
+            .ok_or_else(|| damaged("its metadata has no `deft`"))?;
+        let offset = 8 + length;
+        let bytes = (rows * dimension * vector_type.bytes()) as u64;
+        let size = file.metadata().or_io("cannot read the vectors", path)?.len();
+        if size != offset + bytes || tensor.data_offsets.0 != 0 {
+            return Err(damaged("its length is not that of its vectors"));
+        }
+        let first = usize::try_from(deft.first_row).map_err(|_| damaged("its first row"))?;
+        let part = Part { path: path.to_owned(), file, offset, rows: first..first + rows };
+        Ok(Self { dimension, vector_type, encoder: deft.encoder, part })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(vector_type: VectorType) -> (tempfile::TempDir, VectorStore) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let values: Vec<f32> = (0..10u8).map(f32::from).collect();
+        for (part, rows) in [(0, 0..3), (1, 3..5)] {
+            let data = &values[rows.start * 2..rows.end * 2];
+            let path = dir.path().join(part_name(part, ".safetensors"));
+            let rows_of = Matrix::new(data, 2).expect("whole rows");
+            write_vectors(&path, rows_of, vector_type, rows.start, "e").expect("written");
+        }
+        let store = VectorStore::open(dir.path()).expect("opened");
+        (dir, store)
+    }
+
+    #[test]
+    fn rows_are_read_across_parts_and_from_slices() {
+        for vector_type in [VectorType::F16, VectorType::F32] {
+            let (_dir, store) = store(vector_type);
+            let mut out = Vec::new();
+            store.read(2..4, &mut out).expect("read");
+            assert_eq!(out, [4.0, 5.0, 6.0, 7.0]);
+            let slice = store.slice(1..5).expect("stored");
+            slice.read(3..4, &mut out).expect("read");
+            assert_eq!(out, [8.0, 9.0]);
+        }
+    }
+
+    #[test]
+    fn a_missing_or_cut_part_is_refused_by_name() {
+        let (dir, _) = store(VectorType::F16);
+        let second = dir.path().join("part-00001.safetensors");
+        let bytes = std::fs::read(&second).expect("read");
+        std::fs::write(&second, &bytes[..bytes.len() - 1]).expect("cut");
+        let error = VectorStore::open(dir.path()).expect_err("damaged");
+        assert!(error.to_string().contains("part-00001.safetensors"), "{error}");
+        std::fs::remove_file(dir.path().join("part-00000.safetensors")).expect("removed");
+        std::fs::write(&second, &bytes).expect("restored");
+        let error = VectorStore::open(dir.path()).expect_err("a part is missing");
+        assert!(error.to_string().contains("first row"), "{error}");
+    }
+
+    #[test]
+    fn values_that_f16_cannot_hold_are_refused() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let rows = Matrix::new(&[0.0, 1.0e6], 1).expect("whole rows");
+        let path = dir.path().join("part-00000.safetensors");
+        let error = write_vectors(&path, rows, VectorType::F16, 10, "e").expect_err("too large");
+        assert_eq!(error.context("pool row"), Some("11"));
+        write_vectors(&path, rows, VectorType::F32, 10, "e").expect("f32 holds it");
+    }
+}
