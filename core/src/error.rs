@@ -38,7 +38,12 @@ pub enum ErrorKind {
 /// Messages are lower case without a final period and name the value and the rule:
 /// ``"`k` must be at least 1 (k: 0)"``.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Error {
+#[serde(transparent)]
+pub struct Error(Box<Inner>);
+
+/// Boxed, so that a `Result` stays small.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Inner {
     kind: ErrorKind,
     message: String,
     #[serde(default)]
@@ -54,20 +59,20 @@ pub struct Error {
 impl Error {
     /// An error of a kind with a message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             kind,
             message: message.into(),
             context: Vec::new(),
             causes: Vec::new(),
             option: None,
             hint: None,
-        }
+        }))
     }
 
     /// An error about the option at `path` (`index.ef_search`, `plugins[0]`).
     pub fn option_at(path: impl Into<String>, message: impl Into<String>) -> Self {
         let mut error = Self::new(ErrorKind::Options, message);
-        error.option = Some(path.into());
+        error.0.option = Some(path.into());
         error
     }
 
@@ -79,7 +84,7 @@ impl Error {
     /// Adds what was being done, as key and value: `("file", "pool.jsonl")`.
     #[must_use]
     pub fn with_context(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
-        self.context.push((key.into(), value.to_string()));
+        self.0.context.push((key.into(), value.to_string()));
         self
     }
 
@@ -89,8 +94,8 @@ impl Error {
         let mut next = Some(source);
         while let Some(error) = next {
             let text = error.to_string();
-            if self.causes.last() != Some(&text) {
-                self.causes.push(text);
+            if self.0.causes.last() != Some(&text) {
+                self.0.causes.push(text);
             }
             next = error.source();
         }
@@ -100,14 +105,14 @@ impl Error {
     /// Adds what the user can do about it; printed on a line of its own.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Puts `prefix` before the option's path, as errors rise from a child to its parent.
     #[must_use]
     pub fn within_option(mut self, prefix: &str) -> Self {
-        if let Some(path) = &mut self.option {
+        if let Some(path) = &mut self.0.option {
             *path = match path.as_str() {
                 "" => prefix.to_owned(),
                 rest if rest.starts_with('[') => format!("{prefix}{rest}"),
@@ -119,41 +124,41 @@ impl Error {
 
     /// What went wrong, for programs.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// What went wrong, for people, without context and causes.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Path of the option that is at fault, if one is.
     pub fn option(&self) -> Option<&str> {
-        self.option.as_deref()
+        self.0.option.as_deref()
     }
 
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+        self.0.hint.as_deref()
     }
 
     /// The value of a context key.
     pub fn context(&self, key: &str) -> Option<&str> {
-        self.context.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0.context.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        for (i, (key, value)) in self.context.iter().enumerate() {
+        f.write_str(&self.0.message)?;
+        for (i, (key, value)) in self.0.context.iter().enumerate() {
             let start = if i == 0 { " (" } else { ", " };
             write!(f, "{start}{key}: {value}")?;
         }
-        if !self.context.is_empty() {
+        if !self.0.context.is_empty() {
             f.write_str(")")?;
         }
-        for cause in &self.causes {
+        for cause in &self.0.causes {
             write!(f, ": {cause}")?;
         }
         Ok(())

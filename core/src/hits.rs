@@ -96,7 +96,7 @@ impl HitsMut<'_> {
             self.ids[start + i] = hit.id;
             self.scores[start + i] = hit.score;
         }
-        self.counts[query] = u32::try_from(hits.len()).expect("k hits fit the caller's memory");
+        self.counts[query] = u32::try_from(hits.len()).unwrap_or(u32::MAX);
     }
 }
 

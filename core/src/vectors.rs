@@ -73,12 +73,12 @@ pub fn write_vectors(
     encoder: &str,
 ) -> Result<()> {
     let (dtype, bytes) = match vector_type {
-        VectorType::F32 => (Dtype::F32, le_bytes(rows.as_slice(), |x| x.to_le_bytes())),
+        VectorType::F32 => (Dtype::F32, le_bytes(rows.as_slice(), f32::to_le_bytes)),
         VectorType::F16 => {
             let mut half = vec![f16::ZERO; rows.as_slice().len()];
             half.convert_from_f32_slice(rows.as_slice());
             check_finite(half.iter().map(|x| x.is_finite()), rows, first_row)?;
-            (Dtype::F16, le_bytes(&half, |x| x.to_le_bytes()))
+            (Dtype::F16, le_bytes(&half, f16::to_le_bytes))
         }
     };
     check_finite(rows.as_slice().iter().map(|x| x.is_finite()), rows, first_row)?;

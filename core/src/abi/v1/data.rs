@@ -185,7 +185,7 @@ pub(crate) fn export_texts<'a>(texts: &[&'a str]) -> Vec<RStr<'a>> {
 }
 
 pub(crate) fn import_texts<'a>(texts: RSlice<'a, RStr<'a>>) -> Vec<&'a str> {
-    texts.as_slice().iter().map(|text| text.as_str()).collect()
+    texts.as_slice().iter().map(RStr::as_str).collect()
 }
 
 /// A path as text; other paths than UTF-8 do not cross.

@@ -7,6 +7,7 @@ use abi_stable::std_types::{RArc, RSlice, RSliceMut, RStr, RString};
 
 use super::data::{FfiResult, export_texts, from_json, import_texts, to_json};
 use super::guard::guard;
+use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind, Result, TextRole};
 
@@ -25,7 +26,7 @@ pub trait FfiEncoder: Send + Sync + 'static {
 
 pub type FfiEncoderArc = FfiEncoder_TO<RArc<()>>;
 
-pub struct EncoderExport(pub Arc<dyn Encoder>);
+pub(crate) struct EncoderExport(pub(crate) Arc<dyn Encoder>);
 
 impl FfiEncoder for EncoderExport {
     fn info(&self) -> FfiResult<RString> {
@@ -47,18 +48,21 @@ impl FfiEncoder for EncoderExport {
     }
 }
 
-pub struct EncoderImport {
+pub(crate) struct EncoderImport {
     remote: FfiEncoderArc,
     info: EncoderInfo,
+    origin: Origin,
 }
 
 impl EncoderImport {
-    pub fn new(remote: FfiEncoderArc) -> Result<Self> {
-        let info: EncoderInfo = from_json(&remote.info().into_result()?)?;
+    pub(crate) fn new(remote: FfiEncoderArc, origin: Origin) -> Result<Self> {
+        let info = origin.on(remote.info().into_result().map_err(Error::from))?;
+        let mut info: EncoderInfo = from_json(&info)?;
+        info.fingerprint = origin.fingerprint(info.fingerprint);
         if info.dimension == 0 {
             return Err(Error::new(ErrorKind::Plugin, "the encoder's vectors have no component"));
         }
-        Ok(Self { remote, info })
+        Ok(Self { remote, info, origin })
     }
 }
 
@@ -81,10 +85,10 @@ impl Encoder for EncoderImport {
                 .with_context("numbers", out.len()));
         }
         let texts = export_texts(texts);
-        with_exported(ctx, |ctx| {
+        self.origin.on(with_exported(ctx, |ctx| {
             let for_query = role == TextRole::Query;
             let report = self.remote.encode(ctx, texts.as_slice().into(), for_query, out.into());
             from_json(&report.into_result()?)
-        })
+        }))
     }
 }

@@ -10,9 +10,11 @@ use abi_stable::std_types::{RArc, RBox, ROption, RStr, RString};
 
 use super::data::{FfiHits, FfiMatrix, FfiResult, export_path, from_json, to_json, to_usize};
 use super::guard::{guard, guard_or};
+use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{
-    Context, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, Matrix, Result, VectorStore,
+    Context, Error, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, Matrix, Result,
+    VectorStore,
 };
 
 /// Where vectors lie and which rows are meant: each side opens the files itself.
@@ -79,7 +81,7 @@ pub type FfiIndexFactoryArc = FfiIndexFactory_TO<RArc<()>>;
 pub type FfiIndexBuilderBox = FfiIndexBuilder_TO<RBox<()>>;
 pub type FfiIndexBox = FfiIndex_TO<RBox<()>>;
 
-pub struct IndexFactoryExport(pub Arc<dyn IndexFactory>);
+pub(crate) struct IndexFactoryExport(pub(crate) Arc<dyn IndexFactory>);
 
 impl FfiIndexFactory for IndexFactoryExport {
     fn info(&self) -> FfiResult<RString> {
@@ -146,15 +148,16 @@ impl FfiIndex for IndexExport {
     }
 }
 
-pub struct IndexFactoryImport {
+pub(crate) struct IndexFactoryImport {
     remote: FfiIndexFactoryArc,
     info: IndexInfo,
+    origin: Origin,
 }
 
 impl IndexFactoryImport {
-    pub fn new(remote: FfiIndexFactoryArc) -> Result<Self> {
-        let info = from_json(&remote.info().into_result()?)?;
-        Ok(Self { remote, info })
+    pub(crate) fn new(remote: FfiIndexFactoryArc, origin: Origin) -> Result<Self> {
+        let info = origin.on(remote.info().into_result().map_err(Error::from))?;
+        Ok(Self { remote, info: from_json(&info)?, origin })
     }
 }
 
@@ -170,49 +173,59 @@ impl IndexFactory for IndexFactoryImport {
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
         let trained = trained.map(export_path).transpose()?.map(RStr::from);
-        with_exported(ctx, |ctx| {
-            let builder = self.remote.builder(ctx, dimension as u64, trained.into());
-            Ok(Box::new(BuilderImport(builder.into_result()?)) as Box<dyn IndexBuilder>)
-        })
+        let builder = self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.builder(ctx, dimension as u64, trained.into()).into_result()?)
+        }))?;
+        Ok(Box::new(BuilderImport { remote: builder, origin: self.origin.clone() }))
     }
 
     fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
         let dir = export_path(dir)?;
         let vectors = FfiVectors::export(&vectors)?;
-        with_exported(ctx, |ctx| {
-            let index = self.remote.open(ctx, dir.into(), vectors);
-            Ok(Box::new(IndexImport(index.into_result()?)) as Box<dyn Index>)
-        })
+        let index = self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.open(ctx, dir.into(), vectors).into_result()?)
+        }))?;
+        Ok(Box::new(IndexImport { remote: index, origin: self.origin.clone() }))
     }
 }
 
-struct BuilderImport(FfiIndexBuilderBox);
+struct BuilderImport {
+    remote: FfiIndexBuilderBox,
+    origin: Origin,
+}
 
 impl IndexBuilder for BuilderImport {
     fn train(&mut self, ctx: &Context<'_>, sample: Matrix<'_>) -> Result<()> {
-        with_exported(ctx, |ctx| Ok(self.0.train(ctx, sample.into()).into_result()?))
+        let done = with_exported(ctx, |ctx| self.remote.train(ctx, sample.into()).into_result());
+        self.origin.on(done.map_err(Error::from))
     }
 
     fn add(&mut self, ctx: &Context<'_>, rows: Matrix<'_>) -> Result<()> {
-        with_exported(ctx, |ctx| Ok(self.0.add(ctx, rows.into()).into_result()?))
+        let done = with_exported(ctx, |ctx| self.remote.add(ctx, rows.into()).into_result());
+        self.origin.on(done.map_err(Error::from))
     }
 
     fn finish(&mut self, ctx: &Context<'_>, dir: &Path) -> Result<()> {
         let dir = export_path(dir)?;
-        with_exported(ctx, |ctx| Ok(self.0.finish(ctx, dir.into()).into_result()?))
+        let done = with_exported(ctx, |ctx| self.remote.finish(ctx, dir.into()).into_result());
+        self.origin.on(done.map_err(Error::from))
     }
 }
 
-struct IndexImport(FfiIndexBox);
+struct IndexImport {
+    remote: FfiIndexBox,
+    origin: Origin,
+}
 
 impl Index for IndexImport {
     fn len(&self) -> usize {
-        usize::try_from(self.0.len()).unwrap_or(usize::MAX)
+        usize::try_from(self.remote.len()).unwrap_or(usize::MAX)
     }
 
     fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, hits: HitsMut<'_>) -> Result<()> {
-        with_exported(ctx, |ctx| {
-            Ok(self.0.search(ctx, queries.into(), hits.into()).into_result()?)
-        })
+        let done = with_exported(ctx, |ctx| {
+            self.remote.search(ctx, queries.into(), hits.into()).into_result()
+        });
+        self.origin.on(done.map_err(Error::from))
     }
 }

@@ -16,6 +16,9 @@
     missing_debug_implementations,
     unused_qualifications,
     clippy::used_underscore_binding,
+    clippy::mem_forget,
+    clippy::len_without_is_empty,
+    clippy::expl_impl_clone_on_copy,
     reason = "abi_stable's macros generate such code; the twins are documented by their traits"
 )]
 
@@ -27,6 +30,7 @@ mod guard;
 mod index;
 mod logger;
 mod module;
+mod origin;
 mod reader;
 mod retriever;
 mod services;
@@ -40,6 +44,7 @@ pub use guard::{guard, install_panic_hook};
 pub use index::*;
 pub use logger::*;
 pub use module::*;
+pub use origin::Origin;
 pub use reader::*;
 pub use retriever::*;
 pub use services::*;

@@ -15,11 +15,12 @@ use super::index::{
     FfiIndexFactory_TO, FfiIndexFactoryArc, IndexFactoryExport, IndexFactoryImport,
 };
 use super::logger::FfiLogger;
+use super::origin::Origin;
 use super::reader::{FfiReader_TO, FfiReaderArc, ReaderExport, ReaderImport};
 use super::retriever::{FfiRetriever_TO, FfiRetrieverArc, RetrieverExport, RetrieverImport};
 use super::services::FfiContext;
 use super::trainer::{FfiTrainer_TO, FfiTrainerArc, TrainerExport, TrainerImport};
-use crate::{Child, Children, Handle, Result};
+use crate::{Child, Children, Handle, Kind, Result};
 
 /// A plugin's functions.
 #[repr(C)]
@@ -94,14 +95,25 @@ impl FfiComponent {
     /// # Errors
     ///
     /// What the component's `info` returns, if it fails.
-    pub fn import(self) -> Result<Handle> {
+    pub fn import(self, origin: Origin) -> Result<Handle> {
         Ok(match self {
-            Self::Reader(it) => Handle::Reader(Arc::new(ReaderImport::new(it)?)),
-            Self::Encoder(it) => Handle::Encoder(Arc::new(EncoderImport::new(it)?)),
-            Self::Index(it) => Handle::Index(Arc::new(IndexFactoryImport::new(it)?)),
-            Self::Retriever(it) => Handle::Retriever(Arc::new(RetrieverImport(it))),
-            Self::Trainer(it) => Handle::Trainer(Arc::new(TrainerImport::new(it)?)),
+            Self::Reader(it) => Handle::Reader(Arc::new(ReaderImport::new(it, origin)?)),
+            Self::Encoder(it) => Handle::Encoder(Arc::new(EncoderImport::new(it, origin)?)),
+            Self::Index(it) => Handle::Index(Arc::new(IndexFactoryImport::new(it, origin)?)),
+            Self::Retriever(it) => Handle::Retriever(Arc::new(RetrieverImport::new(it, origin))),
+            Self::Trainer(it) => Handle::Trainer(Arc::new(TrainerImport::new(it, origin)?)),
         })
+    }
+
+    /// Which trait the component implements.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Reader(_) => Kind::Reader,
+            Self::Encoder(_) => Kind::Encoder,
+            Self::Index(_) => Kind::Index,
+            Self::Retriever(_) => Kind::Retriever,
+            Self::Trainer(_) => Kind::Trainer,
+        }
     }
 }
 
@@ -129,11 +141,12 @@ pub fn export_children(children: &Children) -> RVec<FfiChild> {
 /// Imports children inside the plugin.
 pub(crate) fn import_children(children: RVec<FfiChild>) -> Result<Children> {
     let import = |child: FfiChild| {
+        let origin = Origin::of_child(child.component.kind(), &child.name);
         Ok(Child {
             slot: child.slot.into(),
             name: child.name.into(),
             identity: child.identity.into(),
-            handle: child.component.import()?,
+            handle: child.component.import(origin)?,
         })
     };
     Ok(Children::new(children.into_iter().map(import).collect::<Result<_>>()?))

@@ -13,6 +13,7 @@ use super::data::{
     to_json, to_usize,
 };
 use super::guard::guard;
+use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::metrics::{ExampleScore, TaskSpec};
 use crate::{Batch, Context, Error, ErrorKind, Example, ExampleStream, Prediction, Reader, Result};
@@ -46,7 +47,7 @@ pub trait FfiStream: Send + 'static {
 pub type FfiReaderArc = FfiReader_TO<RArc<()>>;
 pub type FfiStreamBox = FfiStream_TO<RBox<()>>;
 
-pub struct ReaderExport(pub Arc<dyn Reader>);
+pub(crate) struct ReaderExport(pub(crate) Arc<dyn Reader>);
 
 impl FfiReader for ReaderExport {
     fn open(&self, ctx: FfiContext<'_>, source: RStr<'_>) -> FfiResult<FfiStreamBox> {
@@ -88,25 +89,26 @@ impl FfiStream for StreamExport {
     }
 }
 
-pub struct ReaderImport {
+pub(crate) struct ReaderImport {
     remote: FfiReaderArc,
     task: TaskSpec,
+    origin: Origin,
 }
 
 impl ReaderImport {
-    pub fn new(remote: FfiReaderArc) -> Result<Self> {
-        let task = from_json(&remote.task().into_result()?)?;
-        Ok(Self { remote, task })
+    pub(crate) fn new(remote: FfiReaderArc, origin: Origin) -> Result<Self> {
+        let task = origin.on(remote.task().into_result().map_err(Error::from))?;
+        Ok(Self { remote, task: from_json(&task)?, origin })
     }
 }
 
 impl Reader for ReaderImport {
     fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let source = export_path(source)?;
-        with_exported(ctx, |ctx| {
-            let stream = self.remote.open(ctx, source.into()).into_result()?;
-            Ok(Box::new(StreamImport(stream)) as Box<dyn ExampleStream>)
-        })
+        let stream = self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.open(ctx, source.into()).into_result()?)
+        }))?;
+        Ok(Box::new(StreamImport { remote: stream, origin: self.origin.clone() }))
     }
 
     fn task(&self) -> TaskSpec {
@@ -121,10 +123,10 @@ impl Reader for ReaderImport {
     ) -> Result<Vec<ExampleScore>> {
         let exported = export_examples(examples.to_vec());
         let predictions = to_json(&predictions);
-        let scores: Vec<ExampleScore> = with_exported(ctx, |ctx| {
+        let scores: Vec<ExampleScore> = self.origin.on(with_exported(ctx, |ctx| {
             let scores = self.remote.score(ctx, exported, predictions.as_rstr());
             from_json(&scores.into_result()?)
-        })?;
+        }))?;
         if scores.len() != examples.len() {
             return Err(Error::new(ErrorKind::Plugin, "the reader did not score every example")
                 .with_context("examples", examples.len())
@@ -134,17 +136,20 @@ impl Reader for ReaderImport {
     }
 }
 
-struct StreamImport(FfiStreamBox);
+struct StreamImport {
+    remote: FfiStreamBox,
+    origin: Origin,
+}
 
 impl ExampleStream for StreamImport {
     fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
-        let batch = with_exported(ctx, |ctx| self.0.next_batch(ctx, max as u64).into_result())?;
+        let batch = with_exported(ctx, |ctx| self.remote.next_batch(ctx, max as u64).into_result());
         let import = |batch: FfiBatch| {
             Ok(Batch {
                 examples: import_examples(batch.examples)?,
                 skipped: batch.skipped.into_iter().map(Into::into).collect(),
             })
         };
-        batch.into_option().map(import).transpose()
+        self.origin.on(batch.map_err(Error::from))?.into_option().map(import).transpose()
     }
 }

@@ -12,6 +12,7 @@ use super::data::{
     FfiHits, FfiResult, export_path, export_texts, from_json, import_texts, to_json, to_usize,
 };
 use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
+use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{Context, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searcher};
 
@@ -90,7 +91,7 @@ pub trait FfiSearcher: Send + Sync + 'static {
 pub type FfiRetrieverArc = FfiRetriever_TO<RArc<()>>;
 pub type FfiSearcherBox = FfiSearcher_TO<RBox<()>>;
 
-pub struct RetrieverExport(pub Arc<dyn Retriever>);
+pub(crate) struct RetrieverExport(pub(crate) Arc<dyn Retriever>);
 
 impl FfiRetriever for RetrieverExport {
     fn phases(&self, ctx: FfiContext<'_>, pool: FfiPool<'_>) -> FfiResult<RString> {
@@ -140,13 +141,22 @@ impl FfiSearcher for SearcherExport {
     }
 }
 
-pub struct RetrieverImport(pub FfiRetrieverArc);
+pub(crate) struct RetrieverImport {
+    remote: FfiRetrieverArc,
+    origin: Origin,
+}
+
+impl RetrieverImport {
+    pub(crate) fn new(remote: FfiRetrieverArc, origin: Origin) -> Self {
+        Self { remote, origin }
+    }
+}
 
 impl Retriever for RetrieverImport {
     fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
-        with_exported(ctx, |ctx| {
-            with_pool(pool, |pool| from_json(&self.0.phases(ctx, pool).into_result()?))
-        })
+        self.origin.on(with_exported(ctx, |ctx| {
+            with_pool(pool, |pool| from_json(&self.remote.phases(ctx, pool).into_result()?))
+        }))
     }
 
     fn run_unit(
@@ -159,13 +169,13 @@ impl Retriever for RetrieverImport {
         out: &Path,
     ) -> Result<()> {
         let (dirs, out) = (export_dirs(dirs)?, export_path(out)?);
-        with_exported(ctx, |ctx| {
+        self.origin.on(with_exported(ctx, |ctx| {
             with_pool(pool, |pool| {
-                let dirs = dirs.as_slice().into();
-                let done = self.0.run_unit(ctx, phase.into(), unit as u64, pool, dirs, out.into());
+                let (unit, dirs) = (unit as u64, dirs.as_slice().into());
+                let done = self.remote.run_unit(ctx, phase.into(), unit, pool, dirs, out.into());
                 Ok(done.into_result()?)
             })
-        })
+        }))
     }
 
     fn open(
@@ -175,23 +185,25 @@ impl Retriever for RetrieverImport {
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>> {
         let dirs = export_dirs(dirs)?;
-        with_exported(ctx, |ctx| {
+        let searcher = self.origin.on(with_exported(ctx, |ctx| {
             with_pool(pool, |pool| {
-                let searcher = self.0.open(ctx, pool, dirs.as_slice().into()).into_result()?;
-                Ok(Box::new(SearcherImport(searcher)) as Box<dyn Searcher>)
+                Ok(self.remote.open(ctx, pool, dirs.as_slice().into()).into_result()?)
             })
-        })
+        }))?;
+        Ok(Box::new(SearcherImport { remote: searcher, origin: self.origin.clone() }))
     }
 }
 
-struct SearcherImport(FfiSearcherBox);
+struct SearcherImport {
+    remote: FfiSearcherBox,
+    origin: Origin,
+}
 
 impl Searcher for SearcherImport {
     fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], hits: HitsMut<'_>) -> Result<()> {
         let queries = export_texts(queries);
-        with_exported(ctx, |ctx| {
-            let queries = queries.as_slice().into();
-            Ok(self.0.retrieve(ctx, queries, hits.into()).into_result()?)
-        })
+        self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.retrieve(ctx, queries.as_slice().into(), hits.into()).into_result()?)
+        }))
     }
 }

@@ -12,6 +12,7 @@ use super::data::{
 };
 use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
 use super::guard::guard;
+use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{
     Context, Error, ErrorKind, Example, Examples, Prediction, PredictionKind, Predictor, Result,
@@ -45,7 +46,7 @@ pub trait FfiPredictor: Send + Sync + 'static {
 pub type FfiTrainerArc = FfiTrainer_TO<RArc<()>>;
 pub type FfiPredictorBox = FfiPredictor_TO<RBox<()>>;
 
-pub struct TrainerExport(pub Arc<dyn Trainer>);
+pub(crate) struct TrainerExport(pub(crate) Arc<dyn Trainer>);
 
 impl FfiTrainer for TrainerExport {
     fn info(&self) -> FfiResult<RString> {
@@ -90,15 +91,18 @@ impl FfiPredictor for PredictorExport {
     }
 }
 
-pub struct TrainerImport {
+pub(crate) struct TrainerImport {
     remote: FfiTrainerArc,
     info: TrainerInfo,
+    origin: Origin,
 }
 
 impl TrainerImport {
-    pub fn new(remote: FfiTrainerArc) -> Result<Self> {
-        let info = from_json(&remote.info().into_result()?)?;
-        Ok(Self { remote, info })
+    pub(crate) fn new(remote: FfiTrainerArc, origin: Origin) -> Result<Self> {
+        let info = origin.on(remote.info().into_result().map_err(Error::from))?;
+        let mut info: TrainerInfo = from_json(&info)?;
+        info.fingerprint = origin.fingerprint(info.fingerprint);
+        Ok(Self { remote, info, origin })
     }
 }
 
@@ -110,22 +114,25 @@ impl Trainer for TrainerImport {
     fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
         let out = export_path(out)?;
         let examples = ExamplesExport(examples);
-        with_exported(ctx, |ctx| {
+        self.origin.on(with_exported(ctx, |ctx| {
             let report = self.remote.train(ctx, examples.lend(), out.into());
             from_json(&report.into_result()?)
-        })
+        }))
     }
 
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
         let model = model.map(export_path).transpose()?.map(RStr::from);
-        with_exported(ctx, |ctx| {
-            let predictor = self.remote.open(ctx, model.into()).into_result()?;
-            Ok(Box::new(PredictorImport(predictor)) as Box<dyn Predictor>)
-        })
+        let predictor = self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.open(ctx, model.into()).into_result()?)
+        }))?;
+        Ok(Box::new(PredictorImport { remote: predictor, origin: self.origin.clone() }))
     }
 }
 
-struct PredictorImport(FfiPredictorBox);
+struct PredictorImport {
+    remote: FfiPredictorBox,
+    origin: Origin,
+}
 
 impl Predictor for PredictorImport {
     fn predict(
@@ -136,9 +143,9 @@ impl Predictor for PredictorImport {
     ) -> Result<Vec<Prediction>> {
         let exported = export_examples(examples.to_vec());
         let kind = to_json(&kind);
-        let predictions: Vec<Prediction> = with_exported(ctx, |ctx| {
-            from_json(&self.0.predict(ctx, exported, kind.as_rstr()).into_result()?)
-        })?;
+        let predictions: Vec<Prediction> = self.origin.on(with_exported(ctx, |ctx| {
+            from_json(&self.remote.predict(ctx, exported, kind.as_rstr()).into_result()?)
+        }))?;
         if predictions.len() != examples.len() {
             return Err(Error::new(ErrorKind::Plugin, "not every example got a prediction")
                 .with_context("examples", examples.len())
