@@ -1,1 +1,31 @@
-fn main() {}
+//! The program `deft`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use deft_core::{Error, ErrorKind};
+use deft_host::commands::{Cli, execute};
+use deft_host::console;
+use deft_host::services::{EXIT_CANCELLED, handle_ctrl_c};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    console::install(cli.log_format, cli.verbose, cli.quiet);
+    let done = handle_ctrl_c().and_then(|()| execute(&cli.command));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::print_error(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// 1 failed, 2 wrong usage or manifest (a plugin that it names included), 130 cancelled.
+fn exit_code(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Options | ErrorKind::Plugin => 2,
+        ErrorKind::Cancelled => u8::try_from(EXIT_CANCELLED).unwrap_or(1),
+        _ => 1,
+    }
+}

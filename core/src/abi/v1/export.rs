@@ -143,6 +143,7 @@ macro_rules! export_plugin {
         mod deft_plugin {
             use super::*;
             use $crate::abi::{descriptor, v1};
+            use $crate::abi_stable::library;
             use $crate::abi_stable::std_types::{RStr, RString, RVec};
 
             const SECTION: [u8; descriptor::CAPACITY] = descriptor::DescriptorWriter::new(
@@ -193,11 +194,26 @@ macro_rules! export_plugin {
                 v1::create(entries, ctx, kind, name, options, children)
             }
 
-            #[$crate::abi_stable::export_root_module]
             fn root_module() -> v1::PluginModuleRef {
                 use $crate::abi_stable::prefix_type::PrefixTypeTrait;
                 v1::PluginModule { init, components, complete, create }.leak_into_prefix()
             }
+
+            extern "C" fn erased_root_module() -> library::RootModuleResult {
+                library::__call_root_module_loader(root_module)
+            }
+
+            // What `#[export_root_module]` expands to: that attribute wants `abi_stable` among the
+            // dependencies of every plugin.
+            #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
+            static ROOT_MODULE: library::LibHeader =
+                // SAFETY: `erased_root_module` makes the module type that is named here.
+                unsafe {
+                    library::LibHeader::from_constructor::<v1::PluginModuleRef>(
+                        erased_root_module,
+                        library::CheckTypeLayout::Yes,
+                    )
+                };
         }
     };
     (@kind readers) => { $crate::Kind::Reader };

@@ -23,7 +23,11 @@ impl Origin {
     }
 
     /// Names the component in an error, unless a component further in has been named.
-    pub(crate) fn on<T>(&self, result: Result<T>) -> Result<T> {
+    ///
+    /// # Errors
+    ///
+    /// The error it was given, with the name.
+    pub fn on<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
             if self.plugin.is_empty() || error.context("component").is_some() {
                 return error;

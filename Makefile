@@ -1,0 +1,58 @@
+# Everything is built once, with the profile `release`, into one folder: target/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint build plugins bench deps
+.NOTPARALLEL:
+
+# Plugins outside the workspace: the example, and those that the whole-program tests load.
+EXAMPLE := docs/examples/hash-encoder
+OUTSIDE := $(EXAMPLE) tests/e2e/fixtures/panicky tests/e2e/fixtures/not-a-plugin
+# They share this folder, so that deft-core is compiled once for all of them.
+OUTSIDE_TARGET := $(CURDIR)/target/examples
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+
+demo: deps build ## make a pool of 6,000 examples and compare four ways to train on it
+	python3 manifests/quickstart/make_pool.py
+	target/release/deft run manifests/quickstart.yaml
+
+test: deps lint build plugins ## everything that CI checks
+	cargo test --release --workspace --locked
+	CARGO_TARGET_DIR=$(OUTSIDE_TARGET) cargo test --release --locked --manifest-path $(EXAMPLE)/Cargo.toml
+
+lint: ## formatting, lints, documentation
+	cargo fmt --check
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --workspace --locked
+	set -e; for project in $(OUTSIDE); do \
+		cargo fmt --check --manifest-path $$project/Cargo.toml; \
+		CARGO_TARGET_DIR=$(OUTSIDE_TARGET) cargo clippy --release --all-targets --locked \
+			--manifest-path $$project/Cargo.toml -- -D warnings; \
+	done
+
+build: ## the program and its plugins, into target/release
+	cargo build --release --workspace --locked
+
+plugins: ## the plugins outside the workspace, into target/examples/release
+	set -e; for project in $(OUTSIDE); do \
+		CARGO_TARGET_DIR=$(OUTSIDE_TARGET) cargo build --release --locked --manifest-path $$project/Cargo.toml; \
+	done
+
+bench: deps ## benchmarks
+	cargo bench --workspace --locked
+
+# A C compiler links, and compiles zstd; Python makes the demonstration's pool.
+deps: ## install what the build needs, or say what is missing
+	@missing=; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v python3 >/dev/null || missing="$$missing python3"; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update && apt-get install --yes --no-install-recommends $$missing; \
+	else \
+		echo "missing:$$missing; on Debian: sudo apt-get install$$missing" >&2; exit 1; \
+	fi
+	@command -v cargo >/dev/null || { \
+		echo "missing: cargo; install Rust from https://rustup.rs, open a new shell, run make again" >&2; exit 1; \
+	}

@@ -1,0 +1,138 @@
+//! The commands of the program, one module each.
+
+mod check;
+mod encode;
+mod plugin;
+mod read;
+mod run;
+mod search;
+mod single;
+mod unit;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use deft_core::Result;
+
+use crate::console::LogFormat;
+use crate::pipeline::{Places, Stage};
+
+/// Finds the training examples nearest to a task in a huge pool, and fine-tunes on them alone.
+#[derive(Debug, Parser)]
+#[command(name = "deft", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Form of log lines and errors on stderr.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// More log lines; twice for all.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Warnings and errors only.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a manifest: every stage, going on where it stopped
+    Run(ManifestArgs),
+    /// Only read the pool and prepare it for search
+    Index(ManifestArgs),
+    /// Up to the selections
+    Retrieve(ManifestArgs),
+    /// Up to the models
+    Train(ManifestArgs),
+    /// Up to the metrics; the same as `run`
+    Evaluate(ManifestArgs),
+    /// Check all that can be known of a manifest before running it
+    Check(ManifestArgs),
+    /// Do one unit of one phase
+    Unit(unit::UnitArgs),
+    /// Search the prepared pool of a manifest with lines of text
+    Search(search::SearchArgs),
+    /// Encode texts into vectors
+    Encode(encode::EncodeArgs),
+    /// Read a source and print its examples as JSON lines
+    Read(read::ReadArgs),
+    /// List and inspect plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+}
+
+/// A manifest and where its run takes place.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestArgs {
+    /// The manifest
+    pub manifest: PathBuf,
+    /// Set a value of the manifest: `--set retriever.index.ef_search=512`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Folder of the run [default: runs/<name> beside the manifest]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Folder of the store [default: the manifest's `store`]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// What every command takes
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Arguments of every command that loads plugins.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// Folder to search for plugins before all others; may be given several times
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Threads to keep busy [default: as many as there are]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
+}
+
+impl ManifestArgs {
+    fn places(&self) -> Places {
+        Places {
+            run: self.run.clone(),
+            store: self.store.clone(),
+            plugin_dirs: self.common.plugin_dirs.clone(),
+            threads: self.common.threads,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+///
+/// Whatever goes wrong, to be printed and turned into an exit code.
+pub fn execute(command: &Command) -> Result<()> {
+    match command {
+        Command::Run(args) | Command::Evaluate(args) => run::run(args, Stage::Evaluate),
+        Command::Index(args) => run::run(args, Stage::Index),
+        Command::Retrieve(args) => run::run(args, Stage::Retrieve),
+        Command::Train(args) => run::run(args, Stage::Train),
+        Command::Check(args) => check::check(args),
+        Command::Unit(args) => unit::unit(args),
+        Command::Search(args) => search::search(args),
+        Command::Encode(args) => encode::encode(args),
+        Command::Read(args) => read::read(args),
+        Command::Plugin(command) => plugin::plugin(command),
+    }
+}
+
+/// Prints data to stdout; a closed pipe ends the program quietly, as it should.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(deft_core::Error::new(deft_core::ErrorKind::Io, "cannot write to stdout")
+                .with_source(&error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,171 @@
+//! `deft plugin list` and `deft plugin inspect`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use deft_core::options::{MARK, USE};
+use deft_core::{ComponentInfo, Result, ResultExt};
+use serde_json::{Value, json};
+
+use super::{CommonArgs, print};
+use crate::loader::Plugin;
+use crate::registry::SearchPath;
+
+/// The commands about plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the plugins on the search path, without loading them
+    List(ListArgs),
+    /// Load a plugin and tell all about it
+    Inspect(InspectArgs),
+}
+
+/// Arguments of `deft plugin list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Arguments of `deft plugin inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The plugin: its name, or a path
+    name: String,
+    /// JSON instead of text, options as JSON Schema
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+pub(super) fn plugin(command: &PluginCommand) -> Result<()> {
+    match command {
+        PluginCommand::List(args) => list(args),
+        PluginCommand::Inspect(args) => inspect(args),
+    }
+}
+
+fn list(args: &ListArgs) -> Result<()> {
+    let found = SearchPath::new(&args.common.plugin_dirs, None).descriptors();
+    if args.json {
+        let entry = |(path, descriptor): &(_, Result<_>)| match descriptor {
+            Ok(descriptor) => json!({"path": path, "descriptor": descriptor}),
+            Err(error) => json!({"path": path, "error": error.to_string()}),
+        };
+        let entries: Vec<Value> = found.iter().map(entry).collect();
+        return print(&format!("{:#}\n", Value::Array(entries)));
+    }
+    let mut text = String::new();
+    for (path, descriptor) in &found {
+        match descriptor {
+            Ok(descriptor) => {
+                let components: Vec<String> = descriptor
+                    .components
+                    .iter()
+                    .map(|(kind, name)| format!("{kind} {name}"))
+                    .collect();
+                let _ = writeln!(
+                    text,
+                    "{:<14} {:<8} {:<40} {}",
+                    descriptor.name,
+                    descriptor.version,
+                    components.join(", "),
+                    path.display()
+                );
+            }
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+    if text.is_empty() {
+        log::warn!("there is no plugin on the search path; add a folder with --plugin-dir");
+    }
+    print(&text)
+}
+
+fn inspect(args: &InspectArgs) -> Result<()> {
+    let search_path = SearchPath::new(&args.common.plugin_dirs, None);
+    let plugin = Plugin::load(&search_path.find(&args.name, Path::new("."))?)?;
+    if args.json {
+        let value = json!({
+            "descriptor": plugin.descriptor,
+            "path": plugin.path,
+            "sha256": plugin.sha256,
+            "components": plugin.components,
+        });
+        let text = serde_json::to_string_pretty(&value)
+            .or_error(deft_core::ErrorKind::Unexpected, "no JSON")?;
+        return print(&format!("{text}\n"));
+    }
+    let descriptor = &plugin.descriptor;
+    let mut text = format!("plugin {} {}\n", descriptor.name, descriptor.version);
+    for (name, value) in [
+        ("path", plugin.path.display().to_string()),
+        ("sha256", plugin.sha256.clone()),
+        ("interface", format!("{} (deft-core {})", descriptor.interface, descriptor.core)),
+        ("built for", descriptor.target.clone()),
+        ("built with", format!("{}, panic = {}", descriptor.rustc, descriptor.panic)),
+    ] {
+        let _ = writeln!(text, "  {name:<11} {value}");
+    }
+    for component in &plugin.components {
+        describe_component(&mut text, component);
+    }
+    print(&text)
+}
+
+fn describe_component(text: &mut String, component: &ComponentInfo) {
+    let _ = writeln!(text, "\n{} {}: {}", component.kind, component.name, component.summary);
+    for (slot, kind) in &component.children {
+        let _ = writeln!(text, "  {slot}: a {kind}, required");
+    }
+    let no_options = serde_json::Map::new();
+    let properties = component.options["properties"].as_object().unwrap_or(&no_options);
+    for (name, schema) in properties {
+        let required = component.options["required"]
+            .as_array()
+            .is_some_and(|required| required.iter().any(|one| one == name.as_str()));
+        let default = match (&schema["default"], required) {
+            (_, true) => "required".to_owned(),
+            (Value::Null, _) => "optional".to_owned(),
+            (default, _) => format!("default {default}"),
+        };
+        let mark = if schema[MARK] == USE { "use" } else { "build" };
+        let kind = type_of(schema, &component.options);
+        let _ = writeln!(text, "  {name}: {kind}; {default}; {mark}");
+        for line in schema["description"].as_str().unwrap_or_default().lines() {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    if component.capabilities.as_object().is_some_and(|map| !map.is_empty()) {
+        let _ = writeln!(text, "  capabilities: {}", component.capabilities);
+    }
+}
+
+/// A property's type in a user's words: `integer`, `string or null`, `"l2" | "ip"`.
+fn type_of(schema: &Value, root: &Value) -> String {
+    if let Some(path) = schema["$ref"].as_str() {
+        let target = path.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return target.map_or_else(|| "any".to_owned(), |target| type_of(target, root));
+    }
+    let list = |values: &Value, of: &dyn Fn(&Value) -> String, join: &str| {
+        values.as_array().map(|all| all.iter().map(of).collect::<Vec<_>>().join(join))
+    };
+    if !schema["const"].is_null() {
+        return schema["const"].to_string();
+    }
+    let of_schema = |schema: &Value| type_of(schema, root);
+    list(&schema["enum"], &Value::to_string, " | ")
+        .or_else(|| list(&schema["oneOf"], &of_schema, " | "))
+        .or_else(|| list(&schema["anyOf"], &of_schema, " or "))
+        .or_else(|| schema["type"].as_str().map(str::to_owned))
+        .or_else(|| {
+            let word = |word: &Value| word.as_str().unwrap_or_default().to_owned();
+            list(&schema["type"], &word, " or ")
+        })
+        .unwrap_or_else(|| "any".to_owned())
+}

@@ -1,0 +1,162 @@
+//! Manifest blocks into components: options checked, children first, shared where identical.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deft_core::{
+    Child, Children, Context, Encoder, Error, ErrorKind, Handle, Kind, Reader, Result, Retriever,
+    Trainer, options,
+};
+use serde_json::{Map, Value, json};
+
+use crate::loader::Plugin;
+use crate::manifest::Block;
+use crate::registry::Registry;
+
+/// A component whose options have been checked; nothing has been built yet.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    kind: Kind,
+    name: String,
+    plugin: Arc<Plugin>,
+    /// Completed options.
+    options: Value,
+    children: Vec<(String, Plan)>,
+    /// Where the block stands in the manifest.
+    path: String,
+}
+
+impl Plan {
+    /// Checks a block, its options and its children.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] with the path of what is wrong.
+    pub fn new(registry: &Registry, kind: Kind, block: &Block, path: &str) -> Result<Self> {
+        let within = |error: Error| error.within_option(path);
+        let name = &block.component;
+        let plugin =
+            registry.find(kind, name).ok_or_else(|| within(registry.missing(kind, name)))?;
+        let info = plugin.component(kind, name).ok_or_else(|| registry.missing(kind, name))?;
+        let mut options = block.options.clone();
+        let mut children = Vec::new();
+        for (slot, kind) in &info.children {
+            let value = options.shift_remove(slot).ok_or_else(|| {
+                let message = format!("{} `{name}` needs `{slot}`: a {kind}", info.kind);
+                within(Error::option_at("", message))
+            })?;
+            let below = if path.is_empty() { slot.clone() } else { format!("{path}.{slot}") };
+            let block: Block = options::parse(&value).map_err(|e| e.within_option(&below))?;
+            children.push((slot.clone(), Self::new(registry, *kind, &block, &below)?));
+        }
+        let options = plugin.complete(kind, name, &Value::Object(options)).map_err(within)?;
+        Ok(Self {
+            kind,
+            name: name.clone(),
+            plugin: Arc::clone(plugin),
+            options,
+            children,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The component's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The block with every default filled in.
+    pub fn completed(&self) -> Value {
+        let mut block = Map::from_iter([("use".to_owned(), Value::from(self.name.as_str()))]);
+        for (slot, child) in &self.children {
+            block.insert(slot.clone(), child.completed());
+        }
+        if let Value::Object(options) = &self.options {
+            block.extend(options.clone());
+        }
+        Value::Object(block)
+    }
+
+    /// Everything about the component that can change a result: names, version, build options.
+    pub fn identity(&self) -> Value {
+        let schema =
+            self.plugin.component(self.kind, &self.name).map_or(&Value::Null, |info| &info.options);
+        let children: Map<_, _> =
+            self.children.iter().map(|(slot, child)| (slot.clone(), child.identity())).collect();
+        json!({
+            "component": format!("{} {}", self.kind, self.name),
+            "plugin": self.plugin_version(),
+            "options": options::build_options(&self.options, schema),
+            "children": children,
+        })
+    }
+
+    /// Name and version of the plugin.
+    pub fn plugin_version(&self) -> String {
+        format!("{} {}", self.plugin.descriptor.name, self.plugin.descriptor.version)
+    }
+
+    fn build(&self, cache: &mut Components, ctx: &Context<'_>) -> Result<Handle> {
+        // Use options count here: two devices are two components.
+        let key = format!("{} {} {}", self.kind, ctx.seed(), self.completed());
+        if let Some(handle) = cache.0.get(&key) {
+            return Ok(handle.clone());
+        }
+        let mut children = Vec::new();
+        for (slot, child) in &self.children {
+            children.push(Child {
+                slot: slot.clone(),
+                name: child.name.clone(),
+                identity: child.identity().to_string(),
+                handle: child.build(cache, ctx)?,
+            });
+        }
+        let children = Children::new(children);
+        let handle = self
+            .plugin
+            .create(ctx, self.kind, &self.name, &self.options, &children)
+            .map_err(|error| error.within_option(&self.path))?;
+        cache.0.insert(key, handle.clone());
+        Ok(handle)
+    }
+}
+
+/// Built components: one handle for each specification and seed.
+#[derive(Debug, Default)]
+pub struct Components(HashMap<String, Handle>);
+
+macro_rules! typed {
+    ($($method:ident: $kind:ident => $type:ty),+ $(,)?) => {
+        impl Components {
+            $(
+                /// Builds the component, or hands out the one already built.
+                ///
+                /// # Errors
+                ///
+                /// Whatever the component's constructor returns.
+                pub fn $method(&mut self, plan: &Plan, ctx: &Context<'_>) -> Result<Arc<$type>> {
+                    match plan.build(self, ctx)? {
+                        Handle::$kind(handle) => Ok(handle),
+                        other => Err(Error::new(ErrorKind::Plugin, "the plugin built another kind")
+                            .with_context("wanted", Kind::$kind)
+                            .with_context("found", other.kind())),
+                    }
+                }
+            )+
+        }
+    };
+}
+
+typed! {
+    reader: Reader => dyn Reader,
+    encoder: Encoder => dyn Encoder,
+    retriever: Retriever => dyn Retriever,
+    trainer: Trainer => dyn Trainer,
+}
+
+impl Components {
+    /// Gives up every handle, and with them the memory of models and indexes.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}

@@ -1,0 +1,28 @@
+//! The host of DEFT: loads plugins, reads a manifest, and runs it over a store.
+//!
+//! The modules, in the order in which a run meets them:
+//!
+//! - [`manifest`]: YAML text into a [`manifest::Manifest`], every error with line and column;
+//! - [`registry`] and [`loader`]: names into files, files into loaded plugins;
+//! - [`components`]: manifest blocks into components, children first, one handle per specification;
+//! - [`store`] and [`pool`]: finished stage outputs on disk; the pool's examples among them;
+//! - [`selection`]: which examples are trained on, as pure functions over hits;
+//! - [`pipeline`]: the stages of a run, each doing only what is missing;
+//! - [`report`]: the table at the end;
+//! - [`services`] and [`console`]: what plugins may ask of the host, and what people see.
+//!
+//! The program `deft` is `commands` over these.
+
+pub mod commands;
+pub mod components;
+pub mod console;
+pub mod loader;
+pub mod manifest;
+pub mod npy;
+pub mod pipeline;
+pub mod pool;
+pub mod registry;
+pub mod report;
+pub mod selection;
+pub mod services;
+pub mod store;

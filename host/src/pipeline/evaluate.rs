@@ -1,0 +1,245 @@
+//! Evaluation: predictions for a task's examples, their metrics, and what to hold them against.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use deft_core::metrics::{
+    Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
+};
+use deft_core::{
+    Context, Error, Example, Fingerprint, Prediction, Predictor, Reader, Result, ResultExt,
+    TrainReport,
+};
+use serde::{Deserialize, Serialize};
+
+use super::prepare::dataset_counts;
+use super::train::{SeededTrainer, TrainedArm};
+use super::{Outputs, Run};
+use crate::manifest::Task;
+use crate::pool::{StoredPool, read_examples};
+use crate::store;
+
+/// Examples predicted in one call.
+const EXAMPLES_AT_ONCE: usize = 128;
+
+/// A task's evaluation examples, and how they are scored.
+pub(super) struct Evaluation {
+    reader: Arc<dyn Reader>,
+    spec: TaskSpec,
+    examples: Vec<Example>,
+    fingerprint: String,
+}
+
+/// `metrics.json`: the result of one task, arm and seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    /// The task.
+    pub task: String,
+    /// The arm.
+    pub arm: String,
+    /// The training seed.
+    pub seed: u64,
+    /// Evaluation examples scored.
+    pub evaluated: usize,
+    /// Examples trained on; none for the model as it is.
+    pub trained_on: usize,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Share of the selection that comes from data sets named as related, if any were named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related: Option<f64>,
+    /// The metrics, the one to quote first.
+    pub metrics: Vec<Metric>,
+    /// Chance and majority class, where the task has classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baselines: Option<Baselines>,
+    /// The share of each class among the predictions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predicted: Vec<(String, f64)>,
+    /// What a reader of the numbers should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The results of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Results(Vec<ArmResult>);
+
+impl Results {
+    /// Results in the order of tasks, arms and seeds.
+    pub fn iter(&self) -> impl Iterator<Item = &ArmResult> {
+        self.0.iter()
+    }
+
+    pub(super) fn add(&mut self, result: ArmResult) {
+        self.0.push(result);
+    }
+}
+
+/// A line of `predictions.jsonl`: enough to compute every scoring rule again.
+#[derive(Serialize)]
+struct PredictionLine<'a> {
+    /// Position in the evaluation source.
+    id: usize,
+    gold: Option<usize>,
+    target: Option<&'a str>,
+    predicted: Option<usize>,
+    #[serde(flatten)]
+    prediction: &'a Prediction,
+    score: &'a ExampleScore,
+}
+
+impl Run {
+    /// Reads a task's evaluation examples; `None` where it has no source of them.
+    pub(super) fn read_evaluation(&mut self, task: &Task) -> Result<Option<Evaluation>> {
+        let Some(source) = &task.evaluation_source else { return Ok(None) };
+        let i = self.task_index(task);
+        let path = format!("tasks[{i}].evaluation_source");
+        let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let spec = reader.task();
+        if spec.metrics.is_empty() {
+            return Err(Error::option_at(
+                format!("tasks[{i}].reader"),
+                format!("reader `{}` has no metric", task.reader.component),
+            )
+            .with_hint("leave out `evaluation_source`, or take a reader that has one"));
+        }
+        let paths = self.expand(source, &path)?;
+        let services = self.services("read the evaluation examples");
+        let ctx = services.context(self.manifest.seed);
+        let examples = read_examples(&*reader, &paths, None, &ctx)?;
+        if examples.is_empty() {
+            return Err(Error::option_at(path, "there is no example in it"));
+        }
+        let fingerprint = Fingerprint::new()
+            .with(identity.to_string())
+            .with(self.hash_files(&paths)?)
+            .with(self.manifest.seed.to_string())
+            .short();
+        Ok(Some(Evaluation { reader, spec, examples, fingerprint }))
+    }
+
+    /// Predicts and scores, unless that has been done.
+    pub(super) fn evaluate(
+        &self,
+        task: &Task,
+        trainer: &SeededTrainer,
+        outcome: &TrainedArm<'_>,
+        evaluation: &Evaluation,
+        pool: &StoredPool,
+    ) -> Result<ArmResult> {
+        let fingerprint = Fingerprint::new()
+            .with(&outcome.fingerprint)
+            .with(&evaluation.fingerprint)
+            .with(task.related.join("\n"))
+            .short();
+        let mut outputs = Outputs::open(&outcome.dir)?;
+        let path = outcome.dir.join("metrics.json");
+        if outputs.has("metrics", &fingerprint)
+            && let Some(result) = store::read_json(&path)
+        {
+            return Ok(result);
+        }
+        outputs.announce("metrics");
+        let label = format!("evaluate {}/{} seed {}", task.name, outcome.arm, trainer.seed);
+        let services = self.services(&label);
+        let ctx = services.context(trainer.seed);
+        let predictor = trainer.trainer.open(&ctx, outcome.model.as_deref())?;
+        let predictions = predict_all(&*predictor, evaluation, &ctx)?;
+        let scores = evaluation.reader.score(&ctx, &evaluation.examples, &predictions)?;
+        let lines = outcome.dir.join("predictions.jsonl");
+        store::commit(&lines, |out| {
+            write_predictions(out, &evaluation.examples, &predictions, &scores)
+        })?;
+        let mut metrics = Vec::new();
+        for spec in &evaluation.spec.metrics {
+            metrics.push(aggregate(spec, &scores, self.manifest.seed)?);
+        }
+        let names = class_names(&evaluation.examples);
+        let report: Option<TrainReport> =
+            outcome.model.as_ref().and_then(|dir| store::read_json(&dir.join("training.json")));
+        let result = ArmResult {
+            task: task.name.clone(),
+            arm: outcome.arm.to_owned(),
+            seed: trainer.seed,
+            evaluated: evaluation.examples.len(),
+            trained_on: outcome.selection.map_or(0, |selection| selection.ids.len()),
+            steps: report.map_or(0, |report| report.steps),
+            related: self.related_share(task, outcome, pool)?,
+            metrics,
+            baselines: baselines(&evaluation.examples),
+            predicted: predicted_shares(&names, &scores),
+            notes: trainer.trainer.info().notes,
+        };
+        store::write_json(&path, &result)?;
+        outputs.note("metrics", &fingerprint)?;
+        Ok(result)
+    }
+
+    /// The share of related data sets in a selection.
+    fn related_share(
+        &self,
+        task: &Task,
+        outcome: &TrainedArm<'_>,
+        pool: &StoredPool,
+    ) -> Result<Option<f64>> {
+        let Some(selection) = outcome.selection.filter(|_| !task.related.is_empty()) else {
+            return Ok(None);
+        };
+        let i = self.task_index(task);
+        let mut patterns = Vec::new();
+        for (j, text) in task.related.iter().enumerate() {
+            patterns.push(glob::Pattern::new(text).map_err(|error| {
+                let path = format!("tasks[{i}].related[{j}]");
+                Error::option_at(path, format!("`{text}` is no pattern: {error}"))
+            })?);
+        }
+        let counts = dataset_counts(pool, selection.ids.iter().copied())?;
+        let related: usize = counts
+            .iter()
+            .filter(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name)))
+            .map(|(_, count)| count)
+            .sum();
+        Ok(Some(related as f64 / selection.ids.len() as f64))
+    }
+}
+
+fn predict_all(
+    predictor: &dyn Predictor,
+    evaluation: &Evaluation,
+    ctx: &Context<'_>,
+) -> Result<Vec<Prediction>> {
+    let mut predictions = Vec::with_capacity(evaluation.examples.len());
+    for examples in evaluation.examples.chunks(EXAMPLES_AT_ONCE) {
+        ctx.check()?;
+        predictions.extend(predictor.predict(ctx, examples, evaluation.spec.prediction)?);
+        ctx.progress(predictions.len(), evaluation.examples.len(), "examples");
+    }
+    Ok(predictions)
+}
+
+fn write_predictions(
+    path: &Path,
+    examples: &[Example],
+    predictions: &[Prediction],
+    scores: &[ExampleScore],
+) -> Result<()> {
+    let file = std::fs::File::create(path).or_io("cannot write the predictions", path)?;
+    let mut out = BufWriter::new(file);
+    for (id, ((example, prediction), score)) in
+        examples.iter().zip(predictions).zip(scores).enumerate()
+    {
+        let line = PredictionLine {
+            id,
+            gold: example.gold,
+            target: example.target.as_deref(),
+            predicted: score.predicted,
+            prediction,
+            score,
+        };
+        serde_json::to_writer(&mut out, &line).or_io("cannot write the predictions", path)?;
+        out.write_all(b"\n").or_io("cannot write the predictions", path)?;
+    }
+    out.flush().or_io("cannot write the predictions", path)
+}

@@ -1,0 +1,156 @@
+//! Selections: from hits (or without them) to the examples that are trained on.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use deft_core::{Example, Examples, Fingerprint, Result, ResultExt};
+use serde::Serialize;
+
+use super::retrieve::read_hits;
+use super::{Outputs, Run};
+use crate::manifest::{Policy, Task};
+use crate::pool::StoredPool;
+use crate::selection::{self, Selected};
+use crate::store;
+
+/// The selection of one task and arm.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pub(super) ids: Vec<usize>,
+    pub(super) fingerprint: String,
+}
+
+/// Selections by task and arm.
+pub(super) type Selections = BTreeMap<(String, String), Selection>;
+
+/// A line of `selection.jsonl`: the pool's example, readable by the original's training, with the
+/// evidence for it.
+#[derive(Serialize)]
+struct SelectionLine<'a> {
+    #[serde(flatten)]
+    example: &'a Example,
+    index_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribution_frequency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<u32>,
+}
+
+impl Run {
+    /// Selects for every task and arm that trains, and writes what was selected.
+    pub(super) fn select_all(&mut self, pool: &StoredPool) -> Result<Selections> {
+        let mut selections = Selections::new();
+        let order: Vec<String> =
+            self.manifest.arm_order()?.into_iter().map(str::to_owned).collect();
+        for task in self.manifest.tasks.clone() {
+            let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+            for arm in &order {
+                if !self.trains(arm) {
+                    continue;
+                }
+                let selected = self.select(&task, arm, pool, &sizes)?;
+                sizes.insert(arm, selected.len());
+                let selection = self.write_selection(&task, arm, &selected, pool)?;
+                selections.insert((task.name.clone(), arm.clone()), selection);
+            }
+        }
+        Ok(selections)
+    }
+
+    fn select(
+        &self,
+        task: &Task,
+        arm: &str,
+        pool: &StoredPool,
+        sizes: &BTreeMap<&str, usize>,
+    ) -> Result<Vec<Selected>> {
+        let selection = self.manifest.selection_of(arm);
+        Ok(match selection.policy {
+            Policy::Union => {
+                selection::union(&read_hits(&self.arm_dir(task, arm))?, selection.size)
+            }
+            Policy::All => selection::all(pool.len()),
+            Policy::Random => {
+                // The arm named by `same_as` comes first in the order; one that does not train
+                // selects nothing.
+                let other = selection.same_as.as_deref().and_then(|other| sizes.get(other));
+                let size = selection.size.or(other.copied()).unwrap_or(0);
+                selection::random(pool.len(), size, self.manifest.seed)
+            }
+        })
+    }
+
+    fn write_selection(
+        &self,
+        task: &Task,
+        arm: &str,
+        selected: &[Selected],
+        pool: &StoredPool,
+    ) -> Result<Selection> {
+        let ids: Vec<usize> =
+            selected.iter().filter_map(|one| usize::try_from(one.id).ok()).collect();
+        let mut fingerprint = Fingerprint::new().with(pool.fingerprint());
+        for one in selected {
+            fingerprint.add(format!("{one:?}").as_bytes());
+        }
+        let fingerprint = fingerprint.short();
+        let dir = self.arm_dir(task, arm);
+        let mut outputs = Outputs::open(&dir)?;
+        let path = dir.join("selection.jsonl");
+        if !(outputs.has("selection", &fingerprint) && path.exists()) {
+            outputs.announce("selection");
+            store::commit(&path, |path| write_lines(path, selected, &ids, pool))?;
+            outputs.note("selection", &fingerprint)?;
+            log::info!("{}/{arm}: {} of {} examples selected", task.name, ids.len(), pool.len());
+        }
+        Ok(Selection { ids, fingerprint })
+    }
+}
+
+fn write_lines(path: &Path, selected: &[Selected], ids: &[usize], pool: &StoredPool) -> Result<()> {
+    let file = std::fs::File::create(path).or_io("cannot write the selection", path)?;
+    let mut out = BufWriter::new(file);
+    for (chunk, ids) in selected.chunks(2048).zip(ids.chunks(2048)) {
+        for (one, example) in chunk.iter().zip(pool.get(ids)?) {
+            let line = SelectionLine {
+                example: &example,
+                index_id: one.id,
+                attribution_frequency: one.evidence.map(|evidence| evidence.frequency),
+                score: one.evidence.map(|evidence| evidence.score),
+                rank: one.evidence.map(|evidence| evidence.rank),
+            };
+            serde_json::to_writer(&mut out, &line).or_io("cannot write the selection", path)?;
+            out.write_all(b"\n").or_io("cannot write the selection", path)?;
+        }
+    }
+    out.flush().or_io("cannot write the selection", path)
+}
+
+/// The selected examples, read from the pool as they are asked for.
+pub(super) struct SelectedExamples<'a> {
+    pub(super) pool: &'a StoredPool,
+    pub(super) ids: &'a [usize],
+}
+
+impl Examples for SelectedExamples<'_> {
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn get(&self, positions: &[usize]) -> Result<Vec<Example>> {
+        let id = |&position: &usize| {
+            self.ids.get(position).copied().ok_or_else(|| {
+                deft_core::Error::new(
+                    deft_core::ErrorKind::Unexpected,
+                    "the selection has no such example",
+                )
+                .with_context("position", position)
+            })
+        };
+        let ids: Vec<usize> = positions.iter().map(id).collect::<Result<_>>()?;
+        self.pool.get(&ids)
+    }
+}

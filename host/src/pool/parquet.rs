@@ -1,0 +1,224 @@
+//! One part of the pool as a Parquet file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::{FixedSizeBinaryBuilder, ListBuilder, StringBuilder, UInt32Builder};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use deft_core::{Error, ErrorKind, Example, Provenance, Result, ResultExt};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
+
+/// End of a part's file name.
+pub(super) const SUFFIX: &str = ".parquet";
+
+/// Rows that are read and cached together.
+pub(super) const ROWS_PER_GROUP: usize = 2048;
+
+/// Bytes of the content hash: half a SHA-256.
+const HASH_BYTES: i32 = 16;
+
+fn schema() -> Arc<Schema> {
+    let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
+    let choices = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
+    Arc::new(Schema::new(vec![
+        text("input", false),
+        text("target", true),
+        Field::new("answer_choices", choices, false),
+        Field::new("gold", DataType::UInt32, true),
+        text("dataset", false),
+        text("template", false),
+        Field::new("content_hash", DataType::FixedSizeBinary(HASH_BYTES), false),
+        text("extra", true),
+    ]))
+}
+
+/// Writes the examples of one part.
+pub(super) fn write_part(path: &Path, examples: &[Example]) -> Result<()> {
+    let plain = |properties: parquet::file::properties::WriterPropertiesBuilder, column: &str| {
+        properties.set_column_dictionary_enabled(ColumnPath::from(column), false)
+    };
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .set_created_by("deft".to_owned());
+    // Nearly every value of these is new: a dictionary would only cost time.
+    for column in ["input", "target", "content_hash", "extra"] {
+        properties = plain(properties, column);
+    }
+    let file = File::create(path).or_io("cannot write the part", path)?;
+    let written = (|| {
+        let mut writer = ArrowWriter::try_new(file, schema(), Some(properties.build()))?;
+        for group in examples.chunks(ROWS_PER_GROUP) {
+            writer.write(&to_columns(group)?)?;
+        }
+        writer.close().map(|_| ())
+    })();
+    written.or_io("cannot write the part", path)
+}
+
+fn to_columns(examples: &[Example]) -> Result<RecordBatch, ArrowError> {
+    let texts = |of: fn(&Example) -> &str| -> ArrayRef {
+        Arc::new(examples.iter().map(|example| Some(of(example))).collect::<StringArray>())
+    };
+    let targets: StringArray = examples.iter().map(|example| example.target.as_deref()).collect();
+    let mut choices = ListBuilder::new(StringBuilder::new());
+    let mut gold = UInt32Builder::new();
+    let mut hashes = FixedSizeBinaryBuilder::with_capacity(examples.len(), HASH_BYTES);
+    let mut extra = StringBuilder::new();
+    for example in examples {
+        choices.append_value(example.options.iter().map(Some));
+        gold.append_option(example.gold.and_then(|gold| u32::try_from(gold).ok()));
+        hashes.append_value(content_hash(example))?;
+        let json = (!example.extra.is_empty()).then(|| serde_json::to_string(&example.extra));
+        extra.append_option(json.and_then(Result::ok));
+    }
+    RecordBatch::try_new(
+        schema(),
+        vec![
+            texts(|example| &example.input),
+            Arc::new(targets),
+            Arc::new(choices.finish()),
+            Arc::new(gold.finish()),
+            texts(|example| &example.provenance.dataset),
+            texts(|example| &example.provenance.template),
+            Arc::new(hashes.finish()),
+            Arc::new(extra.finish()),
+        ],
+    )
+}
+
+/// Half a SHA-256 over input and target: equal examples have equal hashes.
+fn content_hash(example: &Example) -> [u8; HASH_BYTES as usize] {
+    let mut hasher = Sha256::new();
+    hasher.update((example.input.len() as u64).to_le_bytes());
+    hasher.update(&example.input);
+    hasher.update(example.target.as_deref().unwrap_or_default());
+    let mut half = [0; HASH_BYTES as usize];
+    half.copy_from_slice(&hasher.finalize()[..HASH_BYTES as usize]);
+    half
+}
+
+/// A part open for reading.
+pub(super) struct PartReader {
+    path: PathBuf,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl PartReader {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).or_io("cannot open the part", path)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+            .map_err(|error| damaged(path).with_source(&error))?;
+        if builder.schema().fields() != schema().fields() {
+            return Err(damaged(path).with_context("why", "its columns are not a pool's"));
+        }
+        Ok(Self { path: path.to_owned(), builder })
+    }
+
+    /// Number of examples in the part.
+    pub(super) fn rows(&self) -> usize {
+        usize::try_from(self.builder.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The examples of one row group.
+    pub(super) fn read_group(self, group: usize) -> Result<Vec<Example>> {
+        if group >= self.builder.metadata().num_row_groups() {
+            return Err(damaged(&self.path).with_context("missing row group", group));
+        }
+        let path = self.path;
+        let bad = |error: &dyn std::error::Error| damaged(&path).with_source(error);
+        let reader = self
+            .builder
+            .with_row_groups(vec![group])
+            .with_batch_size(ROWS_PER_GROUP)
+            .build()
+            .map_err(|error| bad(&error))?;
+        let mut examples = Vec::with_capacity(ROWS_PER_GROUP);
+        for batch in reader {
+            let batch = batch.map_err(|error| bad(&error))?;
+            from_columns(&batch, &mut examples).ok_or_else(|| damaged(&path))?;
+        }
+        Ok(examples)
+    }
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::new(ErrorKind::Data, "the pool part is damaged")
+        .with_context("file", path.display())
+        .with_hint("remove the file and the folder's card.json: the next run makes it again")
+}
+
+/// Adds a batch's rows; `None` if a column has another type than the schema says.
+fn from_columns(batch: &RecordBatch, examples: &mut Vec<Example>) -> Option<()> {
+    let texts = |column: usize| batch.column(column).as_any().downcast_ref::<StringArray>();
+    let (inputs, targets) = (texts(0)?, texts(1)?);
+    let choices = batch.column(2).as_any().downcast_ref::<ListArray>()?;
+    let gold = batch.column(3).as_any().downcast_ref::<UInt32Array>()?;
+    let (datasets, templates, extra) = (texts(4)?, texts(5)?, texts(7)?);
+    let maybe =
+        |column: &StringArray, row| column.is_valid(row).then(|| column.value(row).to_owned());
+    for row in 0..batch.num_rows() {
+        let options = choices.value(row);
+        let options = options.as_any().downcast_ref::<StringArray>()?;
+        examples.push(Example {
+            input: inputs.value(row).to_owned(),
+            target: maybe(targets, row),
+            options: options.iter().flatten().map(str::to_owned).collect(),
+            gold: gold.is_valid(row).then(|| gold.value(row) as usize),
+            provenance: Provenance {
+                dataset: datasets.value(row).to_owned(),
+                template: templates.value(row).to_owned(),
+            },
+            extra: match maybe(extra, row) {
+                Some(json) => serde_json::from_str(&json).ok()?,
+                None => serde_json::Map::new(),
+            },
+        });
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_field_of_an_example_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part-00000.parquet");
+        let full = Example {
+            input: "a\u{2028}b\nc".to_owned(),
+            target: Some(String::new()),
+            options: vec!["yes".to_owned(), String::new()],
+            gold: Some(1),
+            provenance: Provenance { dataset: "d".to_owned(), template: "t".to_owned() },
+            extra: serde_json::Map::from_iter([("id".to_owned(), json!(7))]),
+        };
+        let mut examples = vec![Example::default(); ROWS_PER_GROUP];
+        examples.push(full);
+        write_part(&path, &examples).unwrap();
+        let reader = PartReader::open(&path).unwrap();
+        assert_eq!(reader.rows(), ROWS_PER_GROUP + 1);
+        assert_eq!(reader.read_group(0).unwrap(), examples[..ROWS_PER_GROUP]);
+        let last = PartReader::open(&path).unwrap().read_group(1).unwrap();
+        assert_eq!(last, examples[ROWS_PER_GROUP..]);
+    }
+
+    #[test]
+    fn a_damaged_part_is_an_error_that_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part-00000.parquet");
+        std::fs::write(&path, "PAR1 not really").unwrap();
+        let error = PartReader::open(&path).err().expect("damaged");
+        assert!(error.to_string().contains("part-00000.parquet"), "{error}");
+    }
+}
