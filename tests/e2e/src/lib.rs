@@ -1,1 +1,12 @@
-#![allow(missing_docs)]
+//! What whole-program tests share: the built program, small projects for it, and real data.
+//!
+//! The tests run `target/release/deft` with the libraries beside it, as a user does: `make build
+//! plugins` (or `make test`, which does it first) must have built them.
+
+mod program;
+mod project;
+mod shared;
+
+pub use program::{Deft, Output, examples_dir, program_dir};
+pub use project::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
+pub use shared::{shared, skipped};

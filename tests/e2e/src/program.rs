@@ -1,0 +1,100 @@
+//! The program under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The folder of the built program and its plugins.
+///
+/// # Panics
+///
+/// When the program has not been built.
+pub fn program_dir() -> PathBuf {
+    let dir = workspace().join("target/release");
+    assert!(dir.join("deft").is_file(), "build first: `make build plugins` ({})", dir.display());
+    dir
+}
+
+/// The folder of the plugins built outside the workspace.
+///
+/// # Panics
+///
+/// When they have not been built.
+pub fn examples_dir() -> PathBuf {
+    let dir = workspace().join("target/examples/release");
+    assert!(
+        dir.join("libdeft_panicky.so").is_file(),
+        "build first: `make plugins` ({})",
+        dir.display()
+    );
+    dir
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// One call of the program.
+#[derive(Debug)]
+pub struct Deft(Command);
+
+/// What a call left.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code; −1 after a signal.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// Messages.
+    pub stderr: String,
+}
+
+impl Deft {
+    /// The program with arguments, in a clean environment and an empty working directory's stead
+    /// the root: nothing may depend on where it is called.
+    pub fn new(args: &[&str]) -> Self {
+        let mut command = Command::new(program_dir().join("deft"));
+        command.args(args).current_dir("/").env_remove("DEFT_PLUGIN_PATH").stdin(Stdio::null());
+        Self(command)
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    pub fn run(mut self) -> Output {
+        let output = self.0.output().expect("the program starts");
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs to the end, which must be a good one.
+    ///
+    /// # Panics
+    ///
+    /// When the exit code is not 0.
+    pub fn succeed(self) -> Output {
+        let output = self.run();
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        output
+    }
+
+    /// Starts without waiting.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    pub fn spawn(mut self) -> Child {
+        self.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+    }
+}

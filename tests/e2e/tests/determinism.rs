@@ -1,0 +1,41 @@
+//! The same manifest and seed give the same bytes.
+
+use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
+
+/// Files that are the same at any thread count: all but bm25's segments, whose names are random.
+fn stable(project: &Project) -> Vec<(String, Vec<u8>)> {
+    let bm25 = |name: &str| name.contains(".store/bm25");
+    project.results().into_iter().filter(|(name, _)| !bm25(name)).collect()
+}
+
+#[test]
+fn one_and_two_threads_give_the_same_bytes() {
+    for retriever in [RETRIEVER_DENSE, RETRIEVER_BM25] {
+        let results: Vec<_> = ["1", "2"]
+            .iter()
+            .map(|threads| {
+                let project = Project::new();
+                project.manifest(&[retriever, TRAINER]);
+                project.deft("run").arg("--threads").arg(threads).succeed();
+                stable(&project)
+            })
+            .collect();
+        for (one, two) in results[0].iter().zip(&results[1]) {
+            assert_eq!(one.0, two.0);
+            assert!(one.0.ends_with("metrics.json") || one.1 == two.1, "{} differs", one.0);
+        }
+        assert_eq!(results[0].len(), results[1].len());
+    }
+}
+
+#[test]
+fn another_seed_draws_other_random_examples() {
+    let selection = |seed: &str| {
+        let project = Project::new();
+        project.manifest(&[RETRIEVER_BM25]);
+        project.deft("run").arg("--set").arg(seed).succeed();
+        let path = project.path("runs/small/tasks/mood/random/selection.jsonl");
+        std::fs::read_to_string(path).unwrap()
+    };
+    assert_ne!(selection("seed=1"), selection("seed=2"));
+}

@@ -1,0 +1,85 @@
+//! Killed anywhere and started again equals never killed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use deft_e2e::{Project, RETRIEVER_DENSE, TRAINER};
+
+/// A stage, and how its beginning shows on disk.
+type Moment = (&'static str, fn(&Path) -> bool);
+
+/// The folder in the store whose name starts so.
+fn stage(runs: &Path, name: &str) -> Option<std::path::PathBuf> {
+    let entries = std::fs::read_dir(runs.join(".store")).ok()?;
+    let starts = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
+    };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).find(starts)
+}
+
+fn has_files(dir: Option<std::path::PathBuf>) -> bool {
+    dir.and_then(|dir| std::fs::read_dir(dir).ok()).is_some_and(|mut files| files.next().is_some())
+}
+
+fn has_temporary(dir: &Path) -> bool {
+    let is_temporary = |name: std::ffi::OsString| name.to_string_lossy().starts_with(".tmp-");
+    std::fs::read_dir(dir)
+        .is_ok_and(|mut files| files.any(|file| is_temporary(file.unwrap().file_name())))
+}
+
+const MOMENTS: [Moment; 6] = [
+    ("reading the pool", |runs| has_files(stage(runs, "pool-"))),
+    ("encoding", |runs| has_files(stage(runs, "t5-"))),
+    ("indexing", |runs| has_files(stage(runs, "exact-"))),
+    ("searching", |runs| runs.join("small/tasks/mood/retrieved").is_dir()),
+    ("training", |runs| has_temporary(&runs.join("small/tasks/mood/random/seed-1"))),
+    ("evaluating", |runs| runs.join("small/tasks/mood/random/seed-1/model").is_dir()),
+];
+
+/// Starts a run, kills it with SIGKILL once `begun`, and tells whether it was still running.
+fn kill_when(project: &Project, begun: fn(&Path) -> bool) -> bool {
+    let mut child = project.deft("run").spawn();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if begun(&project.path("runs")) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return true;
+        }
+        assert!(Instant::now() < deadline, "the stage never began");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn project() -> Project {
+    let project = Project::with_pool(2000);
+    project.manifest(&[RETRIEVER_DENSE, TRAINER]);
+    project
+}
+
+#[test]
+fn a_run_killed_in_every_stage_and_continued_ends_like_one_never_killed() {
+    let undisturbed = project();
+    undisturbed.deft("run").succeed();
+    let expected = undisturbed.results();
+
+    let killed = project();
+    for (stage, begun) in MOMENTS {
+        assert!(kill_when(&killed, begun), "the run ended before it was killed while {stage}");
+    }
+    killed.deft("run").succeed();
+    let results = killed.results();
+    // Predictions and metrics name no path; the completed manifest has none either.
+    assert_eq!(
+        results.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>(),
+        "a file is missing, or a temporary was left"
+    );
+    for (name, content) in &results {
+        let same = content == &expected[name] || name.ends_with("metrics.json");
+        assert!(same, "{name} differs after kills");
+    }
+}
