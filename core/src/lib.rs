@@ -91,7 +91,7 @@ pub use matrix::Matrix;
 pub use reader::{Batch, ExampleStream, Reader, SkippedRow};
 pub use retriever::{Phase, PhaseDirs, Pool, Retriever, Searcher};
 pub use trainer::{Prediction, PredictionKind, Predictor, TrainReport, Trainer, TrainerInfo};
-pub use vectors::{VectorStore, VectorType, part_name, write_vectors};
+pub use vectors::{VectorStore, VectorType, VectorWriter, part_name, write_vectors};
 
 // Used by `export_plugin!` and by option structs, so that authors depend on one crate.
 #[doc(hidden)]

@@ -2,12 +2,10 @@
 //!
 //! A part is a file `part-00017.safetensors` with one tensor `vectors` of shape `[rows, dimension]`
 //! and type `F32` or `F16`. Its metadata has one key, `deft`, with JSON: the pool position of the
-//! first row (`first_row`) and the fingerprint of the encoder (`encoder`). One key alone, because
-//! several would be written in random order and the file must be the same bytes each time.
+//! first row (`first_row`) and the fingerprint of the encoder (`encoder`).
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,9 +13,10 @@ use std::sync::Arc;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{Error, ErrorKind, Matrix, Result, ResultExt};
 
@@ -59,12 +58,109 @@ pub fn part_name(number: usize, suffix: &str) -> String {
     format!("part-{number:05}{suffix}")
 }
 
-/// Writes the vectors of one part.
+/// Writes the vectors of one part as they come, in memory for one call's rows.
+#[derive(Debug)]
+pub struct VectorWriter {
+    path: PathBuf,
+    out: BufWriter<File>,
+    vector_type: VectorType,
+    dimension: usize,
+    /// Pool position of the next row.
+    next_row: usize,
+    end_row: usize,
+}
+
+impl VectorWriter {
+    /// Starts the file of the part that holds these pool rows, for vectors of an encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when the file cannot be written.
+    pub fn create(
+        path: &Path,
+        rows: Range<usize>,
+        dimension: usize,
+        vector_type: VectorType,
+        encoder: &str,
+    ) -> Result<Self> {
+        let metadata = Metadata { first_row: rows.start as u64, encoder: encoder.to_owned() };
+        let metadata = serde_json::to_string(&metadata)
+            .or_error(ErrorKind::Unexpected, "the metadata is no JSON")?;
+        let dtype = match vector_type {
+            VectorType::F16 => Dtype::F16,
+            VectorType::F32 => Dtype::F32,
+        };
+        let bytes = rows.len() * dimension * vector_type.bytes();
+        let mut header = json!({
+            "__metadata__": {METADATA: metadata},
+            TENSOR: {"dtype": dtype, "shape": [rows.len(), dimension], "data_offsets": [0, bytes]},
+        })
+        .to_string();
+        // The numbers must start at a multiple of 8, and blanks after JSON are allowed.
+        header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+        let file = File::create(path).or_io("cannot write the vectors", path)?;
+        let mut out = BufWriter::new(file);
+        out.write_all(&(header.len() as u64).to_le_bytes())
+            .and_then(|()| out.write_all(header.as_bytes()))
+            .or_io("cannot write the vectors", path)?;
+        let (next_row, end_row) = (rows.start, rows.end);
+        Ok(Self { path: path.to_owned(), out, vector_type, dimension, next_row, end_row })
+    }
+
+    /// Writes the next rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when writing fails; [`ErrorKind::Data`] when a value is not finite or, as
+    /// f16, becomes infinite (its magnitude is 65,520 or more); [`ErrorKind::Unexpected`] when the
+    /// rows have another dimension.
+    pub fn write(&mut self, rows: Matrix<'_>) -> Result<()> {
+        if rows.dimension() != self.dimension {
+            return Err(Error::new(ErrorKind::Unexpected, "the vectors have another dimension")
+                .with_context("found", rows.dimension())
+                .with_context("wanted", self.dimension));
+        }
+        let finite = |x: &f32| match self.vector_type {
+            VectorType::F16 => f16::from_f32(*x).is_finite(),
+            VectorType::F32 => x.is_finite(),
+        };
+        if let Some(at) = rows.as_slice().iter().position(|x| !finite(x)) {
+            return Err(Error::new(ErrorKind::Data, "a vector has a value that cannot be stored")
+                .with_context("pool row", self.next_row + at / self.dimension)
+                .with_hint("store the vectors as f32, or look at the encoder"));
+        }
+        self.next_row += rows.rows();
+        let written = match self.vector_type {
+            VectorType::F32 => write_each(&mut self.out, rows.as_slice(), f32::to_le_bytes),
+            VectorType::F16 => {
+                let mut half = vec![f16::ZERO; rows.as_slice().len()];
+                half.convert_from_f32_slice(rows.as_slice());
+                write_each(&mut self.out, &half, f16::to_le_bytes)
+            }
+        };
+        written.or_io("cannot write the vectors", &self.path)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when writing fails; [`ErrorKind::Unexpected`] when not all rows came.
+    pub fn finish(mut self) -> Result<()> {
+        if self.next_row != self.end_row {
+            return Err(Error::new(ErrorKind::Unexpected, "not as many vectors came as were said")
+                .with_context("next row", self.next_row)
+                .with_context("end", self.end_row));
+        }
+        self.out.flush().or_io("cannot write the vectors", &self.path)
+    }
+}
+
+/// Writes a part whose vectors are all in memory.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`] when writing fails; [`ErrorKind::Data`] when a value is not finite or, as
-/// f16, becomes infinite (its magnitude is 65,520 or more).
+/// Those of [`VectorWriter`].
 pub fn write_vectors(
     path: &Path,
     rows: Matrix<'_>,
@@ -72,41 +168,18 @@ pub fn write_vectors(
     first_row: usize,
     encoder: &str,
 ) -> Result<()> {
-    let (dtype, bytes) = match vector_type {
-        VectorType::F32 => (Dtype::F32, le_bytes(rows.as_slice(), f32::to_le_bytes)),
-        VectorType::F16 => {
-            let mut half = vec![f16::ZERO; rows.as_slice().len()];
-            half.convert_from_f32_slice(rows.as_slice());
-            check_finite(half.iter().map(|x| x.is_finite()), rows, first_row)?;
-            (Dtype::F16, le_bytes(&half, f16::to_le_bytes))
-        }
-    };
-    check_finite(rows.as_slice().iter().map(|x| x.is_finite()), rows, first_row)?;
-    let view = TensorView::new(dtype, vec![rows.rows(), rows.dimension()], &bytes)
-        .or_error(ErrorKind::Unexpected, "the vectors are no tensor")?;
-    let metadata = Metadata { first_row: first_row as u64, encoder: encoder.to_owned() };
-    let metadata = serde_json::to_string(&metadata)
-        .or_error(ErrorKind::Unexpected, "the metadata is no JSON")?;
-    let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
-    safetensors::serialize_to_file([(TENSOR, view)], Some(metadata), path)
-        .or_io("cannot write the vectors", path)
+    let span = first_row..first_row + rows.rows();
+    let mut writer = VectorWriter::create(path, span, rows.dimension(), vector_type, encoder)?;
+    writer.write(rows)?;
+    writer.finish()
 }
 
-fn le_bytes<T: Copy, const N: usize>(values: &[T], to_bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|&value| to_bytes(value)).collect()
-}
-
-fn check_finite(
-    mut finite: impl Iterator<Item = bool>,
-    rows: Matrix<'_>,
-    first_row: usize,
-) -> Result<()> {
-    match finite.position(|is_finite| !is_finite) {
-        None => Ok(()),
-        Some(at) => Err(Error::new(ErrorKind::Data, "a vector has a value that cannot be stored")
-            .with_context("pool row", first_row + at / rows.dimension())
-            .with_hint("store the vectors as f32, or look at the encoder")),
-    }
+fn write_each<T: Copy, const N: usize>(
+    out: &mut impl Write,
+    values: &[T],
+    to_bytes: impl Fn(T) -> [u8; N],
+) -> std::io::Result<()> {
+    values.iter().try_for_each(|&value| out.write_all(&to_bytes(value)))
 }
 
 /// The vectors of a pool, or of a run of its rows, on disk.
@@ -343,8 +416,12 @@ mod tests {
         for (part, rows) in [(0, 0..3), (1, 3..5)] {
             let data = &values[rows.start * 2..rows.end * 2];
             let path = dir.path().join(part_name(part, ".safetensors"));
-            let rows_of = Matrix::new(data, 2).expect("whole rows");
-            write_vectors(&path, rows_of, vector_type, rows.start, "e").expect("written");
+            let mut writer =
+                VectorWriter::create(&path, rows, 2, vector_type, "e").expect("created");
+            for row in data.chunks(2) {
+                writer.write(Matrix::new(row, 2).expect("whole rows")).expect("written");
+            }
+            writer.finish().expect("written");
         }
         let store = VectorStore::open(dir.path()).expect("opened");
         (dir, store)
@@ -378,12 +455,27 @@ mod tests {
     }
 
     #[test]
-    fn values_that_f16_cannot_hold_are_refused() {
+    fn other_readers_of_safetensors_read_a_part() {
+        let (dir, _) = store(VectorType::F32);
+        let bytes = std::fs::read(dir.path().join("part-00001.safetensors")).expect("read");
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        let tensor = tensors.tensor("vectors").expect("there");
+        assert_eq!((tensor.shape(), tensor.dtype()), ([2, 2].as_slice(), Dtype::F32));
+        assert_eq!(tensor.data()[..4], 6f32.to_le_bytes());
+    }
+
+    #[test]
+    fn values_that_f16_cannot_hold_and_missing_rows_are_refused() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let rows = Matrix::new(&[0.0, 1.0e6], 1).expect("whole rows");
         let path = dir.path().join("part-00000.safetensors");
-        let error = write_vectors(&path, rows, VectorType::F16, 10, "e").expect_err("too large");
+        let create = |vector_type| {
+            VectorWriter::create(&path, 10..13, 1, vector_type, "e").expect("created")
+        };
+        let rows = Matrix::new(&[0.0, 1.0e6], 1).expect("whole rows");
+        let error = create(VectorType::F16).write(rows).expect_err("too large");
         assert_eq!(error.context("pool row"), Some("11"));
-        write_vectors(&path, rows, VectorType::F32, 10, "e").expect("f32 holds it");
+        let mut writer = create(VectorType::F32);
+        writer.write(rows).expect("f32 holds it");
+        assert!(writer.finish().is_err(), "a row is missing");
     }
 }

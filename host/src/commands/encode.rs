@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use deft_core::{
     Context, EncodeReport, Encoder, Error, ErrorKind, Kind, Matrix, Result, ResultExt, TextRole,
-    VectorType, write_vectors,
+    VectorType, VectorWriter,
 };
 use serde_json::Value;
 
@@ -60,14 +60,14 @@ pub(super) fn encode(args: &EncodeArgs) -> Result<()> {
     store::commit(&args.output, |out| match format {
         Format::Npy => write_npy(out, &*encoder, &texts, role, &ctx, &mut total),
         Format::Safetensors => {
-            let mut vectors = Vec::new();
-            for_each_chunk(&*encoder, &texts, role, &ctx, &mut total, &mut |chunk| {
-                vectors.extend_from_slice(chunk);
-                Ok(())
-            })?;
             let info = encoder.info();
-            let rows = Matrix::new(&vectors, info.dimension)?;
-            write_vectors(out, rows, VectorType::F32, 0, &info.fingerprint)
+            let (rows, fingerprint) = (0..texts.len(), &info.fingerprint);
+            let mut writer =
+                VectorWriter::create(out, rows, info.dimension, VectorType::F32, fingerprint)?;
+            for_each_chunk(&*encoder, &texts, role, &ctx, &mut total, &mut |chunk| {
+                writer.write(Matrix::new(chunk, info.dimension)?)
+            })?;
+            writer.finish()
         }
     })?;
     log::info!(

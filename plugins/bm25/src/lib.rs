@@ -1,1 +1,38 @@
-#![allow(missing_docs)]
+//! The retriever `bm25`: the examples that share the most telling words with a query.
+//!
+//! It computes what Lucene computes, which is what the original system searched with (through
+//! Anserini): the same words of a text and the same score, to the bit. tantivy stores the postings;
+//! its own scoring is not used, for it fixes `k1` and `b`.
+//!
+//! From a text to its terms:
+//! - [`words`]: cuts a text into words, as Lucene's `StandardTokenizer` does;
+//! - [`porter`]: Porter's stemmer;
+//! - [`analyzer`]: both, with what lies between, for tantivy and for queries.
+//!
+//! From the pool to hits:
+//! - [`config`]: the options;
+//! - [`retriever`]: the component and its phases;
+//! - [`writer`]: a part of the pool becomes a tantivy segment;
+//! - [`segment`]: that segment, open for reading;
+//! - [`statistics`]: what the scores need to know about the whole pool;
+//! - [`similarity`]: the formula;
+//! - [`search`]: queries in, hits out.
+
+mod analyzer;
+mod config;
+#[cfg(test)]
+mod parity;
+mod porter;
+mod retriever;
+mod search;
+mod segment;
+mod similarity;
+mod statistics;
+#[cfg(test)]
+mod testing;
+mod words;
+mod writer;
+
+use retriever::Bm25;
+
+deft_core::export_plugin! { retrievers: [Bm25] }

@@ -1,1 +1,22 @@
-#![allow(missing_docs)]
+//! Reader `p3`: P3-style prompted examples from JSON lines and Parquet.
+//!
+//! A row is an input that was already rendered by a prompt template, its target and, for tasks with
+//! a closed set of answers, the answers to choose from. The path of a row through this crate:
+//!
+//! 1. `source` lists the files of a source and checks that each contains what its name says;
+//! 2. `lines` and `columns` give the rows of one file, with memory bounded by one line or by
+//!    one small batch of rows; `json` picks a line's fields;
+//! 3. `rules` makes an example of a row's fields, or says why the row is none;
+//! 4. `reader` puts the three together.
+
+mod columns;
+mod config;
+mod json;
+mod lines;
+mod reader;
+mod rules;
+mod source;
+
+use reader::P3Reader;
+
+deft_core::export_plugin! { readers: [P3Reader] }

@@ -1,1 +1,30 @@
-#![allow(missing_docs)]
+//! T5 for DEFT: the encoder `t5`, which turns texts into mean-pooled vectors, and the trainer `t5`,
+//! which fine-tunes a model, scores answer options and generates text.
+//!
+//! The network is written on candle's tensors (`network/`): the T5 of candle-transformers has no
+//! padding mask, no logits but the last and no gradient for its attention. Every batch is computed
+//! by one thread, batches side by side (`parallel`), so that results are the same bytes at any
+//! thread count.
+
+mod config;
+mod encoder;
+mod init;
+mod model;
+mod network;
+mod parallel;
+mod predict;
+mod tokens;
+mod trainer;
+mod training;
+mod weights;
+
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod testing;
+
+pub use config::{EncoderConfig, Init, Optimizer, ScheduleKind, TrainerConfig};
+pub use encoder::T5Encoder;
+pub use trainer::T5Trainer;
+
+deft_core::export_plugin! { encoders: [T5Encoder], trainers: [T5Trainer] }

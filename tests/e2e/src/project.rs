@@ -112,8 +112,8 @@ impl Project {
         Deft::new(&[command]).arg(self.path("manifest.yaml"))
     }
 
-    /// Content of every file below the run and the store, by relative path; what tells of time and
-    /// machine alone is left out.
+    /// Content of every file below the run and the store, by relative path: the project's own path
+    /// is replaced, and what tells of time and machine alone is left out.
     ///
     /// # Panics
     ///
@@ -121,6 +121,14 @@ impl Project {
     pub fn results(&self) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         collect(&self.path("runs"), &self.path("runs"), &mut found);
+        let own = self.dir().canonicalize().expect("a folder").to_string_lossy().into_owned();
+        for content in found.values_mut() {
+            if let Ok(text) = std::str::from_utf8(content)
+                && text.contains(&own)
+            {
+                *content = text.replace(&own, "<project>").into_bytes();
+            }
+        }
         found
     }
 }

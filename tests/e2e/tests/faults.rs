@@ -29,7 +29,10 @@ retriever:
   index: exact
 ";
     project.manifest(&[retriever]);
-    let place = format!("{}:21:5", project.path("manifest.yaml").display());
+    let path = project.path("manifest.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = text.lines().position(|line| line == "    max_token: 64").unwrap() + 1;
+    let place = format!("{}:{line}:5", path.display());
     fails(
         &project,
         &[],

@@ -1,0 +1,262 @@
+//! The component and its phases.
+
+use std::path::Path;
+
+use deft_core::part_name;
+use deft_core::prelude::*;
+use serde_json::json;
+
+use crate::analyzer;
+use crate::config::Bm25Config;
+use crate::search::Bm25Searcher;
+use crate::segment::Segment;
+use crate::similarity::Similarity;
+use crate::statistics::Statistics;
+use crate::writer::{UnitWriter, segment_dir};
+
+/// The phase that indexes the pool: a unit per part.
+const INDEX: &str = "index";
+/// The phase that sums the statistics of all parts.
+const MERGE: &str = "merge";
+/// The end of the name of the file that it leaves.
+const STATISTICS: &str = ".json";
+
+/// Rows that are fetched at once.
+const CHUNK: usize = 256;
+
+/// The component `bm25`.
+#[derive(Debug)]
+pub(crate) struct Bm25(Bm25Config);
+
+impl Component for Bm25 {
+    type Config = Bm25Config;
+    const NAME: &'static str = "bm25";
+    const SUMMARY: &'static str =
+        "shared words, weighed by their rarity: BM25 as Lucene computes it";
+
+    fn check(options: &Bm25Config) -> Result<()> {
+        let out_of = |name: &str, value: f64, low: f64, high: f64| {
+            let message = format!("`{name}` must be from {low} to {high} ({name}: {value})");
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::option_at(name, message))
+            }
+        };
+        out_of("k1", options.k1, 0.0, 100.0)?;
+        out_of("b", options.b, 0.0, 1.0)?;
+        out_of("index_memory_mb", options.index_memory_mb as f64, 15.0, 4000.0)
+    }
+
+    fn new(_ctx: &Context<'_>, config: Bm25Config, _children: Children) -> Result<Self> {
+        Ok(Self(config))
+    }
+}
+
+impl Retriever for Bm25 {
+    fn phases(&self, _ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
+        check_not_empty(pool)?;
+        // Postings and statistics know nothing of `k1` and `b`, which act in a search: another
+        // value finds its index ready.
+        let fingerprint = json!({
+            "analyzer": format!("lucene english {}", analyzer::VERSION),
+            "tantivy": tantivy::INDEX_FORMAT_VERSION,
+        });
+        let index = Phase {
+            name: INDEX.to_owned(),
+            artefact: Self::NAME.to_owned(),
+            fingerprint: fingerprint.to_string(),
+            units: pool.parts(),
+            suffix: String::new(),
+            threads: 1,
+            // Relative to encoding one text for a dense index.
+            cost: 0.01 * pool.examples.len() as f64,
+        };
+        let merge = Phase {
+            name: MERGE.to_owned(),
+            artefact: format!("{}-statistics", Self::NAME),
+            units: 1,
+            suffix: STATISTICS.to_owned(),
+            cost: 0.01 * pool.parts() as f64,
+            ..index.clone()
+        };
+        Ok(vec![index, merge])
+    }
+
+    fn run_unit(
+        &self,
+        ctx: &Context<'_>,
+        phase: &str,
+        unit: usize,
+        pool: &Pool<'_>,
+        dirs: &PhaseDirs,
+        out: &Path,
+    ) -> Result<()> {
+        match phase {
+            INDEX => self.index_unit(ctx, unit, pool, out),
+            MERGE => {
+                let mut statistics = Statistics::default();
+                for segment in open_segments(ctx, pool, dirs)? {
+                    statistics.add(&segment);
+                }
+                statistics.write(out)
+            }
+            other => Err(Error::new(ErrorKind::Unexpected, "`bm25` has no such phase")
+                .with_context("phase", other)),
+        }
+    }
+
+    fn open(
+        &self,
+        ctx: &Context<'_>,
+        pool: &Pool<'_>,
+        dirs: &PhaseDirs,
+    ) -> Result<Box<dyn Searcher>> {
+        check_not_empty(pool)?;
+        let segments = open_segments(ctx, pool, dirs)?;
+        let statistics = Statistics::read(&dirs.get(MERGE)?.join(part_name(0, STATISTICS)))?;
+        Ok(Box::new(Bm25Searcher::new(segments, Similarity::new(&self.0, &statistics))))
+    }
+}
+
+impl Bm25 {
+    fn index_unit(
+        &self,
+        ctx: &Context<'_>,
+        unit: usize,
+        pool: &Pool<'_>,
+        out: &Path,
+    ) -> Result<()> {
+        let rows = pool.rows_of_part(unit);
+        let mut writer = UnitWriter::create(out, self.0.index_memory_mb * 1_000_000)?;
+        for first in rows.clone().step_by(CHUNK) {
+            ctx.check()?;
+            let positions: Vec<_> = (first..rows.end.min(first + CHUNK)).collect();
+            for (row, example) in positions.iter().zip(pool.examples.get(&positions)?) {
+                writer.add(*row, &example.input)?;
+            }
+            ctx.progress(first + positions.len() - rows.start, rows.len(), "rows");
+        }
+        writer.finish()
+    }
+}
+
+fn open_segments(ctx: &Context<'_>, pool: &Pool<'_>, dirs: &PhaseDirs) -> Result<Vec<Segment>> {
+    let open = |part| {
+        ctx.check()?;
+        let dir = dirs.get(INDEX)?.join(part_name(part, ""));
+        let segment = Segment::open(&segment_dir(&dir))?;
+        let wanted = pool.rows_of_part(part).len();
+        if segment.len() == wanted {
+            return Ok(segment);
+        }
+        Err(Error::new(ErrorKind::Data, "the index has another number of rows than its part")
+            .with_context("folder", dir.display())
+            .with_context("found", segment.len())
+            .with_context("wanted", wanted)
+            .with_hint("remove the folder: the next run builds it again"))
+    };
+    (0..pool.parts()).map(open).collect()
+}
+
+fn check_not_empty(pool: &Pool<'_>) -> Result<()> {
+    if pool.examples.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the pool is empty: nothing can be indexed",
+        )
+        .with_hint("look at the pool's sources and their `limit`"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use deft_core::NoServices;
+
+    use super::*;
+    use crate::testing::{Host, pool_of};
+
+    fn phases_of(config: Bm25Config, rows: usize) -> Result<Vec<Phase>> {
+        let texts = vec!["a text"; rows];
+        let examples = pool_of(&texts);
+        let pool = Pool { examples: &examples, rows_per_part: 4 };
+        Bm25(config).phases(&Context::new(&NoServices, 0, 1), &pool)
+    }
+
+    #[test]
+    fn a_unit_per_part_and_one_for_the_statistics() {
+        let phases = phases_of(Bm25Config::default(), 10).expect("phases");
+        let seen: Vec<_> = phases.iter().map(|p| (p.name.as_str(), p.units, p.threads)).collect();
+        assert_eq!(seen, [("index", 3, 1), ("merge", 1, 1)]);
+    }
+
+    #[test]
+    fn parameters_of_the_search_leave_the_index_as_it_is() {
+        let other = Bm25Config { k1: 1.2, b: 0.75, index_memory_mb: 100 };
+        let prints = |config| -> Vec<String> {
+            let phases = phases_of(config, 10).expect("phases");
+            phases.into_iter().map(|phase| phase.fingerprint).collect()
+        };
+        assert_eq!(prints(Bm25Config::default()), prints(other));
+    }
+
+    #[test]
+    fn an_empty_pool_is_an_error() {
+        let error = phases_of(Bm25Config::default(), 0).expect_err("nothing to index");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn options_out_of_range_are_named() {
+        let default = Bm25Config::default;
+        let table = [
+            ("k1", Bm25Config { k1: -0.1, ..default() }),
+            ("k1", Bm25Config { k1: f64::NAN, ..default() }),
+            ("b", Bm25Config { b: 1.5, ..default() }),
+            ("index_memory_mb", Bm25Config { index_memory_mb: 14, ..default() }),
+        ];
+        for (name, config) in table {
+            assert_eq!(Bm25::check(&config).expect_err(name).option(), Some(name));
+        }
+        Bm25::check(&default()).expect("the defaults are in range");
+    }
+
+    #[test]
+    fn a_part_that_needs_more_memory_than_it_has_still_becomes_one_segment() {
+        // No two words are the same: 300,000 of them do not fit the smallest budget.
+        let texts: Vec<String> = (0..100_000)
+            .map(|row| [0, 1, 2].map(|i| format!("word{}", row * 3 + i)).join(" "))
+            .collect();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        let small = Bm25Config { index_memory_mb: 15, ..Bm25Config::default() };
+        let host = Host::prepared(small, &texts, 100_000);
+        let unit = host.dir(INDEX).join(part_name(0, ""));
+        let entries = std::fs::read_dir(&unit).expect("the unit's folder").count();
+        assert_eq!(entries, 1, "only the merged segment is left");
+        // tantivy notes in an index what was merged into it.
+        let meta =
+            std::fs::read_to_string(segment_dir(&unit).join("meta.json")).expect("its notes");
+        assert!(meta.contains("Merge"), "there was nothing to merge: {meta}");
+        let found = host.retrieve(&["word0 word299999"], 10, 1);
+        assert_eq!(found[0].iter().map(|hit| hit.id).collect::<Vec<_>>(), [0, 99_999]);
+    }
+
+    #[test]
+    fn a_damaged_part_is_an_error_that_names_its_folder() {
+        let host = Host::prepared(Bm25Config::default(), &["one", "two", "three"], 2);
+        let unit = segment_dir(&host.dir(INDEX).join(part_name(1, "")));
+        std::fs::write(unit.join("meta.json"), "{").expect("damaged");
+        let error = host.open().err().expect("damaged");
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.to_string().contains("part-00001"), "{error}");
+    }
+
+    #[test]
+    fn an_index_of_another_pool_is_refused() {
+        let mut host = Host::prepared(Bm25Config::default(), &["one", "two", "three"], 4);
+        host.examples.pop();
+        let error = host.open().err().expect("a row less");
+        assert_eq!((error.context("found"), error.context("wanted")), (Some("3"), Some("2")));
+    }
+}

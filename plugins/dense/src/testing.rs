@@ -1,0 +1,253 @@
+//! Stand-ins for the host, an encoder and an index, for the tests of this crate.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use deft_core::prelude::*;
+use deft_core::{Child, Handle, Hit, Hits, Services, part_name};
+
+use crate::config::DenseConfig;
+use crate::retriever::Dense;
+
+/// A pool whose texts are the numbers of its rows.
+pub(crate) fn pool_of(rows: usize) -> Vec<Example> {
+    (0..rows).map(|row| Example { input: row.to_string(), ..Example::default() }).collect()
+}
+
+/// A retriever over [`SumEncoder`] and [`Flat`].
+pub(crate) fn dense(rows_per_unit: usize, training_vectors: usize) -> Dense {
+    let child = |slot: &str, name: &str, handle| Child {
+        slot: slot.to_owned(),
+        name: name.to_owned(),
+        identity: format!("{name} 0.1.0 {{}}"),
+        handle,
+    };
+    let encoder = Arc::new(SumEncoder { fingerprint: "sum 1".to_owned() });
+    let children = Children::new(vec![
+        child("encoder", "sum", Handle::Encoder(encoder)),
+        child("index", "flat", Handle::Index(Arc::new(Flat { training_vectors }))),
+    ]);
+    let config = DenseConfig { rows_per_unit, ..DenseConfig::default() };
+    let ctx = Context::new(&deft_core::NoServices, 0, 1);
+    Dense::new(&ctx, config, children).expect("a retriever")
+}
+
+/// A text that [`SumEncoder`] cuts: more than 8 characters.
+pub(crate) const LONG: &str = "123456789";
+
+/// The vector of the text of a number is (the number, 1).
+pub(crate) struct SumEncoder {
+    pub(crate) fingerprint: String,
+}
+
+impl Encoder for SumEncoder {
+    fn info(&self) -> EncoderInfo {
+        EncoderInfo { max_tokens: Some(8), ..EncoderInfo::new(2, self.fingerprint.as_str()) }
+    }
+
+    fn encode(
+        &self,
+        _ctx: &Context<'_>,
+        texts: &[&str],
+        _role: TextRole,
+        out: &mut [f32],
+    ) -> Result<EncodeReport> {
+        let mut report = EncodeReport::default();
+        for (text, vector) in texts.iter().zip(out.as_chunks_mut().0) {
+            let read = &text[..text.len().min(8)];
+            report.truncated += u64::from(read.len() < text.len());
+            let number: f32 = read.parse().expect("the text of a number");
+            // 12345678 would not fit f16.
+            *vector = [number % 65_000.0, 1.0];
+        }
+        Ok(report)
+    }
+}
+
+/// Keeps vectors as they are; its codec is the training sample itself.
+pub(crate) struct Flat {
+    pub(crate) training_vectors: usize,
+}
+
+impl IndexFactory for Flat {
+    fn info(&self) -> IndexInfo {
+        IndexInfo { training_vectors: self.training_vectors }
+    }
+
+    fn builder(
+        &self,
+        _ctx: &Context<'_>,
+        _dimension: usize,
+        trained: Option<&Path>,
+    ) -> Result<Box<dyn IndexBuilder>> {
+        let trained = trained.map(|dir| std::fs::read(dir.join("flat")).expect("the codec"));
+        if self.training_vectors > 0 {
+            assert!(trained.as_ref().is_none_or(|codec| !codec.is_empty()), "an empty codec");
+        }
+        Ok(Box::new(FlatBuilder(Vec::new())))
+    }
+
+    fn open(&self, _ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+        let bytes = std::fs::read(dir.join("flat")).expect("an index");
+        assert_eq!(bytes.len(), vectors.len() * vectors.dimension() * size_of::<f32>());
+        Ok(Box::new(FlatIndex(bytes)))
+    }
+}
+
+struct FlatBuilder(Vec<f32>);
+
+impl IndexBuilder for FlatBuilder {
+    fn train(&mut self, _ctx: &Context<'_>, sample: Matrix<'_>) -> Result<()> {
+        self.0.extend_from_slice(sample.as_slice());
+        Ok(())
+    }
+
+    fn add(&mut self, _ctx: &Context<'_>, rows: Matrix<'_>) -> Result<()> {
+        self.0.extend_from_slice(rows.as_slice());
+        Ok(())
+    }
+
+    fn finish(&mut self, _ctx: &Context<'_>, dir: &Path) -> Result<()> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let file = dir.join("flat");
+        std::fs::write(&file, bytes).or_io("cannot write", &file)
+    }
+}
+
+struct FlatIndex(Vec<u8>);
+
+impl Index for FlatIndex {
+    fn len(&self) -> usize {
+        self.0.len() / 8
+    }
+
+    fn search(&self, _ctx: &Context<'_>, queries: Matrix<'_>, mut hits: HitsMut<'_>) -> Result<()> {
+        let rows: Vec<f32> =
+            self.0.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        for query in 0..queries.rows() {
+            let distance = |row: &[f32; 2]| (row[0] - queries.row(query)[0]).powi(2);
+            let hit = |(id, row)| Hit { id, score: -distance(row) };
+            let mut found: Vec<_> = (0..).zip(rows.as_chunks().0).map(hit).collect();
+            hits.set(query, &mut found);
+        }
+        Ok(())
+    }
+}
+
+/// Runs units into a temporary folder, as the host does into the store.
+pub(crate) struct Host {
+    pub(crate) dense: Dense,
+    pub(crate) examples: Vec<Example>,
+    rows_per_part: usize,
+    store: tempfile::TempDir,
+    log: Log,
+}
+
+impl Host {
+    pub(crate) fn new(dense: Dense, rows: usize, rows_per_part: usize) -> Self {
+        let store = tempfile::tempdir().expect("a temporary folder");
+        Self { dense, examples: pool_of(rows), rows_per_part, store, log: Log::default() }
+    }
+
+    /// A host that has run every unit of every phase.
+    pub(crate) fn prepared(dense: Dense, rows: usize, rows_per_part: usize) -> Self {
+        let host = Self::new(dense, rows, rows_per_part);
+        host.prepare();
+        host
+    }
+
+    pub(crate) fn prepare(&self) {
+        for phase in self.phases() {
+            std::fs::create_dir(self.dir(&phase.name)).expect("a folder for the phase");
+            for unit in 0..phase.units {
+                let out = self.dir(&phase.name).join(part_name(unit, &phase.suffix));
+                self.run_unit(&phase.name, unit, &out).expect("the unit ran");
+            }
+        }
+    }
+
+    pub(crate) fn run_unit(&self, phase: &str, unit: usize, out: &Path) -> Result<()> {
+        self.dense.run_unit(&self.ctx(), phase, unit, &self.pool(), &self.dirs(), out)
+    }
+
+    pub(crate) fn open(&self, dense: &Dense) -> Result<Box<dyn Searcher>> {
+        dense.open(&self.ctx(), &self.pool(), &self.dirs())
+    }
+
+    pub(crate) fn retrieve(&self, queries: &[&str], k: usize) -> Vec<Vec<Hit>> {
+        self.try_retrieve(queries, k).expect("found")
+    }
+
+    pub(crate) fn try_retrieve(&self, queries: &[&str], k: usize) -> Result<Vec<Vec<Hit>>> {
+        let mut hits = Hits::new(queries.len(), k);
+        self.open(&self.dense)?.retrieve(&self.ctx(), queries, hits.as_mut())?;
+        Ok((0..queries.len()).map(|query| hits.of_query(query).collect()).collect())
+    }
+
+    pub(crate) fn phases(&self) -> Vec<Phase> {
+        self.dense.phases(&self.ctx(), &self.pool()).expect("phases")
+    }
+
+    pub(crate) fn dir(&self, phase: &str) -> PathBuf {
+        self.store.path().join(phase)
+    }
+
+    /// What was written to the log.
+    pub(crate) fn logged(&self) -> Vec<String> {
+        self.log.0.lock().expect("not poisoned").clone()
+    }
+
+    fn dirs(&self) -> PhaseDirs {
+        let phases = self.phases();
+        PhaseDirs::new(phases.into_iter().map(|p| (p.name.clone(), self.dir(&p.name))).collect())
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        Pool { examples: &self.examples, rows_per_part: self.rows_per_part }
+    }
+
+    fn ctx(&self) -> Context<'_> {
+        Context::new(&self.log, 42, 1)
+    }
+}
+
+/// Names and contents of a file, or of the files of a folder.
+pub(crate) fn bytes_of(path: &Path) -> Vec<(String, Vec<u8>)> {
+    if path.is_file() {
+        return vec![(String::new(), std::fs::read(path).expect("a file"))];
+    }
+    let mut files: Vec<_> = std::fs::read_dir(path)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry"))
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(entry.path()).expect("a file"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Services that keep the log.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Services for Log {
+    fn log(&self, _level: log::Level, _target: &str, message: &str) {
+        self.0.lock().expect("not poisoned").push(message.to_owned());
+    }
+
+    fn progress(&self, _done: u64, _total: u64, _unit: &str) {}
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    fn resolve(&self, name: &str) -> Result<PathBuf> {
+        Ok(PathBuf::from(name))
+    }
+
+    fn call(&self, name: &str, _json: &str) -> Result<String> {
+        Err(Error::new(ErrorKind::Unsupported, "no such service").with_context("service", name))
+    }
+}

@@ -1,0 +1,243 @@
+//! The encoder: texts into mean-pooled vectors.
+
+use deft_core::prelude::*;
+
+use crate::config::EncoderConfig;
+use crate::model::{Model, defect};
+use crate::network::ops::Values;
+use crate::network::{Batch, Part, Pass, T5, kernels};
+use crate::parallel::Workers;
+use crate::tokens::Encoded;
+
+/// Texts of a tokenising task.
+const TOKENISED_AT_ONCE: usize = 64;
+
+/// The mean of the encoder's last states over a text's tokens, `</s>` included and padding not.
+///
+/// A vector depends on its text alone: padding gets no attention and no share of the mean. Other
+/// neighbours in the batch can change it by rounding, less than 1e-5 of its length. Batches are a
+/// function of the texts, never of the threads, so that a call gives the same bytes at any count.
+#[derive(Debug)]
+pub struct T5Encoder {
+    config: EncoderConfig,
+    model: Model,
+    network: T5,
+    fingerprint: String,
+}
+
+impl Component for T5Encoder {
+    type Config = EncoderConfig;
+    const NAME: &'static str = "t5";
+    const SUMMARY: &'static str = "mean-pooled states of a T5 encoder";
+
+    fn check(config: &EncoderConfig) -> Result<()> {
+        config.check()
+    }
+
+    fn new(ctx: &Context<'_>, config: EncoderConfig, _children: Children) -> Result<Self> {
+        config.check()?;
+        let model = Model::open(ctx, &config.model())?;
+        let tensors = model.tensors(&[Part::Encoder], &Workers::new(ctx.threads())?)?;
+        let fingerprint = model
+            .fingerprint(&tensors)?
+            .with("mean pooling with </s>, f32")
+            .with(format!("{} {:?}", config.max_tokens, config.max_query_tokens))
+            .short();
+        let network = model.network(&tensors)?;
+        Ok(Self { config, model, network, fingerprint })
+    }
+}
+
+impl Encoder for T5Encoder {
+    fn info(&self) -> EncoderInfo {
+        EncoderInfo {
+            max_tokens: Some(self.config.max_tokens),
+            max_query_tokens: self.config.max_query_tokens,
+            notes: self.model.notes(),
+            ..EncoderInfo::new(self.model.config().d_model, &self.fingerprint)
+        }
+    }
+
+    fn encode(
+        &self,
+        ctx: &Context<'_>,
+        texts: &[&str],
+        role: TextRole,
+        out: &mut [f32],
+    ) -> Result<EncodeReport> {
+        let dimension = self.model.config().d_model;
+        if out.len() != texts.len() * dimension {
+            return Err(Error::new(ErrorKind::Unexpected, "`out` has not the vectors' length")
+                .with_context("found", out.len())
+                .with_context("wanted", texts.len() * dimension));
+        }
+        let workers = Workers::new(ctx.threads())?;
+        let encoded = self.tokenise(ctx, &workers, texts, role)?;
+        let lengths: Vec<usize> = encoded.iter().map(|text| text.ids.len()).collect();
+        let batches = batches(&lengths, self.config.batch_tokens);
+        let mut done = 0;
+        workers.run(
+            batches.len(),
+            |task| {
+                ctx.check()?;
+                let rows = batches[task].iter().map(|&text| encoded[text].ids.as_slice());
+                self.pooled(rows).map_err(|e| defect(&e))
+            },
+            |task, vectors| {
+                for (&text, vector) in batches[task].iter().zip(vectors.chunks_exact(dimension)) {
+                    out[text * dimension..][..dimension].copy_from_slice(vector);
+                }
+                done += batches[task].len();
+                ctx.progress(done, texts.len(), "rows");
+                Ok(())
+            },
+        )?;
+        Ok(EncodeReport {
+            tokens: lengths.iter().sum::<usize>() as u64,
+            truncated: encoded.iter().filter(|text| text.is_cut).count() as u64,
+        })
+    }
+}
+
+impl T5Encoder {
+    fn tokenise(
+        &self,
+        ctx: &Context<'_>,
+        workers: &Workers,
+        texts: &[&str],
+        role: TextRole,
+    ) -> Result<Vec<Encoded>> {
+        let limit = match role {
+            TextRole::Pool => Some(self.config.max_tokens),
+            TextRole::Query => self.config.max_query_tokens,
+        };
+        let tasks: Vec<&[&str]> = texts.chunks(TOKENISED_AT_ONCE).collect();
+        let mut encoded = Vec::with_capacity(texts.len());
+        workers.run(
+            tasks.len(),
+            |task| {
+                ctx.check()?;
+                let encode = |text: &&str| self.model.tokens().encode(text, limit);
+                tasks[task].iter().map(encode).collect::<Result<Vec<_>>>()
+            },
+            |_, some| {
+                encoded.extend(some);
+                Ok(())
+            },
+        )?;
+        Ok(encoded)
+    }
+
+    /// The vectors of one batch, row-major.
+    fn pooled<'a>(&self, rows: impl Iterator<Item = &'a [u32]>) -> candle_core::Result<Vec<f32>> {
+        let batch = Batch::new(rows, self.model.config().pad)?;
+        let states = self.network.encode(&batch, &Pass::inference())?;
+        let (values, dimension) = (Values::of(&states), self.model.config().d_model);
+        let mut vectors = vec![0.0; batch.rows * dimension];
+        let rows = values.get()?.chunks_exact(batch.length * dimension);
+        for (row, (states, vector)) in rows.zip(vectors.chunks_exact_mut(dimension)).enumerate() {
+            let length = batch.lengths.as_ref().map_or(batch.length, |lengths| lengths[row]);
+            for state in states.chunks_exact(dimension).take(length) {
+                kernels::add_to(vector, state);
+            }
+            let scale = 1.0 / length as f32;
+            for x in vector {
+                *x *= scale;
+            }
+        }
+        Ok(vectors)
+    }
+}
+
+/// Groups positions of similar length, the longest first, within a budget of padded tokens.
+pub(crate) fn batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&position| (std::cmp::Reverse(lengths[position]), position));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for position in order {
+        match batches.last_mut() {
+            // The first is the longest: all are padded to it.
+            Some(batch) if lengths[batch[0]] * (batch.len() + 1) <= budget => batch.push(position),
+            _ => batches.push(vec![position]),
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{context, model_dir, random};
+    use serde_json::{Value, json};
+
+    const TEXTS: [&str; 6] =
+        ["w3", "w9 w8 w7 w6 w5 w4 w3 w2 w11 w12", "", "w30 w31", "w5 w6 w7 w8 w9", "w3 w4 w5"];
+
+    fn encoder(options: &Value) -> T5Encoder {
+        random(model_dir(&json!({})).path(), options)
+    }
+
+    fn encode(encoder: &T5Encoder, threads: usize, texts: &[&str], role: TextRole) -> Vec<f32> {
+        let mut out = vec![0.0; texts.len() * encoder.info().dimension];
+        encoder.encode(&context(threads), texts, role, &mut out).expect("vectors");
+        out
+    }
+
+    #[test]
+    fn batches_hold_similar_lengths_within_the_budget() {
+        let found = batches(&[3, 10, 2, 3, 50], 10);
+        assert_eq!(found, [vec![4], vec![1], vec![0, 3, 2]]);
+    }
+
+    #[test]
+    fn a_vector_does_not_depend_on_its_batch() {
+        let encoder = encoder(&json!({}));
+        let together = encode(&encoder, 1, &TEXTS, TextRole::Pool);
+        for (text, vector) in TEXTS.iter().zip(together.chunks_exact(encoder.info().dimension)) {
+            let alone = encode(&encoder, 1, &[text], TextRole::Pool);
+            let length = alone.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let apart = alone.iter().zip(vector).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            assert!(apart <= 1e-5 * length, "{text:?}: {apart} of {length}");
+        }
+    }
+
+    #[test]
+    fn vectors_are_the_same_bytes_at_any_thread_count() {
+        let encoder = encoder(&json!({"batch_tokens": 8}));
+        let one = encode(&encoder, 1, &TEXTS, TextRole::Pool);
+        for threads in [2, 3] {
+            assert_eq!(encode(&encoder, threads, &TEXTS, TextRole::Pool), one);
+        }
+    }
+
+    #[test]
+    fn a_cut_text_keeps_its_end_and_queries_are_not_cut() {
+        let encoder = encoder(&json!({"max_tokens": 3}));
+        let mut cut = vec![0.0; 16];
+        let long = ["w5 w6 w7 w8"];
+        let report =
+            encoder.encode(&context(1), &long, TextRole::Pool, &mut cut).expect("a vector");
+        assert_eq!((report.tokens, report.truncated), (3, 1));
+        assert_eq!(cut, encode(&encoder, 1, &["w5 w6"], TextRole::Pool));
+        assert_ne!(cut, encode(&encoder, 1, &long, TextRole::Query));
+    }
+
+    #[test]
+    fn the_fingerprint_follows_weights_and_limits_but_not_use_options() {
+        let fingerprint = |options| encoder(&options).info().fingerprint;
+        let one = fingerprint(json!({}));
+        assert_eq!(one, fingerprint(json!({"batch_tokens": 1, "device": "cpu"})));
+        assert_ne!(one, fingerprint(json!({"max_tokens": 100})));
+        assert_ne!(one, fingerprint(json!({"init_seed": 4})));
+        assert!(encoder(&json!({})).info().notes[0].contains("are random"));
+    }
+
+    #[test]
+    fn cuda_is_refused_by_name() {
+        let options = json!({"model": "m", "device": "cuda:0"});
+        let config: EncoderConfig = deft_core::options::parse(&options).expect("parsed");
+        let error = T5Encoder::check(&config).expect_err("no CUDA");
+        assert_eq!(error.option(), Some("device"));
+        assert!(error.message().contains("cuda:0"));
+    }
+}

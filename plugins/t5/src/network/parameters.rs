@@ -1,0 +1,115 @@
+//! The tensors of a T5 network: names, shapes and how a new one starts.
+
+use super::config::{Head, NetworkConfig};
+
+/// One tensor of the network.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parameter {
+    /// Hugging Face's name.
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    /// Standard deviation in a new network; `None` starts with ones.
+    pub(crate) deviation: Option<f64>,
+}
+
+/// The two halves of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Encoder,
+    Decoder,
+}
+
+impl Part {
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder",
+            Self::Decoder => "decoder",
+        }
+    }
+
+    pub(crate) fn layers(self, config: &NetworkConfig) -> usize {
+        match self {
+            Self::Encoder => config.encoder_layers,
+            Self::Decoder => config.decoder_layers,
+        }
+    }
+}
+
+/// Every tensor of the given parts, sorted by name.
+///
+/// The deviations are those of Hugging Face's `T5PreTrainedModel._init_weights`. They make up for
+/// the scaling that T5's attention leaves out.
+pub(crate) fn parameters(config: &NetworkConfig, parts: &[Part]) -> Vec<Parameter> {
+    let mut list = List { config, parameters: Vec::new() };
+    list.add("shared.weight".to_owned(), &[config.vocabulary, config.d_model], 1.0);
+    for &part in parts {
+        list.add_stack(part);
+    }
+    if parts.contains(&Part::Decoder) && config.head == Head::Own {
+        list.add("lm_head.weight".to_owned(), &[config.vocabulary, config.d_model], 1.0);
+    }
+    list.parameters.sort_by(|a, b| a.name.cmp(&b.name));
+    list.parameters
+}
+
+struct List<'a> {
+    config: &'a NetworkConfig,
+    parameters: Vec<Parameter>,
+}
+
+impl List<'_> {
+    fn add(&mut self, name: String, shape: &[usize], deviation: f64) {
+        let deviation = Some(deviation * self.config.init_factor);
+        self.parameters.push(Parameter { name, shape: shape.to_vec(), deviation });
+    }
+
+    fn add_norm(&mut self, name: String) {
+        let shape = vec![self.config.d_model];
+        self.parameters.push(Parameter { name, shape, deviation: None });
+    }
+
+    fn add_stack(&mut self, part: Part) {
+        let prefix = part.prefix();
+        for n in 0..part.layers(self.config) {
+            let block = format!("{prefix}.block.{n}");
+            self.add_attention(&format!("{block}.layer.0.SelfAttention"));
+            self.add_norm(format!("{block}.layer.0.layer_norm.weight"));
+            let mut last = 1;
+            if part == Part::Decoder {
+                self.add_attention(&format!("{block}.layer.1.EncDecAttention"));
+                self.add_norm(format!("{block}.layer.1.layer_norm.weight"));
+                last = 2;
+            }
+            self.add_feed_forward(&format!("{block}.layer.{last}.DenseReluDense"));
+            self.add_norm(format!("{block}.layer.{last}.layer_norm.weight"));
+        }
+        // The first block's table serves all of its stack.
+        let table =
+            format!("{prefix}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+        let (buckets, heads) = (self.config.buckets, self.config.heads);
+        self.add(table, &[buckets, heads], inverse_root(self.config.d_model));
+        self.add_norm(format!("{prefix}.final_layer_norm.weight"));
+    }
+
+    fn add_attention(&mut self, prefix: &str) {
+        let (width, inner) = (self.config.d_model, self.config.inner());
+        let deviation = inverse_root(width * self.config.d_kv);
+        self.add(format!("{prefix}.q.weight"), &[inner, width], deviation);
+        self.add(format!("{prefix}.k.weight"), &[inner, width], inverse_root(width));
+        self.add(format!("{prefix}.v.weight"), &[inner, width], inverse_root(width));
+        self.add(format!("{prefix}.o.weight"), &[width, inner], inverse_root(inner));
+    }
+
+    fn add_feed_forward(&mut self, prefix: &str) {
+        let (width, hidden) = (self.config.d_model, self.config.d_ff);
+        let inputs: &[&str] = if self.config.gated { &["wi_0", "wi_1"] } else { &["wi"] };
+        for name in inputs {
+            self.add(format!("{prefix}.{name}.weight"), &[hidden, width], inverse_root(width));
+        }
+        self.add(format!("{prefix}.wo.weight"), &[width, hidden], inverse_root(hidden));
+    }
+}
+
+fn inverse_root(width: usize) -> f64 {
+    (width as f64).powf(-0.5)
+}

@@ -1,0 +1,83 @@
+//! Relative positions: T5 learns one bias per head and bucket of distances.
+
+use candle_core::{Result, Tensor};
+
+use super::attention::PositionBias;
+use super::config::NetworkConfig;
+
+/// The learned table and the rule that maps distances to its rows.
+#[derive(Debug)]
+pub(crate) struct Positions {
+    /// `[buckets, heads]`.
+    table: Tensor,
+    buckets: usize,
+    max_distance: usize,
+    /// The encoder tells before from after; the decoder sees only what is before.
+    bidirectional: bool,
+}
+
+impl Positions {
+    pub(super) fn new(config: &NetworkConfig, table: Tensor, bidirectional: bool) -> Self {
+        let (buckets, max_distance) = (config.buckets, config.max_distance);
+        Self { table, buckets, max_distance, bidirectional }
+    }
+
+    /// The bias of every head, query and key: `[heads, queries, keys]`.
+    pub(super) fn bias(&self, queries: usize, keys: usize) -> Result<Tensor> {
+        let before = (1..queries).rev().map(|distance| self.bucket(distance, false));
+        let after = (0..keys).map(|distance| self.bucket(distance, distance > 0));
+        let buckets = before.chain(after).collect();
+        self.table.apply_op1(PositionBias { queries, keys, buckets })
+    }
+
+    /// The row of the table for a key at a distance before or after its query.
+    ///
+    /// Half of a direction's buckets are for exact small distances, the other half grows
+    /// logarithmically up to the largest distance, which stands for everything beyond.
+    fn bucket(&self, distance: usize, after: bool) -> usize {
+        let (buckets, start, distance) = match (self.bidirectional, after) {
+            (true, after) => (self.buckets / 2, if after { self.buckets / 2 } else { 0 }, distance),
+            (false, false) => (self.buckets, 0, distance),
+            (false, true) => (self.buckets, 0, 0),
+        };
+        let exact = buckets / 2;
+        if distance < exact {
+            return start + distance;
+        }
+        // In f32, as the models were trained.
+        let share =
+            (distance as f32 / exact as f32).ln() / (self.max_distance as f32 / exact as f32).ln();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a floor ≥ 0")]
+        let step = (share * (buckets - exact) as f32) as usize;
+        start + (exact + step).min(buckets - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+
+    fn positions(bidirectional: bool) -> Positions {
+        let table = Tensor::zeros((32, 1), DType::F32, &Device::Cpu).expect("a table");
+        Positions { table, buckets: 32, max_distance: 128, bidirectional }
+    }
+
+    #[test]
+    fn the_encoder_has_half_the_buckets_for_each_direction() {
+        let p = positions(true);
+        let before: Vec<_> = [0, 1, 7, 8, 11, 12, 64, 90, 91, 1000]
+            .iter()
+            .map(|&distance| p.bucket(distance, false))
+            .collect();
+        assert_eq!(before, [0, 1, 7, 8, 8, 9, 14, 14, 15, 15]);
+        assert_eq!((p.bucket(1, true), p.bucket(1000, true)), (17, 31));
+    }
+
+    #[test]
+    fn the_decoder_has_all_buckets_for_what_is_before() {
+        let p = positions(false);
+        assert_eq!([0, 15, 16, 18, 19, 200].map(|d| p.bucket(d, false)), [0, 15, 16, 16, 17, 31]);
+        assert_eq!(p.bucket(3, true), 0);
+    }
+}

@@ -1,0 +1,73 @@
+//! What several tests need.
+
+use std::path::{Path, PathBuf};
+
+use deft_core::{Children, Component, Context, NoServices};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+/// A path of the shared tree, or a note that the test is skipped.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("DEFT_SHARED").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
+        PathBuf::from,
+    );
+    let path = root.join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: {} is not there", path.display());
+    None
+}
+
+/// A JSON file of the shared tree.
+pub(crate) fn shared_json(path: &str) -> Option<Value> {
+    let text = std::fs::read_to_string(shared(path)?).expect("readable");
+    Some(serde_json::from_str(&text).expect("JSON"))
+}
+
+/// A folder with a tiny model: `config.json` with changes, and a tokenizer whose word `wN` is id N.
+pub(crate) fn model_dir(changes: &Value) -> TempDir {
+    let mut config = json!({
+        "vocab_size": 40, "d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 4,
+        "feed_forward_proj": "gated-gelu",
+    });
+    for (key, value) in changes.as_object().expect("an object") {
+        config[key] = value.clone();
+    }
+    let mut vocabulary: Map<String, Value> =
+        (2..40).map(|id| (format!("w{id}"), json!(id))).collect();
+    vocabulary.insert("<pad>".to_owned(), json!(0));
+    vocabulary.insert("</s>".to_owned(), json!(1));
+    let special = |id: u32, content: &str| {
+        json!({
+            "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true,
+        })
+    };
+    let tokenizer = json!({
+        "version": "1.0",
+        "added_tokens": [special(0, "<pad>"), special(1, "</s>")],
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w2"},
+    });
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("config.json"), config.to_string()).expect("written");
+    std::fs::write(dir.path().join("tokenizer.json"), tokenizer.to_string()).expect("written");
+    dir
+}
+
+/// A context without a host.
+pub(crate) fn context(threads: usize) -> Context<'static> {
+    Context::new(&NoServices, 7, threads)
+}
+
+/// A component with random weights of a folder's shape.
+pub(crate) fn random<C: Component>(dir: &Path, changes: &Value) -> C {
+    let mut config = json!({"model": dir, "init": "random", "init_seed": 3});
+    for (key, value) in changes.as_object().expect("an object") {
+        config[key] = value.clone();
+    }
+    let config = deft_core::options::parse(&config).expect("valid options");
+    C::new(&context(2), config, Children::none()).expect("a component")
+}

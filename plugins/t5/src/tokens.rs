@@ -1,0 +1,94 @@
+//! Texts to token ids and back, by a `tokenizer.json`.
+
+use std::path::{Path, PathBuf};
+
+use deft_core::{Error, ErrorKind, Result, ResultExt, excerpt};
+use tokenizers::Tokenizer;
+
+use crate::network::NetworkConfig;
+
+/// A tokenizer that ends every text with `</s>`.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    tokenizer: Tokenizer,
+    /// The file, as it is: for fingerprints and for the folders of trained models.
+    bytes: Vec<u8>,
+    eos: u32,
+}
+
+/// A text's ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    /// At least one id, the last being `</s>`.
+    pub(crate) ids: Vec<u32>,
+    /// Whether the text was longer than allowed.
+    pub(crate) is_cut: bool,
+}
+
+impl Tokens {
+    /// Reads a tokenizer that goes with a network.
+    pub(crate) fn read(path: &Path, config: &NetworkConfig) -> Result<Self> {
+        let bytes = std::fs::read(path).or_io("cannot read the tokenizer", path).map_err(|e| {
+            e.with_hint(
+                "a model folder needs `tokenizer.json`, or say where it is: `tokenizer: FILE`",
+            )
+        })?;
+        let wrong = |message: String| {
+            Error::new(ErrorKind::Model, message).with_context("file", path.display())
+        };
+        let mut tokenizer = Tokenizer::from_bytes(&bytes)
+            .map_err(|e| wrong("this is no tokenizer.json".to_owned()).with_source(e.as_ref()))?;
+        // Files may carry limits of their own; ours are options.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|e| {
+            wrong("its truncation cannot be unset".to_owned()).with_source(e.as_ref())
+        })?;
+        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        if largest as usize >= config.vocabulary {
+            return Err(wrong(format!(
+                "the tokenizer has token ids up to {largest}, the model a vocabulary of {}",
+                config.vocabulary
+            ))
+            .with_hint("use the tokenizer that the model was trained with"));
+        }
+        Ok(Self { tokenizer, bytes, eos: config.eos })
+    }
+
+    /// The tokenizer's file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The ids of a text, `</s>` last, at most `limit` of them.
+    pub(crate) fn encode(&self, text: &str, limit: Option<usize>) -> Result<Encoded> {
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(|error| {
+            Error::new(ErrorKind::Data, "a text cannot be tokenised")
+                .with_context("text", excerpt(text))
+                .with_source(error.as_ref())
+        })?;
+        let mut ids = encoding.get_ids().to_vec();
+        // Every T5 tokenizer adds it; one that does not would give other vectors.
+        if ids.last() != Some(&self.eos) {
+            ids.push(self.eos);
+        }
+        let is_cut = limit.is_some_and(|limit| ids.len() > limit);
+        if let (true, Some(limit)) = (is_cut, limit) {
+            ids.truncate(limit.max(1) - 1);
+            ids.push(self.eos);
+        }
+        Ok(Encoded { ids, is_cut })
+    }
+
+    /// The text of generated ids, without special tokens.
+    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.tokenizer.decode(ids, true).map_err(|error| {
+            Error::new(ErrorKind::Unexpected, "generated ids have no text")
+                .with_source(error.as_ref())
+        })
+    }
+}
+
+/// Where the tokenizer of a model lies.
+pub(crate) fn default_path(model: &Path) -> PathBuf {
+    model.join("tokenizer.json")
+}

@@ -1,0 +1,185 @@
+//! The trainer: full fine-tuning, and models opened for prediction.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use deft_core::prelude::*;
+
+use crate::config::TrainerConfig;
+use crate::model::{Model, WHOLE};
+use crate::parallel::Workers;
+use crate::predict::T5Predictor;
+use crate::training;
+
+/// Full fine-tuning of a T5 on (input → target) with cross entropy.
+///
+/// The micro-batches of a step run in parallel; their gradients are summed in the order of the
+/// micro-batches, and dropout masks are drawn by their number: the model is the same bytes at any
+/// thread count. Targets are trimmed; an empty one trains `</s>` alone.
+#[derive(Debug)]
+pub struct T5Trainer {
+    config: TrainerConfig,
+    model: Arc<Model>,
+    info: TrainerInfo,
+}
+
+impl Component for T5Trainer {
+    type Config = TrainerConfig;
+    const NAME: &'static str = "t5";
+    const SUMMARY: &'static str = "full fine-tuning of a T5, option scores and greedy generation";
+
+    fn check(config: &TrainerConfig) -> Result<()> {
+        config.check()
+    }
+
+    fn new(ctx: &Context<'_>, config: TrainerConfig, _children: Children) -> Result<Self> {
+        config.check()?;
+        let model = Model::open(ctx, &config.model())?;
+        // The weights are read again when they are trained: until then they would only take memory.
+        let tensors = model.tensors(&WHOLE, &Workers::new(ctx.threads())?)?;
+        let info = TrainerInfo {
+            fingerprint: model.fingerprint(&tensors)?.short(),
+            parameters: tensors.values().map(|tensor| tensor.elem_count() as u64).sum(),
+            notes: model.notes(),
+        };
+        Ok(Self { config, model: Arc::new(model), info })
+    }
+}
+
+impl Trainer for T5Trainer {
+    fn info(&self) -> TrainerInfo {
+        self.info.clone()
+    }
+
+    fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
+        let (tensors, report) = training::train(ctx, &self.config, &self.model, examples)?;
+        self.model.write(&tensors, self.config.max_tokens, out)?;
+        Ok(report)
+    }
+
+    fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
+        let model = match model {
+            Some(dir) => Arc::new(Model::open_dir(dir, None, None)?),
+            None => Arc::clone(&self.model),
+        };
+        let (inputs, answers) = (self.config.max_tokens, self.config.max_answer_tokens);
+        Ok(Box::new(T5Predictor::open(ctx, model, inputs, answers)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{context, model_dir, random};
+    use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    fn trainer(options: &Value) -> T5Trainer {
+        random(model_dir(&json!({})).path(), options)
+    }
+
+    /// The word after the input's last one.
+    fn examples(count: usize) -> Vec<Example> {
+        let example = |n: usize| Example {
+            input: format!("w{} w{}", 3 + n * 5 % 30, 4 + n % 30),
+            target: Some(format!("\n w{} ", 5 + n % 30)),
+            options: vec![format!("w{}", 20 - n % 15), format!("w{}", 5 + n % 30)],
+            ..Example::default()
+        };
+        (0..count).map(example).collect()
+    }
+
+    fn train(
+        trainer: &T5Trainer,
+        threads: usize,
+        examples: &Vec<Example>,
+    ) -> (TrainReport, TempDir) {
+        let out = tempfile::tempdir().expect("a folder");
+        let report = trainer.train(&context(threads), examples, out.path()).expect("trained");
+        (report, out)
+    }
+
+    #[test]
+    fn training_is_the_same_bytes_at_any_thread_count() {
+        let trainer = trainer(&json!({
+            "steps": 3, "batch_size": 2, "gradient_accumulation": 3, "dropout": 0.2,
+        }));
+        let bytes = |threads| {
+            let (_, out) = train(&trainer, threads, &examples(10));
+            std::fs::read(out.path().join("model.safetensors")).expect("weights")
+        };
+        let one = bytes(1);
+        assert!(one == bytes(2) && one == bytes(3), "the weights differ");
+    }
+
+    #[test]
+    fn a_small_set_is_learned_by_heart_and_the_model_can_be_opened_again() {
+        let trainer = trainer(&json!({
+            "epochs": 60, "batch_size": 4, "gradient_accumulation": 2, "learning_rate": 0.01,
+            "dropout": 0, "schedule": "constant",
+        }));
+        let examples = examples(12);
+        let (report, out) = train(&trainer, 2, &examples);
+        assert_eq!((report.steps, report.losses.len()), (120, 60));
+        assert!(report.losses[59] < 0.05 * report.losses[0], "{:?}", report.losses);
+        let predictor = trainer.open(&context(2), Some(out.path())).expect("a predictor");
+        let texts = predictor.predict(&context(2), &examples, PredictionKind::Text).expect("texts");
+        for (example, text) in examples.iter().zip(texts) {
+            let target = example.target.as_deref().map(str::trim).unwrap_or_default();
+            assert_eq!(text, Prediction::Text(target.to_owned()), "{}", example.input);
+        }
+    }
+
+    #[test]
+    fn options_of_any_number_are_scored_in_the_order_given() {
+        let trainer = trainer(&json!({}));
+        let predictor = trainer.open(&context(2), None).expect("a predictor");
+        let mut examples = examples(9);
+        for (n, example) in examples.iter_mut().enumerate() {
+            example.options.extend((0..n % 3).map(|_| "w7 w8 w9".to_owned()));
+        }
+        let scores = |examples: &[Example]| {
+            let kind = PredictionKind::OptionScores;
+            predictor.predict(&context(2), examples, kind).expect("scores")
+        };
+        for (example, together) in examples.iter().zip(scores(&examples)) {
+            let alone = &scores(std::slice::from_ref(example))[0];
+            let Prediction::OptionScores { log_probs, tokens } = together else { panic!("scores") };
+            let Prediction::OptionScores { log_probs: wanted, .. } = alone else {
+                panic!("scores")
+            };
+            assert_eq!((log_probs.len(), &tokens[..2]), (example.options.len(), &[2, 2][..]));
+            let near = log_probs.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-4);
+            assert!(near, "{log_probs:?} and {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_trained_or_scored_is_named() {
+        let trainer = trainer(&json!({"shuffle": false}));
+        let out = tempfile::tempdir().expect("a folder");
+        let mut examples = examples(5);
+        examples[3].target = None;
+        examples[4].options.clear();
+        let error = trainer.train(&context(2), &examples, out.path()).expect_err("no target");
+        assert_eq!((error.kind(), error.context("position")), (ErrorKind::Data, Some("3")));
+        let predictor = trainer.open(&context(1), None).expect("a predictor");
+        let kind = PredictionKind::OptionScores;
+        let error = predictor.predict(&context(1), &examples, kind).expect_err("no options");
+        assert_eq!((error.kind(), error.context("example")), (ErrorKind::Data, Some("4")));
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_names_step_and_examples() {
+        let trainer = trainer(&json!({
+            "shuffle": false, "learning_rate": 1e30, "gradient_accumulation": 2,
+            "optimizer": "adamw", "weight_decay": 1, "schedule": "constant",
+        }));
+        let out = tempfile::tempdir().expect("a folder");
+        let error = trainer.train(&context(2), &examples(8), out.path()).expect_err("infinite");
+        assert_eq!(error.kind(), ErrorKind::Model, "{error}");
+        let step: usize = error.context("step").and_then(|s| s.parse().ok()).expect("a step");
+        // Micro-batches of one example, two of them a step: the step's first is at fault.
+        assert_eq!(error.context("positions"), Some(&*format!("[{}]", 2 * (step - 1))));
+    }
+}
