@@ -115,6 +115,7 @@ impl Error {
         if let Some(path) = &mut self.0.option {
             *path = match path.as_str() {
                 "" => prefix.to_owned(),
+                _ if prefix.is_empty() => return self,
                 rest if rest.starts_with('[') => format!("{prefix}{rest}"),
                 rest => format!("{prefix}.{rest}"),
             };

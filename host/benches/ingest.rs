@@ -132,7 +132,7 @@ fn read_rows() {
 
 fn new_store() -> (Store, TempDir) {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    (Store::open(folder.path()).expect("a folder of our own"), folder)
+    (Store::new(folder.path()), folder)
 }
 
 fn ingest_into(store: &Store) {

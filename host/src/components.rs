@@ -42,7 +42,8 @@ impl Plan {
         let mut children = Vec::new();
         for (slot, kind) in &info.children {
             let value = options.shift_remove(slot).ok_or_else(|| {
-                let message = format!("{} `{name}` needs `{slot}`: a {kind}", info.kind);
+                let message =
+                    format!("{} `{name}` needs `{slot}`, a component of kind {kind}", info.kind);
                 within(Error::option_at("", message))
             })?;
             let below = if path.is_empty() { slot.clone() } else { format!("{path}.{slot}") };

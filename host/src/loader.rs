@@ -137,7 +137,14 @@ impl Plugin {
         let options = options.to_string();
         let complete =
             (self.module.complete())(kind.as_str().into(), name.into(), options.as_str().into());
-        let complete = complete.into_result().map_err(Error::from)?;
+        let complete = complete.into_result().map_err(Error::from);
+        // An error about an option is the user's, and has its place; others are the plugin's.
+        let complete = match complete {
+            Err(error) if error.kind() != ErrorKind::Options => {
+                self.origin(kind, name).on(Err(error))?
+            }
+            complete => complete?,
+        };
         serde_json::from_str(&complete)
             .or_error(ErrorKind::Unexpected, "the plugin's options are no JSON")
     }
@@ -161,11 +168,34 @@ impl Plugin {
             let (kind, name) = (RStr::from(kind.as_str()), RStr::from(name));
             (self.module.create())(ctx, kind, name, options.into(), children)
         });
-        let (plugin, version) = (&self.descriptor.name, &self.descriptor.version);
-        let origin = Origin::of_plugin(kind, name, plugin, version);
+        let origin = self.origin(kind, name);
         match created.into_result() {
             Ok(component) => component.import(origin),
             Err(error) => origin.on(Err(error.into())),
+        }
+    }
+
+    fn origin(&self, kind: Kind, component: &str) -> Origin {
+        Origin::of_plugin(kind, component, &self.descriptor.name, &self.descriptor.version)
+    }
+}
+
+/// Sets what libraries read from the environment when they are loaded; what a user set stays.
+///
+/// A plugin's threads come from its context. Pools that a library would start by itself, one
+/// thread per core each, would compete with them.
+///
+/// # Safety
+///
+/// No other thread may be running: call it first thing in `main`.
+pub unsafe fn prepare_environment() {
+    for (name, value) in [("RAYON_NUM_THREADS", "1")] {
+        if std::env::var_os(name).is_none() {
+            #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+            // SAFETY: the caller guarantees that no other thread reads the environment.
+            unsafe {
+                std::env::set_var(name, value);
+            }
         }
     }
 }

@@ -9,6 +9,11 @@ use deft_host::console;
 use deft_host::services::{EXIT_CANCELLED, handle_ctrl_c};
 
 fn main() -> ExitCode {
+    #[expect(unsafe_code, reason = "the environment is set before there is a second thread")]
+    // SAFETY: this is the first statement of the program.
+    unsafe {
+        deft_host::loader::prepare_environment();
+    }
     let cli = Cli::parse();
     console::install(cli.log_format, cli.verbose, cli.quiet);
     let done = handle_ctrl_c().and_then(|()| execute(&cli.command));

@@ -4,14 +4,17 @@ use std::fmt::Write as _;
 
 use crate::pipeline::{ArmResult, Results};
 
-/// The results as text: per task a line for each arm, over its seeds.
-pub fn table(results: &Results) -> String {
+/// The results as text: per task a line for each arm, over its seeds; then the manifest's note.
+pub fn table(results: &Results, note: Option<&str>) -> String {
     let mut text = String::new();
     let mut tasks: Vec<&str> = results.iter().map(|result| result.task.as_str()).collect();
     tasks.dedup();
     for task in tasks {
         let of_task: Vec<&ArmResult> = results.iter().filter(|r| r.task == task).collect();
         task_table(&mut text, task, &of_task);
+    }
+    if let Some(note) = note.filter(|_| !text.is_empty()) {
+        let _ = writeln!(text, "\nnote: {}", note.trim());
     }
     text
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use deft_core::Hit;
 use rand::SeedableRng;
-use rand::seq::index;
+use rand::seq::{SliceRandom as _, index};
 use rand_chacha::ChaCha8Rng;
 
 /// The hits of one query, best first.
@@ -93,11 +93,12 @@ pub fn all(pool: usize) -> Vec<Selected> {
 
 /// The positions of `count` queries (or all) of `available`: the first of a seeded shuffle.
 pub fn choose_queries(available: usize, count: usize, seed: u64) -> Vec<usize> {
-    if count >= available {
-        return (0..available).collect();
+    let mut positions: Vec<usize> = (0..available).collect();
+    if count < available {
+        positions.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        positions.truncate(count);
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    index::sample(&mut rng, available, count).into_vec()
+    positions
 }
 
 #[cfg(test)]
@@ -153,6 +154,13 @@ mod tests {
             let expected: Vec<u64> = union_of(depth).into_iter().collect();
             assert_eq!(ids(&union(&hits(&lists), Some(size))), expected, "size {size}");
         }
+    }
+
+    #[test]
+    fn fewer_queries_are_the_first_of_more() {
+        let more = choose_queries(100, 64, 3);
+        assert_eq!(choose_queries(100, 32, 3), more[..32]);
+        assert_eq!(choose_queries(5, 64, 3), [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -78,9 +78,24 @@ impl Services for HostServices {
     }
 
     fn call(&self, name: &str, _json: &str) -> Result<String> {
+        if name == "cache_dir" {
+            return cache_dir();
+        }
         Err(Error::new(ErrorKind::Unsupported, "this deft has no such service")
             .with_context("service", name))
     }
+}
+
+/// `cache_dir`: a folder for what can be made again, as `{"dir": PATH}`; its user makes it.
+fn cache_dir() -> Result<String> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let dir = variable("XDG_CACHE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "there is no cache folder")
+                .with_hint("set $XDG_CACHE_HOME")
+        })?;
+    Ok(serde_json::json!({"dir": dir.join("deft")}).to_string())
 }
 
 /// A local path for `name`: below `base`, or `org/name@revision` in Hugging Face's cache.

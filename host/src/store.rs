@@ -17,14 +17,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the folder.
-    ///
-    /// # Errors
-    ///
-    /// [`deft_core::ErrorKind::Io`] when it cannot be made.
-    pub fn open(root: &Path) -> Result<Self> {
-        fs::create_dir_all(root).or_io("cannot make the store", root)?;
-        Ok(Self { root: root.to_owned() })
+    /// A store in this folder, which is made with its first stage.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
     /// The stage `name-<fingerprint>`; stale temporaries in it are removed.
@@ -125,7 +120,8 @@ impl Stage {
         self.unit(unit, suffix).exists()
     }
 
-    /// Runs `write` on a path beside a unit's and commits what it left there.
+    /// Runs `write` on a path beside a unit's and commits what it left there, unless another
+    /// process has committed the unit meanwhile: theirs may be in use already, and is the same.
     ///
     /// # Errors
     ///
@@ -137,7 +133,12 @@ impl Stage {
         suffix: &str,
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
-        commit(&self.unit(unit, suffix), write)
+        commit_by(&self.unit(unit, suffix), write, |temporary, path| {
+            if path.exists() {
+                return remove(temporary).or_io("cannot remove a temporary", temporary);
+            }
+            replace(temporary, path)
+        })
     }
 
     /// The card, if the stage is complete.
@@ -161,15 +162,26 @@ impl Stage {
 ///
 /// What `write` returns; then nothing of it is left.
 pub fn commit(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    commit_by(path, write, replace)
+}
+
+fn commit_by(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<()>,
+    place: impl FnOnce(&Path, &Path) -> Result<()>,
+) -> Result<()> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
     fs::create_dir_all(dir).or_io("cannot make the folder", dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = dir.join(format!(".tmp-{}-{count}-{name}", std::process::id()));
+    let temporary = dir.join(format!("{}{count}-{name}", temporary_prefix(std::process::id())));
     let done = write(&temporary).and_then(|()| {
         sync_tree(&temporary)?;
-        replace(&temporary, path)?;
+        place(&temporary, path)?;
         sync(dir)
     });
     if done.is_err() {
@@ -241,9 +253,9 @@ fn remove(path: &Path) -> std::io::Result<()> {
 pub fn remove_stale(dir: &Path) -> Result<()> {
     for path in sorted_entries(dir)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let owner = name.strip_prefix(".tmp-").and_then(|rest| rest.split('-').next());
-        let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        if owner != std::process::id() && !is_running(owner) {
+        let own = name.strip_prefix(&temporary_start());
+        let pid = own.and_then(|rest| rest.split('-').next()?.parse().ok());
+        if pid.is_some_and(|pid| !is_running(pid)) {
             log::debug!("removing what a killed run left: {}", path.display());
             match remove(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -254,6 +266,17 @@ pub fn remove_stale(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a process's temporaries begin with. The machine is part of it, because another machine's
+/// processes cannot be told alive from dead.
+fn temporary_prefix(pid: u32) -> String {
+    format!("{}{pid}-", temporary_start())
+}
+
+fn temporary_start() -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!(".tmp-{}-", Fingerprint::new().with(host.trim()).short())
 }
 
 /// Whether a process is running; where that cannot be told, it is taken to be.
@@ -274,7 +297,7 @@ mod tests {
     #[test]
     fn a_failed_unit_leaves_nothing_and_a_done_one_its_output() {
         let dir = tempfile::tempdir().unwrap();
-        let stage = Store::open(dir.path()).unwrap().stage("t5", "0123").unwrap();
+        let stage = Store::new(dir.path()).stage("t5", "0123").unwrap();
         let fail = |path: &Path| {
             fs::write(path, "half").unwrap();
             Err(Error::new(ErrorKind::Io, "disk full"))
@@ -284,6 +307,21 @@ mod tests {
         stage.commit_unit(3, ".bin", |path| fs::write(path, "whole").or_io("x", path)).unwrap();
         assert!(stage.has_unit(3, ".bin"));
         assert_eq!(names(stage.dir()), ["part-00003.bin"]);
+    }
+
+    #[test]
+    fn a_unit_that_another_process_committed_first_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = Store::new(dir.path()).stage("bm25", "0123").unwrap();
+        let unit = stage.unit(0, "");
+        let late = |path: &Path| {
+            fs::create_dir_all(&unit).or_io("x", &unit)?;
+            fs::write(unit.join("theirs"), "").or_io("x", &unit)?;
+            fs::create_dir(path).or_io("x", path)
+        };
+        stage.commit_unit(0, "", late).unwrap();
+        assert!(unit.join("theirs").exists());
+        assert_eq!(names(stage.dir()), ["part-00000"]);
     }
 
     #[test]
@@ -304,18 +342,22 @@ mod tests {
     #[test]
     fn temporaries_of_dead_processes_are_removed_and_others_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let own = format!(".tmp-{}-0-part", std::process::id());
-        for name in [".tmp-4294967294-0-part", own.as_str(), "part-00000"] {
+        let own = format!("{}0-part", temporary_prefix(std::process::id()));
+        let dead = format!("{}0-part", temporary_prefix(u32::MAX - 1));
+        let elsewhere = format!(".tmp-0123456789abcdef-{}-0-part", u32::MAX - 1);
+        for name in [&own, &dead, &elsewhere, "part-00000"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         remove_stale(dir.path()).unwrap();
-        assert_eq!(names(dir.path()), [own, "part-00000".to_owned()]);
+        let mut kept = [own, elsewhere, "part-00000".to_owned()];
+        kept.sort();
+        assert_eq!(names(dir.path()), kept);
     }
 
     #[test]
     fn source_hashes_follow_content() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("store")).unwrap();
+        let store = Store::new(&dir.path().join("store"));
         let source = dir.path().join("source");
         fs::write(&source, "one").unwrap();
         let one = store.hash_source(&source).unwrap();

@@ -374,7 +374,7 @@ def main():
 
     # A query is an input and nothing else: there is no label that anything could peek at. The empty
     # target is there because the reader `p3` skips rows without one.
-    unlabelled = [{"input": row["input"], "target": ""} for row in queries]
+    unlabelled = [{"input": row["input"]} for row in queries]
     write(args.out, "pool.jsonl", map(json.dumps, pool))
     write(args.out, "task/queries.jsonl", map(json.dumps, unlabelled))
     write(args.out, "task/evaluation.jsonl", map(json.dumps, evaluation))

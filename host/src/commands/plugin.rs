@@ -121,7 +121,7 @@ fn inspect(args: &InspectArgs) -> Result<()> {
 fn describe_component(text: &mut String, component: &ComponentInfo) {
     let _ = writeln!(text, "\n{} {}: {}", component.kind, component.name, component.summary);
     for (slot, kind) in &component.children {
-        let _ = writeln!(text, "  {slot}: a {kind}, required");
+        let _ = writeln!(text, "  {slot}: component of kind {kind}; required");
     }
     let no_options = serde_json::Map::new();
     let properties = component.options["properties"].as_object().unwrap_or(&no_options);

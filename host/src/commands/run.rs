@@ -9,7 +9,7 @@ use crate::report;
 pub(super) fn run(args: &ManifestArgs, last: Stage) -> Result<()> {
     let mut run = Run::open(&args.manifest, &args.overrides, &args.places())?;
     let results = run.execute(last)?;
-    print(&report::table(&results))?;
-    log::info!("\nresults: {}", run.dir().display());
+    print(&report::table(&results, run.manifest().note.as_deref()))?;
+    log::info!("results: {}", run.dir().display());
     Ok(())
 }

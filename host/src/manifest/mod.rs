@@ -6,10 +6,10 @@
 mod document;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deft_core::{Error, Result};
+use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,6 +23,9 @@ pub struct Manifest {
     pub version: u32,
     /// Name of the run: its results go to `runs/<name>`.
     pub name: String,
+    /// What a reader of the results should know; printed with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Seed of everything random but training.
     #[serde(default)]
     pub seed: u64,
@@ -50,9 +53,9 @@ pub struct Manifest {
     /// Seeds of training: each arm is trained once with each.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// The arms that are compared.
+    /// The arms that are compared, in the order of the report.
     #[serde(default = "default_arms")]
-    pub arms: BTreeMap<String, Arm>,
+    pub arms: IndexMap<String, Arm>,
 }
 
 fn default_store() -> PathBuf {
@@ -67,8 +70,8 @@ fn default_seeds() -> Vec<u64> {
     vec![1]
 }
 
-fn default_arms() -> BTreeMap<String, Arm> {
-    BTreeMap::from([("retrieved".to_owned(), Arm::default())])
+fn default_arms() -> IndexMap<String, Arm> {
+    IndexMap::from([("retrieved".to_owned(), Arm::default())])
 }
 
 /// One source of the pool.
@@ -311,7 +314,7 @@ impl Manifest {
         }
     }
 
-    /// The arms, each after the one whose size it takes; otherwise by name.
+    /// The arms, each after the one whose size it takes; otherwise as the manifest lists them.
     ///
     /// # Errors
     ///

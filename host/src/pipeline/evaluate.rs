@@ -109,9 +109,6 @@ impl Run {
         let services = self.services("read the evaluation examples");
         let ctx = services.context(self.manifest.seed);
         let examples = read_examples(&*reader, &paths, None, &ctx)?;
-        if examples.is_empty() {
-            return Err(Error::option_at(path, "there is no example in it"));
-        }
         let fingerprint = Fingerprint::new()
             .with(identity.to_string())
             .with(self.hash_files(&paths)?)

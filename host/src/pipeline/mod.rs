@@ -82,7 +82,7 @@ impl Run {
         let store = places.store.clone().unwrap_or_else(|| base.join(&manifest.store));
         let dir = places.run.clone().unwrap_or_else(|| base.join("runs").join(&manifest.name));
         let run = Self {
-            store: Store::open(&store)?,
+            store: Store::new(&store),
             components: Components::default(),
             threads: available_threads(places.threads),
             timings: Vec::new(),

@@ -73,12 +73,6 @@ impl Run {
         let services = self.services(&format!("search for {}", task.name));
         let ctx = services.context(self.manifest.seed);
         let queries = read_examples(&*reader, &paths, None, &ctx)?;
-        if queries.is_empty() {
-            return Err(Error::option_at(
-                format!("tasks[{i}].query_source"),
-                "there is no query in it",
-            ));
-        }
         let chosen = choose_queries(queries.len(), selection.queries, self.manifest.seed);
         let texts: Vec<&str> = chosen.iter().map(|&query| queries[query].input.as_str()).collect();
         let searcher = prepared.retriever.open(&ctx, &pool.view(), &prepared.dirs())?;

@@ -1,17 +1,17 @@
 //! Selections: from hits (or without them) to the examples that are trained on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use deft_core::{Example, Examples, Fingerprint, Result, ResultExt};
+use deft_core::{Error, Example, Examples, Fingerprint, Result, ResultExt};
 use serde::Serialize;
 
 use super::retrieve::read_hits;
 use super::{Outputs, Run};
 use crate::manifest::{Policy, Task};
 use crate::pool::StoredPool;
-use crate::selection::{self, Selected};
+use crate::selection::{self, QueryHits, Selected};
 use crate::store;
 
 /// The selection of one task and arm.
@@ -70,7 +70,12 @@ impl Run {
         let selection = self.manifest.selection_of(arm);
         Ok(match selection.policy {
             Policy::Union => {
-                selection::union(&read_hits(&self.arm_dir(task, arm))?, selection.size)
+                let hits = read_hits(&self.arm_dir(task, arm))?;
+                let selected = selection::union(&hits, selection.size);
+                if selected.is_empty() {
+                    return Err(nothing_selected(arm, &hits));
+                }
+                selected
             }
             Policy::All => selection::all(pool.len()),
             Policy::Random => {
@@ -108,6 +113,17 @@ impl Run {
         }
         Ok(Selection { ids, fingerprint })
     }
+}
+
+/// Explains an empty union: no hits at all, or more first hits than may be selected.
+fn nothing_selected(arm: &str, hits: &[QueryHits]) -> Error {
+    let error = Error::option_at(format!("arms.{arm}"), "nothing is selected");
+    let first: BTreeSet<u64> = hits.iter().filter_map(|hits| Some(hits.first()?.id)).collect();
+    if first.is_empty() {
+        return error.with_hint("no query has a hit: look at the queries with `deft read`");
+    }
+    let count = first.len();
+    error.with_hint(format!("the queries have {count} different first hits: raise `size` to that"))
 }
 
 fn write_lines(path: &Path, selected: &[Selected], ids: &[usize], pool: &StoredPool) -> Result<()> {

@@ -121,9 +121,7 @@ fn ingest(
         return Err(Error::new(ErrorKind::Data, "the pool has no examples")
             .with_hint("look at the sources with `deft read`"));
     }
-    for (reason, count) in &skipped {
-        log::warn!("{count} rows of the pool were left out: {reason}");
-    }
+    warn_skipped(&skipped, "the pool");
     Ok(PoolCard { rows, rows_per_part, skipped, sources: described })
 }
 
@@ -188,11 +186,12 @@ fn read_sources(
     Ok(skipped)
 }
 
-/// Reads every example of some files or folders, for sets that fit in memory.
+/// Reads every example of some files or folders, for sets that fit in memory; warns of rows that
+/// are left out.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Data`] from the reader, with file and row.
+/// [`ErrorKind::Data`] from the reader, with file and row, or when no example is there.
 pub fn read_examples(
     reader: &dyn Reader,
     paths: &[PathBuf],
@@ -204,8 +203,27 @@ pub fn read_examples(
         examples.extend(batch);
         Ok(())
     };
-    read_paths(reader, paths, limit, ctx, &mut take, &mut BTreeMap::new())?;
+    let mut skipped = BTreeMap::new();
+    read_paths(reader, paths, limit, ctx, &mut take, &mut skipped)?;
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    warn_skipped(&skipped, &names.join(", "));
+    if examples.is_empty() {
+        let error = Error::new(ErrorKind::Data, "there is no example in it")
+            .with_context("source", names.join(", "));
+        return Err(match skipped.first_key_value() {
+            Some((reason, count)) => {
+                error.with_hint(format!("{count} rows were left out: {reason}"))
+            }
+            None => error,
+        });
+    }
     Ok(examples)
+}
+
+fn warn_skipped(skipped: &BTreeMap<String, u64>, source: &str) {
+    for (reason, count) in skipped {
+        log::warn!("{source}: {count} rows were left out: {reason}");
+    }
 }
 
 /// Hands every example to `take`, in order, and counts the rows left out by reason.

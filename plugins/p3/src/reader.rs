@@ -100,7 +100,7 @@ impl P3Stream {
             if let Some(file) = &mut self.file
                 && let Some((row, fields)) = file.next(self.config.keep_extra)?
             {
-                match fields.and_then(|fields| rules::example(fields, self.config.variant)) {
+                match fields.and_then(|fields| rules::example(fields, self.config)) {
                     Ok(example) => batch.examples.push(example),
                     Err(reason) => {
                         batch.skipped.push(SkippedRow { row, reason: reason.to_owned() });

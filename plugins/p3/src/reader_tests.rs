@@ -5,12 +5,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use crate::config::Variant;
+use crate::config::{Unlabelled, Variant};
 use deft_core::NoServices;
 use serde_json::{Value, json};
 
-const FIXED: P3Config = P3Config { variant: Variant::Fixed, keep_extra: false };
-const PAPER: P3Config = P3Config { variant: Variant::Paper, keep_extra: false };
+const FIXED: P3Config =
+    P3Config { variant: Variant::Fixed, unlabelled: Unlabelled::Skip, keep_extra: false };
+const PAPER: P3Config = P3Config { variant: Variant::Paper, ..FIXED };
 
 /// Everything in a source, read in batches of `max` rows.
 fn read_by(source: &Path, config: P3Config, max: usize) -> Result<Batch> {

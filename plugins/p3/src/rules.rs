@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use deft_core::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::config::Variant;
+use crate::config::{P3Config, Unlabelled, Variant};
 
 /// Why a row is no example, in words that are the same for every such row.
 pub(crate) const NO_INPUT: &str = "input missing";
@@ -28,23 +28,29 @@ pub(crate) struct Fields<'a> {
 ///
 /// The input stays as it is; the target and the answer choices are trimmed, and the target becomes
 /// the last option if it is none yet. An empty target is a target.
-pub(crate) fn example(fields: Fields<'_>, variant: Variant) -> Result<Example, &'static str> {
+pub(crate) fn example(fields: Fields<'_>, config: P3Config) -> Result<Example, &'static str> {
     let input = fields.input.ok_or(NO_INPUT)?.into_owned();
-    let target = strip(fields.target.ok_or(NO_TARGET)?);
+    let target = fields.target.map(strip);
+    if target.is_none() && config.unlabelled == Unlabelled::Skip {
+        return Err(NO_TARGET);
+    }
     let mut options: Vec<String> = fields.choices.into_iter().map(strip).collect();
-    let has_options = !options.is_empty() || variant == Variant::Paper;
-    if has_options && !options.contains(&target) {
+    let has_options = !options.is_empty() || config.variant == Variant::Paper;
+    if let Some(target) = target.as_ref().filter(|target| has_options && !options.contains(target))
+    {
         options.push(target.clone());
     }
-    let gold = options.iter().position(|option| match variant {
-        Variant::Fixed => *option == target,
-        Variant::Paper => option.contains(&target),
-    });
+    let is_gold = |option: &String| match (&target, config.variant) {
+        (None, _) => false,
+        (Some(target), Variant::Fixed) => option == target,
+        (Some(target), Variant::Paper) => option.contains(target),
+    };
+    let gold = options.iter().position(is_gold);
     let provenance = Provenance {
         dataset: fields.dataset.unwrap_or_default().into_owned(),
         template: fields.template.unwrap_or_default().into_owned(),
     };
-    Ok(Example { input, target: Some(target), options, gold, provenance, extra: fields.extra })
+    Ok(Example { input, target, options, gold, provenance, extra: fields.extra })
 }
 
 /// Removes white space at both ends, as Python's `str.strip` does: beside Unicode's white space,
@@ -70,7 +76,7 @@ mod tests {
             choices: choices.iter().map(|&choice| choice.into()).collect(),
             ..Fields::default()
         };
-        let example = example(fields, variant).unwrap();
+        let example = example(fields, P3Config { variant, ..P3Config::default() }).unwrap();
         assert_eq!(example.input, " in ");
         (example.target.unwrap(), example.options, example.gold)
     }
@@ -116,16 +122,27 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_target_are_left_out_unless_they_are_to_be_kept_as_unlabelled() {
+        let row = || Fields {
+            input: Some("a query".into()),
+            choices: vec!["yes".into(), "no".into()],
+            ..Fields::default()
+        };
+        assert_eq!(example(row(), P3Config::default()).unwrap_err(), NO_TARGET);
+        let keep = P3Config { unlabelled: Unlabelled::Keep, ..P3Config::default() };
+        let kept = example(row(), keep).unwrap();
+        assert_eq!((kept.target, kept.gold, kept.options.len()), (None, None, 2));
+    }
+
+    #[test]
     fn an_empty_target_is_a_target() {
         check(" ", &["a"], Variant::Fixed, &["a", ""], Some(1));
         check(" ", &["a"], Variant::Paper, &["a", ""], Some(0));
     }
 
     #[test]
-    fn a_row_without_input_or_target_is_no_example() {
+    fn a_row_without_input_is_no_example() {
         let no_input = Fields { target: Some("t".into()), ..Fields::default() };
-        assert_eq!(example(no_input, Variant::Fixed), Err("input missing"));
-        let no_target = Fields { input: Some("i".into()), ..Fields::default() };
-        assert_eq!(example(no_target, Variant::Fixed), Err("target missing"));
+        assert_eq!(example(no_input, P3Config::default()), Err(NO_INPUT));
     }
 }

@@ -53,7 +53,10 @@ fn wrong_types_missing_children_and_unknown_keys_are_one_message_each() {
             "retriever: { use: bm25, k1: lots }\n",
             "retriever.k1: invalid type: string \"lots\", expected f",
         ),
-        ("retriever: { use: dense, index: exact }\n", "needs `encoder`: a encoder"),
+        (
+            "retriever: { use: dense, index: exact }\n",
+            "needs `encoder`, a component of kind encoder",
+        ),
         ("retriver: bm25\n", "did you mean `retriever`?"),
         ("retriever: bm52\n", "did you mean `bm25`?"),
         ("retriever: bm25\nretriever: bm25\n", "the key `retriever` is there twice"),
@@ -61,7 +64,7 @@ fn wrong_types_missing_children_and_unknown_keys_are_one_message_each() {
     ] {
         project.manifest(&[block]);
         fails(&project, &[], 2, &[says, "manifest.yaml:"]);
-        assert!(!project.path("runs/small").exists(), "nothing is written for {block}");
+        assert!(!project.path("runs").exists(), "nothing is written for {block}");
     }
 }
 

@@ -81,3 +81,19 @@ fn a_run_killed_in_every_stage_and_continued_ends_like_one_never_killed() {
         assert!(content == &expected[name], "{name} differs after kills");
     }
 }
+
+#[test]
+fn ctrl_c_stops_at_a_safe_point_with_exit_code_130_and_the_run_goes_on_later() {
+    let project = project();
+    let mut child = project.deft("run").spawn();
+    while !has_files(stage(&project.path("runs"), "t5-")) {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before Ctrl-C");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let pid = child.id().to_string();
+    let interrupted = std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(interrupted.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    project.deft("run").succeed();
+    assert!(project.results().keys().all(|name| !name.contains(".tmp-")));
+}

@@ -46,7 +46,7 @@ fn panicked(payload: &(dyn Any + Send)) -> Error {
     let last = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let error = Error::new(ErrorKind::Panicked, format!("the plugin panicked: {message}"));
     match last {
-        Some((same, place)) if same == message => error.with_context("at", place),
+        Some((same, place)) if same == message => error.with_context("code", place),
         _ => error,
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
-use abi_stable::package_version_strings;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{RArc, RStr, RString, RVec};
@@ -49,7 +48,8 @@ impl RootModule for PluginModuleRef {
     abi_stable::declare_root_module_statics! {PluginModuleRef}
     const BASE_NAME: &'static str = "deft";
     const NAME: &'static str = "deft";
-    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+    /// The interface's version, not the crate's: a newer deft-core still loads plugins of `v1`.
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
 }
 
 /// A shared component of any kind.
