@@ -91,9 +91,26 @@ impl fmt::Display for Kind {
 
 /// A place for a child: its key in the manifest and the kind of component that goes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Slot {
     /// The key, which no option of the component may share.
     pub name: &'static str,
+    /// What goes there.
+    pub kind: Kind,
+}
+
+impl Slot {
+    /// A place for exactly one child.
+    pub const fn one(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind }
+    }
+}
+
+/// A slot, as a plugin tells a host of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotInfo {
+    /// The key.
+    pub name: String,
     /// What goes there.
     pub kind: Kind,
 }
@@ -107,8 +124,8 @@ pub struct ComponentInfo {
     pub name: String,
     /// One line about it.
     pub summary: String,
-    /// Children, as `(key, kind)`.
-    pub children: Vec<(String, Kind)>,
+    /// The children that it needs.
+    pub children: Vec<SlotInfo>,
     /// JSON Schema of its options; properties with `"x-deft-mark": "use"` do not change results.
     pub options: Value,
     /// See [`Component::capabilities`].

@@ -12,7 +12,8 @@ pub trait Services: Send + Sync {
     fn log(&self, level: log::Level, target: &str, message: &str);
 
     /// Tells how far the present unit of work has come, in `unit`s (`"rows"`, `"steps"`);
-    /// a `total` of 0 means that the end is not known.
+    /// a `total` of 0 means that the end is not known. A component that tells its own progress
+    /// calls its children with [`Context::quiet`].
     fn progress(&self, done: u64, total: u64, unit: &str);
 
     /// Whether the user asked to stop.
@@ -41,6 +42,7 @@ pub struct Context<'a> {
     services: &'a dyn Services,
     seed: u64,
     threads: usize,
+    quiet: bool,
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -55,7 +57,7 @@ impl std::fmt::Debug for Context<'_> {
 impl<'a> Context<'a> {
     /// A context over some services; `threads` is at least 1.
     pub fn new(services: &'a dyn Services, seed: u64, threads: usize) -> Self {
-        Self { services, seed, threads: threads.max(1) }
+        Self { services, seed, threads: threads.max(1), quiet: false }
     }
 
     /// The same context with another seed.
@@ -68,6 +70,17 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
         Self { threads: threads.max(1), ..self }
+    }
+
+    /// The same context without progress: for a child whose work is part of what the caller tells.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
+    /// Whether progress is not told.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// The seed of everything random in this call.
@@ -96,7 +109,9 @@ impl<'a> Context<'a> {
 
     /// Tells how far the present unit of work has come; see [`Services::progress`].
     pub fn progress(&self, done: usize, total: usize, unit: &str) {
-        self.services.progress(done as u64, total as u64, unit);
+        if !self.quiet {
+            self.services.progress(done as u64, total as u64, unit);
+        }
     }
 
     /// Writes a warning to the host's log.
@@ -107,6 +122,16 @@ impl<'a> Context<'a> {
     /// Writes a line for the curious to the host's log.
     pub fn info(&self, message: &str) {
         self.services.log(log::Level::Info, "", message);
+    }
+
+    /// Calls a service by name; `cache_dir` is one: a folder for what can be made again, as
+    /// `{"dir": PATH}`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unsupported`] when the host has no such service.
+    pub fn call(&self, name: &str, json: &str) -> Result<String> {
+        self.services.call(name, json)
     }
 
     /// Turns `org/name`, a folder or a file into a local path; relative paths are the manifest's.
@@ -137,7 +162,6 @@ impl Services for NoServices {
     }
 
     fn call(&self, name: &str, _json: &str) -> Result<String> {
-        Err(Error::new(crate::ErrorKind::Unsupported, "the host has no such service")
-            .with_context("service", name))
+        Err(Error::unknown_call(name))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Result};
+use crate::{Context, Error, ErrorKind, Result};
 
 /// Turns texts into vectors of one length.
 ///
@@ -26,16 +26,45 @@ pub trait Encoder: Send + Sync {
         role: TextRole,
         out: &mut [f32],
     ) -> Result<EncodeReport>;
+
+    /// Answers a request that this version of the trait does not name, JSON in and out.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unsupported`] for every name that the component does not know.
+    fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
+        Err(crate::Error::unknown_call(name))
+    }
 }
 
 /// What a text is encoded for: models may limit or prefix the two differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TextRole {
     /// An example of the pool.
     Pool,
     /// A query that is searched for.
     Query,
+}
+
+impl TextRole {
+    /// The role's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Query => "query",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Result<Self> {
+        match name {
+            "pool" => Ok(Self::Pool),
+            "query" => Ok(Self::Query),
+            _ => Err(Error::new(ErrorKind::Unsupported, "texts of this role are unknown here")
+                .with_context("role", name)),
+        }
+    }
 }
 
 /// What an encoder's vectors are.

@@ -81,6 +81,12 @@ impl Error {
         Self::new(ErrorKind::Cancelled, "cancelled")
     }
 
+    /// The answer to a call by a name that is not known.
+    pub fn unknown_call(name: &str) -> Self {
+        Self::new(ErrorKind::Unsupported, "there is nothing of this name to call")
+            .with_context("name", name)
+    }
+
     /// Adds what was being done, as key and value: `("file", "pool.jsonl")`.
     #[must_use]
     pub fn with_context(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::{Error, ErrorKind, Result};
+
 /// One pool example found for one query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
@@ -62,6 +64,48 @@ impl Hits {
             .iter()
             .zip(&self.scores[start..end])
             .map(|(&id, &score)| Hit { id, score })
+    }
+}
+
+impl HitsMut<'_> {
+    /// The same memory, lent on.
+    pub fn reborrow(&mut self) -> HitsMut<'_> {
+        HitsMut { k: self.k, ids: self.ids, scores: self.scores, counts: self.counts }
+    }
+
+    /// Forgets what the memory held: every count is 0.
+    pub(crate) fn clear(&mut self) {
+        self.counts.fill(0);
+    }
+
+    /// Checks what code that is not ours has filled in: counts within `k`, ids below `limit`,
+    /// scores that are numbers, the order of [`Hit::rank_order`].
+    pub(crate) fn check(&self, limit: usize) -> Result<()> {
+        for (query, &count) in self.counts.iter().enumerate() {
+            let wrong = |what: &str, value: String| {
+                Err(Error::new(ErrorKind::Plugin, format!("a search returned {what}"))
+                    .with_context("query", query)
+                    .with_context("found", value))
+            };
+            let count = count as usize;
+            if count > self.k {
+                return wrong("more hits than were asked for", count.to_string());
+            }
+            let places = query * self.k..query * self.k + count;
+            let mut last: Option<Hit> = None;
+            for (&id, &score) in self.ids[places.clone()].iter().zip(&self.scores[places]) {
+                let hit = Hit { id, score };
+                if usize::try_from(id).is_ok_and(|id| id < limit) && !score.is_nan() {
+                    if last.is_some_and(|last| last.rank_order(&hit) != Ordering::Less) {
+                        return wrong("hits out of order, or one twice", format!("{hit:?}"));
+                    }
+                    last = Some(hit);
+                } else {
+                    return wrong("an id or a score that cannot be", format!("{hit:?}"));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -134,7 +178,7 @@ impl Eq for Worst {}
 impl TopK {
     /// Keeps the best `k`.
     pub fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::with_capacity(k + 1) }
+        Self { k, heap: BinaryHeap::new() }
     }
 
     /// Offers one hit.
@@ -168,6 +212,27 @@ mod tests {
         hits.as_mut().set(0, &mut top.into_vec());
         let found: Vec<_> = hits.of_query(0).map(|hit| hit.id).collect();
         assert_eq!(found, [3, 5]);
+    }
+
+    #[test]
+    fn hits_that_cannot_be_are_refused() {
+        let check = |ids: &mut [u64], scores: &mut [f32], count| {
+            HitsMut { k: 2, ids, scores, counts: &mut [count] }.check(10)
+        };
+        assert!(check(&mut [9, 3], &mut [2.0, 1.0], 2).is_ok());
+        assert!(check(&mut [u64::MAX, 3], &mut [2.0, 1.0], 0).is_ok());
+        for (ids, scores, count) in [
+            ([10, 3], [2.0, 1.0], 2),
+            ([u64::MAX, 3], [2.0, 1.0], 1),
+            ([1, 3], [1.0, 2.0], 2),
+            ([3, 1], [1.0, 1.0], 2),
+            ([3, 3], [1.0, 1.0], 2),
+            ([1, 3], [f32::NAN, 2.0], 1),
+            ([1, 3], [2.0, 1.0], 3),
+        ] {
+            let (mut ids, mut scores) = (ids, scores);
+            assert!(check(&mut ids, &mut scores, count).is_err(), "{ids:?} {scores:?} {count}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{Context, HitsMut, Matrix, Result, VectorStore};
 
 /// The component of kind *index*: makes builders and opens what they left.
 ///
-/// A retriever trains at most one codec over a sample (`builder`, `train`, `finish`), builds one
+/// Its methods may be called from several threads at once. A retriever trains at most one codec over a sample (`builder`, `train`, `finish`), builds one
 /// index per unit of rows from it (`builder`, `add` …, `finish`), and opens every unit for search.
 pub trait IndexFactory: Send + Sync {
     /// What the index needs.
@@ -37,6 +37,15 @@ pub trait IndexFactory: Send + Sync {
     ///
     /// [`crate::ErrorKind::Data`] when the folder holds no such index, or holds a damaged one.
     fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>>;
+
+    /// Answers a request that this version of the trait does not name, JSON in and out.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unsupported`] for every name that the component does not know.
+    fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
+        Err(crate::Error::unknown_call(name))
+    }
 }
 
 /// What an index needs from the retriever that builds it.
@@ -47,7 +56,7 @@ pub struct IndexInfo {
     pub training_vectors: usize,
 }
 
-/// An index being built, by one thread at a time.
+/// An index being built, by one thread at a time. After an error it may only be dropped.
 pub trait IndexBuilder: Send {
     /// Learns from a sample of the vectors; called at most once, before any `add`.
     ///

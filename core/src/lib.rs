@@ -79,7 +79,7 @@ mod retriever;
 mod trainer;
 mod vectors;
 
-pub use component::{Child, Children, Component, ComponentInfo, Handle, Kind, Slot};
+pub use component::{Child, Children, Component, ComponentInfo, Handle, Kind, Slot, SlotInfo};
 pub use context::{Context, NoServices, Services};
 pub use encoder::{EncodeReport, Encoder, EncoderInfo, TextRole};
 pub use error::{Error, ErrorKind, Result, ResultExt, excerpt};

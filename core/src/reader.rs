@@ -39,9 +39,18 @@ pub trait Reader: Send + Sync {
     ) -> Result<Vec<ExampleScore>> {
         Err(Error::new(ErrorKind::Unsupported, "this reader has no metric"))
     }
+
+    /// Answers a request that this version of the trait does not name, JSON in and out.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unsupported`] for every name that the component does not know.
+    fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
+        Err(crate::Error::unknown_call(name))
+    }
 }
 
-/// A source being read.
+/// A source being read, by one thread at a time. After an error it may only be dropped.
 pub trait ExampleStream: Send {
     /// The next examples, at most `max`; `None` at the end. A batch may hold only skipped rows.
     ///

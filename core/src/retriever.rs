@@ -10,7 +10,8 @@ use crate::{Context, Error, ErrorKind, Examples, HitsMut, Result};
 ///
 /// - Units of one phase may run at once, in other processes or on other machines; a phase starts
 ///   when the one before it is complete.
-/// - A unit is idempotent: run again, it leaves the same bytes.
+/// - A unit is idempotent: run again, it leaves a result that finds the same hits.
+/// - Its methods may be called from several threads at once.
 /// - A retriever touches no file but the one it is told to write and those of earlier phases.
 pub trait Retriever: Send + Sync {
     /// What must be done before a search, in order.
@@ -38,6 +39,8 @@ pub trait Retriever: Send + Sync {
 
     /// Opens the finished phases for search.
     ///
+    /// Unit `n` of a phase lies in its folder as [`crate::part_name`]`(n, suffix)`.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Data`] when what lies there was made otherwise, or is damaged.
@@ -47,6 +50,15 @@ pub trait Retriever: Send + Sync {
         pool: &Pool<'_>,
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>>;
+
+    /// Answers a request that this version of the trait does not name, JSON in and out.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unsupported`] for every name that the component does not know.
+    fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
+        Err(crate::Error::unknown_call(name))
+    }
 }
 
 /// The pool as a retriever sees it.
@@ -87,7 +99,8 @@ pub struct Phase {
     pub name: String,
     /// What its results are called in the store: `t5` gives the folder `t5-<fingerprint>`.
     pub artefact: String,
-    /// Everything of its own that can change its results; the host adds pool and earlier phases.
+    /// Everything of its own that can change its results: `ctx.seed()`, where it is used; the
+    /// encoder's fingerprint; build options. The host adds pool, plugin version, earlier phases.
     pub fingerprint: String,
     /// Number of units.
     pub units: usize,

@@ -9,8 +9,9 @@ use crate::{Context, Example, Examples, Result};
 
 /// Fine-tunes a model on examples and predicts with it.
 ///
+/// - Its methods may be called from several threads at once.
 /// - Everything random comes from `ctx.seed()`; the same examples, options and seed give the same
-///   model at any thread count, or the capabilities say that they do not.
+///   model at any thread count, or the capabilities say `"deterministic": false`.
 /// - The model folder has Hugging Face's layout, complete: `config.json`, `model.safetensors`,
 ///   `tokenizer.json`.
 pub trait Trainer: Send + Sync {
@@ -31,6 +32,15 @@ pub trait Trainer: Send + Sync {
     ///
     /// [`crate::ErrorKind::Model`] when the folder holds no such model.
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>>;
+
+    /// Answers a request that this version of the trait does not name, JSON in and out.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Unsupported`] for every name that the component does not know.
+    fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
+        Err(crate::Error::unknown_call(name))
+    }
 }
 
 /// What a trainer starts from.

@@ -198,7 +198,6 @@ pub struct VectorStore {
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
-    file: File,
     /// Where the numbers start in the file.
     offset: u64,
     /// Pool rows in it.
@@ -319,7 +318,8 @@ impl VectorStore {
     /// [`ErrorKind::Io`] when a file cannot be read; [`ErrorKind::Unexpected`] when a row is out of
     /// range.
     pub fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        let wanted = self.slice(self.rows.start + rows.start..self.rows.start + rows.end)?.rows;
+        let of_pool = |row: usize| self.rows.start.saturating_add(row);
+        let wanted = self.slice(of_pool(rows.start)..of_pool(rows.end))?.rows;
         out.clear();
         out.reserve(wanted.len() * self.dimension);
         let mut bytes = Vec::new();
@@ -333,7 +333,10 @@ impl VectorStore {
             let row_bytes = self.dimension * self.vector_type.bytes();
             bytes.resize((end - start) * row_bytes, 0);
             let at = part.offset + ((start - part.rows.start) * row_bytes) as u64;
-            part.file.read_exact_at(&mut bytes, at).or_io("cannot read vectors", &part.path)?;
+            // Opened for each read: a pool of a hundred million rows has a thousand parts.
+            File::open(&part.path)
+                .and_then(|file| file.read_exact_at(&mut bytes, at))
+                .or_io("cannot read vectors", &part.path)?;
             self.decode(&bytes, out);
         }
         Ok(())
@@ -395,13 +398,18 @@ impl Header {
             .and_then(|json| serde_json::from_str(json).ok())
             .ok_or_else(|| damaged("its metadata has no `deft`"))?;
         let offset = 8 + length;
-        let bytes = (rows * dimension * vector_type.bytes()) as u64;
+        let bytes = rows.checked_mul(dimension).and_then(|n| n.checked_mul(vector_type.bytes()));
+        let bytes = bytes.ok_or_else(|| damaged("its shape is not believable"))? as u64;
+        if dimension == 0 {
+            return Err(damaged("its vectors have no component"));
+        }
         let size = file.metadata().or_io("cannot read the vectors", path)?.len();
         if size != offset + bytes || tensor.data_offsets.0 != 0 {
             return Err(damaged("its length is not that of its vectors"));
         }
         let first = usize::try_from(deft.first_row).map_err(|_| damaged("its first row"))?;
-        let part = Part { path: path.to_owned(), file, offset, rows: first..first + rows };
+        let end = first.checked_add(rows).ok_or_else(|| damaged("its first row"))?;
+        let part = Part { path: path.to_owned(), offset, rows: first..end };
         Ok(Self { dimension, vector_type, encoder: deft.encoder, part })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deft_core::{
     Child, Children, Context, Encoder, Error, ErrorKind, Handle, Kind, Reader, Result, Retriever,
-    Trainer, options,
+    SlotInfo, Trainer, options,
 };
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ impl Plan {
         let info = plugin.component(kind, name).ok_or_else(|| registry.missing(kind, name))?;
         let mut options = block.options.clone();
         let mut children = Vec::new();
-        for (slot, kind) in &info.children {
+        for SlotInfo { name: slot, kind } in &info.children {
             let value = options.shift_remove(slot).ok_or_else(|| {
                 let message =
                     format!("{} `{name}` needs `{slot}`, a component of kind {kind}", info.kind);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use abi_stable::library::{LibHeader, LibraryError, lib_header_from_path};
 use abi_stable::std_types::RStr;
-use deft_core::abi::descriptor::{Descriptor, INTERFACE, SECTION};
+use deft_core::abi::descriptor::{Descriptor, SECTION};
 use deft_core::abi::v1::{self, FfiLogger, Origin, PluginModuleRef};
 use deft_core::{
     Children, ComponentInfo, Context, Error, ErrorKind, Fingerprint, Handle, Kind, Result,
@@ -76,14 +76,9 @@ pub fn check_descriptor(descriptor: &Descriptor, path: &Path) -> Result<()> {
             .with_context("wanted", host)
             .with_hint(hint))
     };
-    if descriptor.interface != INTERFACE {
-        let (found, wanted) = (descriptor.interface.to_string(), INTERFACE.to_string());
-        let hint = if descriptor.interface > INTERFACE {
-            "update deft, or build the plugin with an older deft-core"
-        } else {
-            "build the plugin again with the deft-core of this deft"
-        };
-        return refuse("interface version", &found, &wanted, hint);
+    if release_line(&descriptor.core) != release_line(CORE) {
+        let hint = "build the plugin again with the deft-core of this deft";
+        return refuse("version of deft-core", &descriptor.core, CORE, hint);
     }
     let target = env!("DEFT_TARGET");
     if descriptor.target != target {
@@ -96,6 +91,15 @@ pub fn check_descriptor(descriptor: &Descriptor, path: &Path) -> Result<()> {
         return refuse("panic strategy", &descriptor.panic, "unwind", hint);
     }
     Ok(())
+}
+
+/// The version of deft-core that this host is built with: they are released together.
+const CORE: &str = env!("CARGO_PKG_VERSION");
+
+/// The part of a version within which releases are compatible: `0.3` of 0.3.1, `2` of 2.1.0.
+fn release_line(version: &str) -> &str {
+    let parts = if version.starts_with("0.") { 2 } else { 1 };
+    version.match_indices('.').nth(parts - 1).map_or(version, |(end, _)| &version[..end])
 }
 
 impl Plugin {
@@ -256,4 +260,42 @@ extern "C" fn receive_log(level: u8, target: RStr<'_>, message: RStr<'_>) {
     let _ = std::panic::catch_unwind(|| {
         log::log!(target: target.as_str(), v1::level_from(level), "{message}");
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor() -> Descriptor {
+        Descriptor {
+            interface: 1,
+            name: "x".to_owned(),
+            version: "1.0.0".to_owned(),
+            core: CORE.to_owned(),
+            target: env!("DEFT_TARGET").to_owned(),
+            rustc: "rustc".to_owned(),
+            panic: "unwind".to_owned(),
+            components: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn plugins_that_do_not_fit_are_refused_with_both_values_and_a_remedy() {
+        check_descriptor(&descriptor(), Path::new("x.so")).expect("fits");
+        for (unfit, found) in [
+            (Descriptor { core: "0.99.0".to_owned(), ..descriptor() }, "0.99.0"),
+            (Descriptor { target: "sparc-sun".to_owned(), ..descriptor() }, "sparc-sun"),
+            (Descriptor { panic: "abort".to_owned(), ..descriptor() }, "abort"),
+        ] {
+            let error = check_descriptor(&unfit, Path::new("x.so")).expect_err(found);
+            assert_eq!(error.context("found"), Some(found));
+            assert!(error.context("wanted").is_some() && error.hint().is_some());
+        }
+    }
+
+    #[test]
+    fn release_lines_follow_semantic_versioning() {
+        assert_eq!(release_line("0.3.1"), "0.3");
+        assert_eq!(release_line("2.1.0"), "2");
+    }
 }

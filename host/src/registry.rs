@@ -175,7 +175,9 @@ impl Registry {
                 descriptor.components.iter().any(|(k, n)| *k == kind && n == name)
             };
             if descriptor.is_ok_and(|descriptor| has(&descriptor)) {
-                self.plugins.push(Arc::new(Plugin::load(&path)?));
+                let plugin = Plugin::load(&path)?;
+                self.check_clashes(&plugin)?;
+                self.plugins.push(Arc::new(plugin));
                 return Ok(());
             }
         }

@@ -81,8 +81,7 @@ impl Services for HostServices {
         if name == "cache_dir" {
             return cache_dir();
         }
-        Err(Error::new(ErrorKind::Unsupported, "this deft has no such service")
-            .with_context("service", name))
+        Err(Error::unknown_call(name))
     }
 }
 

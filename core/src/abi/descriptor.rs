@@ -41,12 +41,22 @@ pub struct Descriptor {
     pub components: Vec<(Kind, String)>,
 }
 
+/// The part of a descriptor that every version of it has.
+#[derive(Deserialize)]
+struct Head {
+    interface: u32,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    version: String,
+}
+
 impl Descriptor {
     /// Reads the section's bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Plugin`] when they are no descriptor.
+    /// [`ErrorKind::Plugin`] when they are no descriptor, or one of another interface.
     pub fn parse(section: &[u8]) -> Result<Self> {
         let not = |why: &str| Error::new(ErrorKind::Plugin, format!("no plugin descriptor: {why}"));
         let rest = section.strip_prefix(&MAGIC).ok_or_else(|| not("other first bytes"))?;
@@ -55,6 +65,20 @@ impl Descriptor {
             .ok()
             .and_then(|length| rest.get(..length))
             .ok_or_else(|| not("it is cut short"))?;
+        let head: Head =
+            serde_json::from_slice(json).map_err(|e| not("other contents").with_source(&e))?;
+        if head.interface != INTERFACE {
+            let hint = if head.interface > INTERFACE {
+                "update deft, or build the plugin with an older deft-core"
+            } else {
+                "build the plugin again with the deft-core of this deft"
+            };
+            return Err(Error::new(ErrorKind::Plugin, "the plugin has another interface version")
+                .with_context("plugin", format!("{} {}", head.name, head.version))
+                .with_context("found", head.interface)
+                .with_context("wanted", INTERFACE)
+                .with_hint(hint));
+        }
         serde_json::from_slice(json).map_err(|error| not("other contents").with_source(&error))
     }
 }
@@ -172,6 +196,16 @@ mod tests {
         assert_eq!((found.interface, found.name.as_str()), (INTERFACE, "hash"));
         assert_eq!(found.panic, "unwind");
         assert_eq!(found.components[1], (Kind::Reader, "t0/rte".to_owned()));
+    }
+
+    #[test]
+    fn another_interface_is_named_before_anything_else_is_understood() {
+        let text = "{\"interface\":7,\"name\":\"new\",\"version\":\"2\",\"parts\":[]}";
+        let length = u32::try_from(text.len()).expect("short").to_le_bytes();
+        let section = [MAGIC.as_slice(), &length, text.as_bytes()].concat();
+        let error = Descriptor::parse(&section).expect_err("another interface");
+        assert_eq!(error.context("found"), Some("7"));
+        assert!(error.hint().expect("a remedy").contains("update deft"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use deft_core::options::{MARK, USE};
-use deft_core::{ComponentInfo, Result, ResultExt};
+use deft_core::{ComponentInfo, Result, ResultExt, SlotInfo};
 use serde_json::{Value, json};
 
 use super::{CommonArgs, print};
@@ -120,7 +120,7 @@ fn inspect(args: &InspectArgs) -> Result<()> {
 
 fn describe_component(text: &mut String, component: &ComponentInfo) {
     let _ = writeln!(text, "\n{} {}: {}", component.kind, component.name, component.summary);
-    for (slot, kind) in &component.children {
+    for SlotInfo { name: slot, kind } in &component.children {
         let _ = writeln!(text, "  {slot}: component of kind {kind}; required");
     }
     let no_options = serde_json::Map::new();

@@ -28,9 +28,9 @@ fn load_for(registry: &mut Registry, kind: Kind, block: &Block) -> Result<()> {
     registry.load_for(kind, &block.component)?;
     let Some(plugin) = registry.find(kind, &block.component) else { return Ok(()) };
     let children = plugin.component(kind, &block.component).map(|info| info.children.clone());
-    for (slot, kind) in children.unwrap_or_default() {
-        if let Some(child) = block.options.get(&slot) {
-            load_for(registry, kind, &deft_core::options::parse(child)?)?;
+    for slot in children.unwrap_or_default() {
+        if let Some(child) = block.options.get(&slot.name) {
+            load_for(registry, slot.kind, &deft_core::options::parse(child)?)?;
         }
     }
     Ok(())

@@ -210,7 +210,11 @@ fn predict_all(
     let mut predictions = Vec::with_capacity(evaluation.examples.len());
     for examples in evaluation.examples.chunks(EXAMPLES_AT_ONCE) {
         ctx.check()?;
-        predictions.extend(predictor.predict(ctx, examples, evaluation.spec.prediction)?);
+        predictions.extend(predictor.predict(
+            &ctx.quiet(),
+            examples,
+            evaluation.spec.prediction,
+        )?);
         ctx.progress(predictions.len(), evaluation.examples.len(), "examples");
     }
     Ok(predictions)

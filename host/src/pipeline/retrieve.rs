@@ -80,7 +80,7 @@ impl Run {
         for chunk in texts.chunks(QUERIES_AT_ONCE) {
             ctx.check()?;
             let mut hits = Hits::new(chunk.len(), selection.neighbors);
-            searcher.retrieve(&ctx, chunk, hits.as_mut())?;
+            searcher.retrieve(&ctx.quiet(), chunk, hits.as_mut())?;
             found.extend((0..chunk.len()).map(|query| hits.of_query(query).collect::<Vec<_>>()));
             ctx.progress(found.len(), texts.len(), "queries");
         }

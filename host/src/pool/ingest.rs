@@ -240,7 +240,7 @@ fn read_paths(
         let mut stream = reader.open(ctx, path)?;
         while left > 0 {
             ctx.check()?;
-            let Some(mut batch) = stream.next_batch(ctx, BATCH.min(left))? else { break };
+            let Some(mut batch) = stream.next_batch(&ctx.quiet(), BATCH.min(left))? else { break };
             batch.examples.truncate(left);
             left -= batch.examples.len();
             for row in batch.skipped {

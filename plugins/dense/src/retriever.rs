@@ -35,10 +35,8 @@ impl Component for Dense {
     type Config = DenseConfig;
     const NAME: &'static str = "dense";
     const SUMMARY: &'static str = "nearest vectors: any encoder with any index";
-    const CHILDREN: &'static [Slot] = &[
-        Slot { name: ENCODER_SLOT, kind: Kind::Encoder },
-        Slot { name: INDEX_SLOT, kind: Kind::Index },
-    ];
+    const CHILDREN: &'static [Slot] =
+        &[Slot::one(ENCODER_SLOT, Kind::Encoder), Slot::one(INDEX_SLOT, Kind::Index)];
 
     fn check(options: &DenseConfig) -> Result<()> {
         if options.rows_per_unit == 0 {
@@ -154,7 +152,7 @@ impl Dense {
         let fingerprint = self.encoder.info().fingerprint;
         Phase {
             name: ENCODE.to_owned(),
-            artefact: self.encoder_name.clone(),
+            artefact: folder_name(&self.encoder_name),
             fingerprint: json!({ "encoder": fingerprint, "vectors": self.config.vectors })
                 .to_string(),
             units: pool.parts(),
@@ -168,7 +166,7 @@ impl Dense {
         let rows = self.index.info().training_vectors.min(pool.examples.len());
         Phase {
             name: TRAIN.to_owned(),
-            artefact: format!("{}-codec", self.index_name),
+            artefact: folder_name(&format!("{}-codec", self.index_name)),
             // The seed draws the sample.
             fingerprint: json!({ "index": self.index_identity, "seed": ctx.seed() }).to_string(),
             units: 1,
@@ -181,7 +179,7 @@ impl Dense {
     fn index_phase(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Phase {
         Phase {
             name: INDEX.to_owned(),
-            artefact: self.index_name.clone(),
+            artefact: folder_name(&self.index_name),
             // A builder may draw from the seed, too.
             fingerprint: json!({
                 "index": self.index_identity,
@@ -217,6 +215,11 @@ fn check_length(index: &dyn Index, rows: &Range<usize>, dir: &Path) -> Result<()
         .with_context("found", index.len())
         .with_context("wanted", rows.len())
         .with_hint("remove the folder: the next run builds it again"))
+}
+
+/// A component's name as a folder's: `task/variant` has a separator.
+fn folder_name(component: &str) -> String {
+    component.replace('/', "-")
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ impl Dense {
             let examples = pool.examples.get(&chunk)?;
             let texts: Vec<_> = examples.iter().map(|example| example.input.as_str()).collect();
             let mut vectors = vec![0.0; texts.len() * info.dimension];
-            truncated += self.encoder.encode(ctx, &texts, TextRole::Pool, &mut vectors)?.truncated;
+            truncated +=
+                self.encoder.encode(&ctx.quiet(), &texts, TextRole::Pool, &mut vectors)?.truncated;
             writer.write(Matrix::new(&vectors, info.dimension)?)?;
             ctx.progress(first + texts.len() - rows.start, rows.len(), "rows");
         }
@@ -77,7 +78,7 @@ impl Dense {
             ctx.check()?;
             let end = (first + CHUNK).min(vectors.len());
             vectors.read(first..end, &mut numbers)?;
-            builder.add(ctx, Matrix::new(&numbers, vectors.dimension())?)?;
+            builder.add(&ctx.quiet(), Matrix::new(&numbers, vectors.dimension())?)?;
             ctx.progress(end, vectors.len(), "rows");
         }
         finish(ctx, builder.as_mut(), out)

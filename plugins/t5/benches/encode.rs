@@ -22,10 +22,7 @@ fn main() {
 
 #[divan::bench(args = THREADS, sample_count = 3, sample_size = 1)]
 fn encode(bencher: Bencher<'_, '_>, threads: usize) {
-    let shared = std::env::var_os("DEFT_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
+    let shared = shared();
     let Ok(tokenizer) = std::fs::read(shared.join("models/t5-tokenizer/tokenizer.json")) else {
         return;
     };
@@ -38,8 +35,8 @@ fn encode(bencher: Bencher<'_, '_>, threads: usize) {
     let ctx = Context::new(&NoServices, 1, threads);
     let options = options::parse(&options).expect("valid options");
     let encoder = T5Encoder::new(&ctx, options, Children::none()).expect("an encoder");
-    let texts = prompts(&shared.join("data/pool/p3_sample_1k.jsonl"));
-    let texts: Vec<&str> = texts.iter().map(String::as_str).step_by(10).collect();
+    let examples = examples(&shared.join("data/pool/p3_sample_1k.jsonl"));
+    let texts: Vec<&str> = examples.iter().map(|e| e.input.as_str()).step_by(10).collect();
     let mut vectors = vec![0.0; texts.len() * encoder.info().dimension];
     let report = encoder.encode(&ctx, &texts, TextRole::Pool, &mut vectors).expect("vectors");
     bencher
@@ -71,6 +68,31 @@ fn score_400_examples(bencher: Bencher<'_, '_>, threads: usize) {
         predictor.predict(&ctx, &examples, PredictionKind::OptionScores).expect("scores")
     });
     drop(model);
+}
+
+/// Ten steps as the manifests `rte-*.yaml` take them: their small model, which is mostly vocabulary,
+/// on real prompts and answers.
+#[divan::bench(args = THREADS, sample_count = 3, sample_size = 1)]
+fn train_10_steps_of_the_manifests(bencher: Bencher<'_, '_>, threads: usize) {
+    let shared = shared();
+    let Ok(tokenizer) = std::fs::read(shared.join("models/t5-tokenizer/tokenizer.json")) else {
+        return;
+    };
+    let config = json!({
+        "vocab_size": 32128, "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2,
+        "num_heads": 4, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
+    });
+    let model = folder(&config, &tokenizer);
+    let options = json!({"model": model.path(), "init": "random", "steps": 10, "max_tokens": 256});
+    let ctx = Context::new(&NoServices, 1, threads);
+    let options = options::parse(&options).expect("valid options");
+    let trainer = T5Trainer::new(&ctx, options, Children::none()).expect("a trainer");
+    let examples = examples(&shared.join("data/pool/p3_sample_1k.jsonl"));
+    let out = tempfile::tempdir().expect("a folder");
+    let report = trainer.train(&ctx, &examples, out.path()).expect("trained");
+    bencher
+        .counter(ItemsCount::new(report.tokens))
+        .bench_local(|| trainer.train(&ctx, &examples, out.path()).expect("trained"));
 }
 
 /// A step of the t5-small v1.1 shape on 8 examples of 256 tokens, their answers as long.
@@ -140,8 +162,23 @@ fn folder(config: &Value, tokenizer: &[u8]) -> tempfile::TempDir {
     dir
 }
 
-fn prompts(path: &Path) -> Vec<String> {
+fn shared() -> PathBuf {
+    std::env::var_os("DEFT_SHARED").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
+        PathBuf::from,
+    )
+}
+
+fn examples(path: &Path) -> Vec<Example> {
     let text = std::fs::read_to_string(path).expect("readable");
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    lines.filter_map(|line| Some(line["input"].as_str()?.to_owned())).collect()
+    let example = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let text = |key: &str| line[key].as_str().map(str::to_owned);
+        Example {
+            input: text("input").unwrap_or_default(),
+            target: text("target"),
+            ..Example::default()
+        }
+    };
+    text.lines().map(example).collect()
 }

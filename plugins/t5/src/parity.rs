@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::Var;
 use deft_core::NoServices;
 use deft_core::prelude::*;
 use safetensors::SafeTensors;
@@ -14,11 +13,12 @@ use serde_json::{Value, json};
 use crate::encoder::T5Encoder;
 use crate::model::{Model, WHOLE};
 use crate::network::ops::Values;
-use crate::network::{Batch, Pass, Tensors};
+use crate::network::{Batch, Pass};
 use crate::parallel::Workers;
 use crate::predict::T5Predictor;
 use crate::testing;
 use crate::trainer::T5Trainer;
+use crate::training::parameters::Parameters;
 
 const TOLERANCE: f64 = 1e-4;
 
@@ -153,30 +153,29 @@ fn logits_loss_and_all_gradients_are_those_of_transformers() {
     for case in cases() {
         let model = case.model();
         let tensors = model.tensors(&WHOLE, &Workers::new(1).expect("threads")).expect("weights");
-        let variables: BTreeMap<String, Var> = tensors
-            .into_iter()
-            .map(|(name, tensor)| (name, Var::from_tensor(&tensor).expect("a variable")))
-            .collect();
-        let tensors: Tensors =
-            variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
+        let parameters = Parameters::new(tensors).expect("parameters");
+        let tensors = parameters.tensors();
         let network = model.network(&tensors).expect("a network");
         let inputs = Batch::new(slices(&case.inputs), 0).expect("a batch");
-        let targets = slices(&case.targets);
         check_logits(&case, &network, &inputs);
-        let loss = network.loss(&inputs, &targets, &Pass::inference()).expect("a loss");
-        let value = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
-        assert_near("loss", [value], [case.number("loss")]);
-        let gradients = loss.backward().expect("gradients");
-        let mut compared = 0;
-        for (name, wanted) in &case.tensors {
-            let Some(name) = name.strip_prefix("grad.") else { continue };
-            let gradient = gradients.get(variables[name].as_tensor()).expect(name);
-            let gradient = gradient.contiguous().expect("contiguous");
-            let found = Values::of(&gradient);
-            assert_near(name, wide(found.get().expect("values")), wide(wanted));
-            compared += 1;
+        // Twice a half: what several micro-batches of a step add up to.
+        let (mut sums, workers) = (parameters.sums(), Workers::new(2).expect("threads"));
+        for micro_batch in 0..2 {
+            let pass = Pass::training(0.0, 0, micro_batch);
+            let (loss, gradients) = network
+                .gradients(&inputs, &slices(&case.targets), pass, 2)
+                .expect("loss and gradients");
+            assert_near("loss", [loss], [case.number("loss")]);
+            let contribution = parameters.contribution(gradients).expect("all gradients");
+            sums.add(&parameters, contribution).expect("added");
         }
-        assert_eq!(compared, variables.len(), "every parameter has a wanted gradient");
+        sums.add_head(&parameters, &workers).expect("added");
+        let wanted = |name: &String| &case.tensors[&format!("grad.{name}")];
+        for (place, name) in tensors.keys().enumerate() {
+            assert_near(name, wide(sums.gradient(place)), wide(wanted(name)));
+        }
+        let count = case.tensors.keys().filter(|name| name.starts_with("grad.")).count();
+        assert_eq!(count, tensors.len(), "every parameter has a wanted gradient");
     }
 }
 

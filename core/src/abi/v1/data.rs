@@ -75,11 +75,20 @@ impl FfiExample {
     pub(crate) fn import(self) -> Result<Example> {
         let extra =
             if self.extra.is_empty() { serde_json::Map::new() } else { from_json(&self.extra)? };
+        let gold = self.gold.into_option().map(to_usize).transpose()?;
+        if gold.is_some_and(|gold| gold >= self.options.len()) {
+            return Err(Error::new(
+                ErrorKind::Plugin,
+                "an example's right answer is no option of it",
+            )
+            .with_context("option", format!("{gold:?}"))
+            .with_context("options", self.options.len()));
+        }
         Ok(Example {
             input: self.input.into(),
             target: self.target.into_option().map(String::from),
             options: self.options.into_iter().map(String::from).collect(),
-            gold: self.gold.into_option().map(to_usize).transpose()?,
+            gold,
             provenance: Provenance { dataset: self.dataset.into(), template: self.template.into() },
             extra,
         })

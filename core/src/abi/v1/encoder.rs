@@ -6,29 +6,34 @@ use abi_stable::sabi_trait;
 use abi_stable::std_types::{RArc, RSlice, RSliceMut, RStr, RString};
 
 use super::data::{FfiResult, export_texts, from_json, import_texts, to_json};
-use super::guard::guard;
+use super::guard::{Guarded, guard};
 use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind, Result, TextRole};
 
 #[sabi_trait]
 pub trait FfiEncoder: Send + Sync + 'static {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn info(&self) -> FfiResult<RString>;
     #[sabi(last_prefix_field)]
     fn encode(
         &self,
         ctx: FfiContext<'_>,
         texts: RSlice<'_, RStr<'_>>,
-        for_query: bool,
+        role: RStr<'_>,
         out: RSliceMut<'_, f32>,
     ) -> FfiResult<RString>;
 }
 
 pub type FfiEncoderArc = FfiEncoder_TO<RArc<()>>;
 
-pub(crate) struct EncoderExport(pub(crate) Arc<dyn Encoder>);
+pub(crate) struct EncoderExport(pub(crate) Guarded<Arc<dyn Encoder>>);
 
 impl FfiEncoder for EncoderExport {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString> {
+        ctx.guarded(|ctx| Ok(self.0.call(ctx, name.as_str(), json.as_str())?.into()))
+    }
+
     fn info(&self) -> FfiResult<RString> {
         guard(|| Ok(to_json(&self.0.info())))
     }
@@ -37,11 +42,11 @@ impl FfiEncoder for EncoderExport {
         &self,
         ctx: FfiContext<'_>,
         texts: RSlice<'_, RStr<'_>>,
-        for_query: bool,
+        role: RStr<'_>,
         out: RSliceMut<'_, f32>,
     ) -> FfiResult<RString> {
         ctx.guarded(|ctx| {
-            let role = if for_query { TextRole::Query } else { TextRole::Pool };
+            let role = TextRole::parse(role.as_str())?;
             let report = self.0.encode(ctx, &import_texts(texts), role, out.into_mut_slice())?;
             Ok(to_json(&report))
         })
@@ -67,6 +72,12 @@ impl EncoderImport {
 }
 
 impl Encoder for EncoderImport {
+    fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
+        self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+        }))
+    }
+
     fn info(&self) -> EncoderInfo {
         self.info.clone()
     }
@@ -86,8 +97,8 @@ impl Encoder for EncoderImport {
         }
         let texts = export_texts(texts);
         self.origin.on(with_exported(ctx, |ctx| {
-            let for_query = role == TextRole::Query;
-            let report = self.remote.encode(ctx, texts.as_slice().into(), for_query, out.into());
+            let (texts, role) = (texts.as_slice().into(), role.as_str().into());
+            let report = self.remote.encode(ctx, texts, role, out.into());
             from_json(&report.into_result()?)
         }))
     }

@@ -12,7 +12,7 @@ use super::module::{FfiChild, FfiComponent, import_children};
 use super::services::FfiContext;
 use crate::{
     Children, Component, ComponentInfo, Context, Encoder, Error, ErrorKind, Handle, IndexFactory,
-    Kind, Reader, Result, Retriever, Trainer, options,
+    Kind, Reader, Result, Retriever, SlotInfo, Trainer, options,
 };
 
 /// One component of a plugin, without its type.
@@ -58,7 +58,10 @@ fn info_of<C: Component>(kind: Kind) -> ComponentInfo {
         kind,
         name: C::NAME.to_owned(),
         summary: C::SUMMARY.to_owned(),
-        children: C::CHILDREN.iter().map(|slot| (slot.name.to_owned(), slot.kind)).collect(),
+        children: C::CHILDREN
+            .iter()
+            .map(|slot| SlotInfo { name: slot.name.to_owned(), kind: slot.kind })
+            .collect(),
         options: schemars::schema_for!(C::Config).to_value(),
         capabilities: C::capabilities(),
     }

@@ -9,7 +9,7 @@ use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RArc, RBox, ROption, RStr, RString};
 
 use super::data::{FfiHits, FfiMatrix, FfiResult, export_path, from_json, to_json, to_usize};
-use super::guard::{guard, guard_or};
+use super::guard::{Guarded, guard, guard_or};
 use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{
@@ -41,6 +41,7 @@ impl<'a> FfiVectors<'a> {
 
 #[sabi_trait]
 pub trait FfiIndexFactory: Send + Sync + 'static {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn info(&self) -> FfiResult<RString>;
     fn builder(
         &self,
@@ -81,9 +82,13 @@ pub type FfiIndexFactoryArc = FfiIndexFactory_TO<RArc<()>>;
 pub type FfiIndexBuilderBox = FfiIndexBuilder_TO<RBox<()>>;
 pub type FfiIndexBox = FfiIndex_TO<RBox<()>>;
 
-pub(crate) struct IndexFactoryExport(pub(crate) Arc<dyn IndexFactory>);
+pub(crate) struct IndexFactoryExport(pub(crate) Guarded<Arc<dyn IndexFactory>>);
 
 impl FfiIndexFactory for IndexFactoryExport {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString> {
+        ctx.guarded(|ctx| Ok(self.0.call(ctx, name.as_str(), json.as_str())?.into()))
+    }
+
     fn info(&self) -> FfiResult<RString> {
         guard(|| Ok(to_json(&self.0.info())))
     }
@@ -98,7 +103,10 @@ impl FfiIndexFactory for IndexFactoryExport {
             let trained = trained.into_option();
             let trained = trained.as_ref().map(|dir| Path::new(dir.as_str()));
             let builder = self.0.builder(ctx, to_usize(dimension)?, trained)?;
-            Ok(FfiIndexBuilder_TO::from_ptr(RBox::new(BuilderExport(builder)), TD_Opaque))
+            Ok(FfiIndexBuilder_TO::from_ptr(
+                RBox::new(BuilderExport(Guarded::new(builder))),
+                TD_Opaque,
+            ))
         })
     }
 
@@ -110,12 +118,12 @@ impl FfiIndexFactory for IndexFactoryExport {
     ) -> FfiResult<FfiIndexBox> {
         ctx.guarded(|ctx| {
             let index = self.0.open(ctx, Path::new(dir.as_str()), vectors.import()?)?;
-            Ok(FfiIndex_TO::from_ptr(RBox::new(IndexExport(index)), TD_Opaque))
+            Ok(FfiIndex_TO::from_ptr(RBox::new(IndexExport(Guarded::new(index))), TD_Opaque))
         })
     }
 }
 
-struct BuilderExport(Box<dyn IndexBuilder>);
+struct BuilderExport(Guarded<Box<dyn IndexBuilder>>);
 
 impl FfiIndexBuilder for BuilderExport {
     fn train(&mut self, ctx: FfiContext<'_>, sample: FfiMatrix<'_>) -> FfiResult<()> {
@@ -131,7 +139,7 @@ impl FfiIndexBuilder for BuilderExport {
     }
 }
 
-struct IndexExport(Box<dyn Index>);
+struct IndexExport(Guarded<Box<dyn Index>>);
 
 impl FfiIndex for IndexExport {
     fn len(&self) -> u64 {
@@ -162,6 +170,12 @@ impl IndexFactoryImport {
 }
 
 impl IndexFactory for IndexFactoryImport {
+    fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
+        self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+        }))
+    }
+
     fn info(&self) -> IndexInfo {
         self.info.clone()
     }
@@ -222,10 +236,11 @@ impl Index for IndexImport {
         usize::try_from(self.remote.len()).unwrap_or(usize::MAX)
     }
 
-    fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, hits: HitsMut<'_>) -> Result<()> {
-        let done = with_exported(ctx, |ctx| {
-            self.remote.search(ctx, queries.into(), hits.into()).into_result()
-        });
-        self.origin.on(done.map_err(Error::from))
+    fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, mut hits: HitsMut<'_>) -> Result<()> {
+        hits.clear();
+        self.origin.on(with_exported(ctx, |ctx| {
+            self.remote.search(ctx, queries.into(), hits.reborrow().into()).into_result()?;
+            hits.check(self.len())
+        }))
     }
 }

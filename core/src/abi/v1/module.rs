@@ -10,6 +10,7 @@ use abi_stable::std_types::{RArc, RStr, RString, RVec};
 
 use super::data::FfiResult;
 use super::encoder::{EncoderExport, EncoderImport, FfiEncoder_TO, FfiEncoderArc};
+use super::guard::Guarded;
 use super::index::{
     FfiIndexFactory_TO, FfiIndexFactoryArc, IndexFactoryExport, IndexFactoryImport,
 };
@@ -68,23 +69,23 @@ impl FfiComponent {
     pub fn export(handle: &Handle) -> Self {
         match handle {
             Handle::Reader(it) => {
-                let export = RArc::new(ReaderExport(Arc::clone(it)));
+                let export = RArc::new(ReaderExport(Guarded::new(Arc::clone(it))));
                 Self::Reader(FfiReader_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Encoder(it) => {
-                let export = RArc::new(EncoderExport(Arc::clone(it)));
+                let export = RArc::new(EncoderExport(Guarded::new(Arc::clone(it))));
                 Self::Encoder(FfiEncoder_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Index(it) => {
-                let export = RArc::new(IndexFactoryExport(Arc::clone(it)));
+                let export = RArc::new(IndexFactoryExport(Guarded::new(Arc::clone(it))));
                 Self::Index(FfiIndexFactory_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Retriever(it) => {
-                let export = RArc::new(RetrieverExport(Arc::clone(it)));
+                let export = RArc::new(RetrieverExport(Guarded::new(Arc::clone(it))));
                 Self::Retriever(FfiRetriever_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Trainer(it) => {
-                let export = RArc::new(TrainerExport(Arc::clone(it)));
+                let export = RArc::new(TrainerExport(Guarded::new(Arc::clone(it))));
                 Self::Trainer(FfiTrainer_TO::from_ptr(export, TD_Opaque))
             }
         }
@@ -125,6 +126,8 @@ pub struct FfiChild {
     name: RString,
     identity: RString,
     component: FfiComponent,
+    /// JSON object for what is to come, or nothing at all.
+    extra: RString,
 }
 
 /// Exports children for [`PluginModule::create`].
@@ -134,6 +137,7 @@ pub fn export_children(children: &Children) -> RVec<FfiChild> {
         name: child.name.as_str().into(),
         identity: child.identity.as_str().into(),
         component: FfiComponent::export(&child.handle),
+        extra: RString::new(),
     };
     children.iter().map(export).collect()
 }

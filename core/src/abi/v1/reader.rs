@@ -12,7 +12,7 @@ use super::data::{
     FfiExample, FfiResult, FfiSkippedRow, export_examples, export_path, from_json, import_examples,
     to_json, to_usize,
 };
-use super::guard::guard;
+use super::guard::{Guarded, guard};
 use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::metrics::{ExampleScore, TaskSpec};
@@ -23,10 +23,13 @@ use crate::{Batch, Context, Error, ErrorKind, Example, ExampleStream, Prediction
 pub struct FfiBatch {
     examples: RVec<FfiExample>,
     skipped: RVec<FfiSkippedRow>,
+    /// JSON object for what is to come, or nothing at all.
+    extra: RString,
 }
 
 #[sabi_trait]
 pub trait FfiReader: Send + Sync + 'static {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn open(&self, ctx: FfiContext<'_>, source: RStr<'_>) -> FfiResult<FfiStreamBox>;
     fn task(&self) -> FfiResult<RString>;
     #[sabi(last_prefix_field)]
@@ -47,13 +50,17 @@ pub trait FfiStream: Send + 'static {
 pub type FfiReaderArc = FfiReader_TO<RArc<()>>;
 pub type FfiStreamBox = FfiStream_TO<RBox<()>>;
 
-pub(crate) struct ReaderExport(pub(crate) Arc<dyn Reader>);
+pub(crate) struct ReaderExport(pub(crate) Guarded<Arc<dyn Reader>>);
 
 impl FfiReader for ReaderExport {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString> {
+        ctx.guarded(|ctx| Ok(self.0.call(ctx, name.as_str(), json.as_str())?.into()))
+    }
+
     fn open(&self, ctx: FfiContext<'_>, source: RStr<'_>) -> FfiResult<FfiStreamBox> {
         ctx.guarded(|ctx| {
             let stream = self.0.open(ctx, Path::new(source.as_str()))?;
-            Ok(FfiStream_TO::from_ptr(RBox::new(StreamExport(stream)), TD_Opaque))
+            Ok(FfiStream_TO::from_ptr(RBox::new(StreamExport(Guarded::new(stream))), TD_Opaque))
         })
     }
 
@@ -74,7 +81,7 @@ impl FfiReader for ReaderExport {
     }
 }
 
-struct StreamExport(Box<dyn ExampleStream>);
+struct StreamExport(Guarded<Box<dyn ExampleStream>>);
 
 impl FfiStream for StreamExport {
     fn next_batch(&mut self, ctx: FfiContext<'_>, max: u64) -> FfiResult<ROption<FfiBatch>> {
@@ -83,6 +90,7 @@ impl FfiStream for StreamExport {
             let export = |batch: Batch| FfiBatch {
                 examples: export_examples(batch.examples),
                 skipped: batch.skipped.into_iter().map(FfiSkippedRow::from).collect(),
+                extra: RString::new(),
             };
             Ok(batch.map(export).into())
         })
@@ -103,6 +111,12 @@ impl ReaderImport {
 }
 
 impl Reader for ReaderImport {
+    fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
+        self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+        }))
+    }
+
     fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let source = export_path(source)?;
         let stream = self.origin.on(with_exported(ctx, |ctx| {

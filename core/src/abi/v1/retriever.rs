@@ -12,9 +12,12 @@ use super::data::{
     FfiHits, FfiResult, export_path, export_texts, from_json, import_texts, to_json, to_usize,
 };
 use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
+use super::guard::Guarded;
 use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
-use crate::{Context, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searcher};
+use crate::{
+    Context, Error, ErrorKind, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searcher,
+};
 
 /// The pool, lent.
 #[repr(C)]
@@ -22,6 +25,8 @@ use crate::{Context, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searche
 pub struct FfiPool<'a> {
     examples: FfiExamplesRef<'a>,
     rows_per_part: u64,
+    /// JSON object for what is to come, or nothing at all.
+    extra: RStr<'a>,
 }
 
 /// A phase's name and folder, lent.
@@ -46,7 +51,11 @@ fn import_dirs(dirs: RSlice<'_, FfiPhaseDir<'_>>) -> PhaseDirs {
 /// Lends a pool for the calls made in `body`.
 fn with_pool<T>(pool: &Pool<'_>, body: impl FnOnce(FfiPool<'_>) -> T) -> T {
     let export = ExamplesExport(pool.examples);
-    body(FfiPool { examples: export.lend(), rows_per_part: pool.rows_per_part as u64 })
+    body(FfiPool {
+        examples: export.lend(),
+        rows_per_part: pool.rows_per_part as u64,
+        extra: "".into(),
+    })
 }
 
 impl FfiPool<'_> {
@@ -58,6 +67,7 @@ impl FfiPool<'_> {
 
 #[sabi_trait]
 pub trait FfiRetriever: Send + Sync + 'static {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn phases(&self, ctx: FfiContext<'_>, pool: FfiPool<'_>) -> FfiResult<RString>;
     fn run_unit(
         &self,
@@ -91,9 +101,13 @@ pub trait FfiSearcher: Send + Sync + 'static {
 pub type FfiRetrieverArc = FfiRetriever_TO<RArc<()>>;
 pub type FfiSearcherBox = FfiSearcher_TO<RBox<()>>;
 
-pub(crate) struct RetrieverExport(pub(crate) Arc<dyn Retriever>);
+pub(crate) struct RetrieverExport(pub(crate) Guarded<Arc<dyn Retriever>>);
 
 impl FfiRetriever for RetrieverExport {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString> {
+        ctx.guarded(|ctx| Ok(self.0.call(ctx, name.as_str(), json.as_str())?.into()))
+    }
+
     fn phases(&self, ctx: FfiContext<'_>, pool: FfiPool<'_>) -> FfiResult<RString> {
         ctx.guarded(|ctx| pool.imported(|pool| Ok(to_json(&self.0.phases(ctx, pool)?))))
     }
@@ -123,12 +137,15 @@ impl FfiRetriever for RetrieverExport {
         ctx.guarded(|ctx| {
             let dirs = import_dirs(dirs);
             let searcher = pool.imported(|pool| self.0.open(ctx, pool, &dirs))?;
-            Ok(FfiSearcher_TO::from_ptr(RBox::new(SearcherExport(searcher)), TD_Opaque))
+            Ok(FfiSearcher_TO::from_ptr(
+                RBox::new(SearcherExport(Guarded::new(searcher))),
+                TD_Opaque,
+            ))
         })
     }
 }
 
-struct SearcherExport(Box<dyn Searcher>);
+struct SearcherExport(Guarded<Box<dyn Searcher>>);
 
 impl FfiSearcher for SearcherExport {
     fn retrieve(
@@ -140,6 +157,35 @@ impl FfiSearcher for SearcherExport {
         ctx.guarded(|ctx| self.0.retrieve(ctx, &import_texts(queries), hits.import()?))
     }
 }
+
+/// Refuses phases whose names could leave the store or be mistaken for one another.
+fn check_phases(phases: &[Phase]) -> Result<()> {
+    let plain = |text: &str| {
+        text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !text.contains("..")
+    };
+    for (i, phase) in phases.iter().enumerate() {
+        let refuse = |what: &str| {
+            Err(Error::new(ErrorKind::Plugin, format!("the retriever's phases are wrong: {what}"))
+                .with_context("phase", format!("{phase:?}")))
+        };
+        if phase.name.is_empty() || phases[..i].iter().any(|other| other.name == phase.name) {
+            return refuse("a name is empty, or there twice");
+        }
+        if phase.artefact.is_empty() || phase.artefact.starts_with('.') || !plain(&phase.artefact) {
+            return refuse("an artefact's name cannot name a folder");
+        }
+        if !(phase.suffix.is_empty() || phase.suffix.starts_with('.') && plain(&phase.suffix)) {
+            return refuse("a suffix is no file name's end");
+        }
+        if phase.units > MAX_UNITS {
+            return refuse("too many units for five digits");
+        }
+    }
+    Ok(())
+}
+
+/// Units are named by five digits: see [`crate::part_name`].
+const MAX_UNITS: usize = 100_000;
 
 pub(crate) struct RetrieverImport {
     remote: FfiRetrieverArc,
@@ -153,9 +199,18 @@ impl RetrieverImport {
 }
 
 impl Retriever for RetrieverImport {
+    fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
+        self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+        }))
+    }
+
     fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
         self.origin.on(with_exported(ctx, |ctx| {
-            with_pool(pool, |pool| from_json(&self.remote.phases(ctx, pool).into_result()?))
+            let phases: Vec<Phase> =
+                with_pool(pool, |pool| from_json(&self.remote.phases(ctx, pool).into_result()?))?;
+            check_phases(&phases)?;
+            Ok(phases)
         }))
     }
 
@@ -190,20 +245,26 @@ impl Retriever for RetrieverImport {
                 Ok(self.remote.open(ctx, pool, dirs.as_slice().into()).into_result()?)
             })
         }))?;
-        Ok(Box::new(SearcherImport { remote: searcher, origin: self.origin.clone() }))
+        let (origin, examples) = (self.origin.clone(), pool.examples.len());
+        Ok(Box::new(SearcherImport { remote: searcher, origin, examples }))
     }
 }
 
 struct SearcherImport {
     remote: FfiSearcherBox,
     origin: Origin,
+    /// Length of the pool: ids are below it.
+    examples: usize,
 }
 
 impl Searcher for SearcherImport {
-    fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], hits: HitsMut<'_>) -> Result<()> {
+    fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], mut hits: HitsMut<'_>) -> Result<()> {
         let queries = export_texts(queries);
+        hits.clear();
         self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.retrieve(ctx, queries.as_slice().into(), hits.into()).into_result()?)
+            let queries = queries.as_slice().into();
+            self.remote.retrieve(ctx, queries, hits.reborrow().into()).into_result()?;
+            hits.check(self.examples)
         }))
     }
 }

@@ -31,6 +31,10 @@ pub struct FfiContext<'a> {
     services: FfiServicesRef<'a>,
     seed: u64,
     threads: u64,
+    /// Whether progress is not to be told.
+    quiet: bool,
+    /// JSON object for what is to come, or nothing at all.
+    extra: RStr<'a>,
 }
 
 /// Services exported for the duration of a call.
@@ -95,6 +99,8 @@ pub fn with_exported<T>(ctx: &Context<'_>, body: impl FnOnce(FfiContext<'_>) -> 
         services: FfiServices_TO::from_ptr(abi_stable::sabi_types::RRef::new(&export), TD_Opaque),
         seed: ctx.seed(),
         threads: ctx.threads() as u64,
+        quiet: ctx.is_quiet(),
+        extra: RStr::from(""),
     })
 }
 
@@ -103,7 +109,8 @@ impl FfiContext<'_> {
     pub fn guarded<T>(self, body: impl FnOnce(&Context<'_>) -> Result<T>) -> FfiResult<T> {
         guard(|| {
             let services = ServicesImport(self.services);
-            body(&Context::new(&services, self.seed, to_usize(self.threads)?))
+            let ctx = Context::new(&services, self.seed, to_usize(self.threads)?);
+            body(&if self.quiet { ctx.quiet() } else { ctx })
         })
     }
 }

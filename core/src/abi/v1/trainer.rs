@@ -11,7 +11,7 @@ use super::data::{
     FfiExample, FfiResult, export_examples, export_path, from_json, import_examples, to_json,
 };
 use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
-use super::guard::guard;
+use super::guard::{Guarded, guard};
 use super::origin::Origin;
 use super::services::{FfiContext, with_exported};
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
 
 #[sabi_trait]
 pub trait FfiTrainer: Send + Sync + 'static {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn info(&self) -> FfiResult<RString>;
     fn train(
         &self,
@@ -46,9 +47,13 @@ pub trait FfiPredictor: Send + Sync + 'static {
 pub type FfiTrainerArc = FfiTrainer_TO<RArc<()>>;
 pub type FfiPredictorBox = FfiPredictor_TO<RBox<()>>;
 
-pub(crate) struct TrainerExport(pub(crate) Arc<dyn Trainer>);
+pub(crate) struct TrainerExport(pub(crate) Guarded<Arc<dyn Trainer>>);
 
 impl FfiTrainer for TrainerExport {
+    fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString> {
+        ctx.guarded(|ctx| Ok(self.0.call(ctx, name.as_str(), json.as_str())?.into()))
+    }
+
     fn info(&self) -> FfiResult<RString> {
         guard(|| Ok(to_json(&self.0.info())))
     }
@@ -70,12 +75,15 @@ impl FfiTrainer for TrainerExport {
             let model = model.into_option();
             let model = model.as_ref().map(|dir| Path::new(dir.as_str()));
             let predictor = self.0.open(ctx, model)?;
-            Ok(FfiPredictor_TO::from_ptr(RBox::new(PredictorExport(predictor)), TD_Opaque))
+            Ok(FfiPredictor_TO::from_ptr(
+                RBox::new(PredictorExport(Guarded::new(predictor))),
+                TD_Opaque,
+            ))
         })
     }
 }
 
-struct PredictorExport(Box<dyn Predictor>);
+struct PredictorExport(Guarded<Box<dyn Predictor>>);
 
 impl FfiPredictor for PredictorExport {
     fn predict(
@@ -107,6 +115,12 @@ impl TrainerImport {
 }
 
 impl Trainer for TrainerImport {
+    fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
+        self.origin.on(with_exported(ctx, |ctx| {
+            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+        }))
+    }
+
     fn info(&self) -> TrainerInfo {
         self.info.clone()
     }
@@ -127,6 +141,19 @@ impl Trainer for TrainerImport {
         }))?;
         Ok(Box::new(PredictorImport { remote: predictor, origin: self.origin.clone() }))
     }
+}
+
+/// Refuses scores that do not fit an example's options.
+fn check(example: &Example, prediction: &Prediction) -> Result<()> {
+    let Prediction::OptionScores { log_probs, tokens } = prediction else { return Ok(()) };
+    let options = example.options.len();
+    if log_probs.len() == options && tokens.len() == options {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Plugin, "a prediction does not fit its example's options")
+        .with_context("options", options)
+        .with_context("scores", log_probs.len())
+        .with_context("token counts", tokens.len()))
 }
 
 struct PredictorImport {
@@ -151,6 +178,7 @@ impl Predictor for PredictorImport {
                 .with_context("examples", examples.len())
                 .with_context("predictions", predictions.len()));
         }
-        Ok(predictions)
+        let checked = examples.iter().zip(&predictions).try_for_each(|(e, p)| check(e, p));
+        self.origin.on(checked.map(|()| predictions))
     }
 }

@@ -145,11 +145,59 @@ pub(crate) fn log_sum_exp_rows(x: &[f32], width: usize) -> Vec<f32> {
     Arch::new().dispatch(|| x.chunks_exact(width).map(log_sum_exp).collect())
 }
 
-/// `out = e^(x − log_sum) · factor`: a row's softmax, scaled.
-pub(crate) fn scaled_softmax(x: &[f32], log_sum: f32, factor: f32, out: &mut [f32]) {
+/// `x = e^(x − log_sum) · factor`: a row's softmax, scaled, in place of its logits.
+pub(crate) fn scaled_softmax(row: &mut [f32], log_sum: f32, factor: f32) {
     Arch::new().dispatch(|| {
-        for (o, x) in out.iter_mut().zip(x) {
-            *o = exp(x - log_sum) * factor;
+        for x in row.iter_mut() {
+            *x = exp(*x - log_sum) * factor;
+        }
+    });
+}
+
+/// A softmax whose logits come piece by piece.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnlineSoftmax {
+    /// The largest logit so far.
+    max: f32,
+    /// The sum of `e^(logit − max)` so far.
+    pub(crate) sum: f32,
+}
+
+impl Default for OnlineSoftmax {
+    fn default() -> Self {
+        Self { max: f32::NEG_INFINITY, sum: 0.0 }
+    }
+}
+
+impl OnlineSoftmax {
+    /// The logarithm of `Σ e^logit`.
+    pub(crate) fn log_sum(&self) -> f32 {
+        self.max + self.sum.ln()
+    }
+}
+
+/// Takes the next `width` logits of each row into its softmax and puts `e^(logit − max)` in their
+/// place; `mixes`, which were made with an earlier maximum, are scaled to the new one.
+pub(crate) fn online_softmax_rows(
+    logits: &mut [f32],
+    width: usize,
+    states: &mut [OnlineSoftmax],
+    mixes: &mut [f32],
+) {
+    let mix_width = mixes.len() / states.len().max(1);
+    Arch::new().dispatch(|| {
+        let rows = logits.chunks_exact_mut(width).zip(mixes.chunks_exact_mut(mix_width));
+        for ((row, mix), state) in rows.zip(states.iter_mut()) {
+            let max = state.max.max(max(row));
+            if max > state.max {
+                let scale = exp(state.max - max);
+                state.sum *= scale;
+                for x in mix {
+                    *x *= scale;
+                }
+                state.max = max;
+            }
+            state.sum += exp_row(row, max);
         }
     });
 }
@@ -202,7 +250,15 @@ pub(crate) fn adam(
 
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
-    let max = max(row);
+    let scale = 1.0 / exp_row(row, max(row));
+    for x in row {
+        *x *= scale;
+    }
+}
+
+/// `x = e^(x − max)`; the result is their sum.
+#[inline(always)]
+fn exp_row(row: &mut [f32], max: f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
@@ -215,10 +271,7 @@ fn softmax(row: &mut [f32]) {
         *x = exp(*x - max);
         *sum += *x;
     }
-    let scale = 1.0 / total(sums);
-    for x in row {
-        *x *= scale;
-    }
+    total(sums)
 }
 
 #[inline(always)]

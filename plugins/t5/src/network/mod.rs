@@ -5,25 +5,26 @@
 //! at padded positions of the result means nothing.
 
 mod attention;
+mod backward;
 mod config;
+pub(crate) mod head;
 pub(crate) mod kernels;
 mod layers;
-mod loss;
 pub(crate) mod ops;
 mod parameters;
 mod position;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, Var, bail};
 
 use layers::{Block, Norm};
-use loss::CrossEntropy;
 use ops::{Dropout, Linear};
 use position::Positions;
 
+pub(crate) use backward::{Gradients, LookedUp};
 pub(crate) use config::{Head, NetworkConfig};
 pub(crate) use layers::KeysAndValues;
 pub(crate) use parameters::{Parameter, Part, parameters};
@@ -66,6 +67,8 @@ impl Batch {
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
     dropout: Option<Masks>,
+    /// In training, the embeddings that were looked up.
+    looked_up: Option<RefCell<Vec<LookedUp>>>,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,16 @@ impl Pass {
     /// Dropout with masks that are a function of the seed and the number of the micro-batch.
     pub(crate) fn training(rate: f32, seed: u64, micro_batch: u64) -> Self {
         let masks = Masks { rate, seed, next: Cell::new(micro_batch << 16) };
-        Self { dropout: (rate > 0.0).then_some(masks) }
+        Self { dropout: (rate > 0.0).then_some(masks), looked_up: Some(RefCell::default()) }
+    }
+
+    /// The embeddings of some ids as the graph sees them: in training they are where it begins.
+    fn looked_up(&self, ids: &Tensor, rows: Tensor) -> Result<Tensor> {
+        let Some(all) = &self.looked_up else { return Ok(rows) };
+        let rows = Var::from_tensor(&rows)?;
+        let tensor = rows.as_tensor().clone();
+        all.borrow_mut().push(LookedUp { ids: ids.to_vec1()?, rows });
+        Ok(tensor)
     }
 
     fn dropout(&self, x: Tensor) -> Result<Tensor> {
@@ -131,10 +143,11 @@ pub(crate) struct Memory {
 impl T5 {
     /// Builds the network from its tensors; without decoder tensors it is the encoder alone.
     pub(crate) fn new(config: &NetworkConfig, tensors: &Tensors) -> Result<Self> {
-        let embeddings = take(tensors, "shared.weight")?;
+        // Detached: their gradients are not left to candle (see `backward`).
+        let embeddings = take(tensors, "shared.weight")?.detach();
         let has_decoder = tensors.contains_key("decoder.final_layer_norm.weight");
         let decoder = if has_decoder {
-            let head = tensors.get("lm_head.weight").unwrap_or(&embeddings).clone();
+            let head = tensors.get("lm_head.weight").unwrap_or(&embeddings).detach();
             Some(Decoder { stack: Stack::new(config, tensors, Part::Decoder)?, head })
         } else {
             None
@@ -150,7 +163,7 @@ impl T5 {
     /// The encoder's last states: `[rows, length, d_model]`.
     pub(crate) fn encode(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
         let bias = self.encoder.positions.bias(batch.length, batch.length)?;
-        let mut x = pass.dropout(self.embed(&batch.ids)?)?;
+        let mut x = pass.dropout(self.embed(&batch.ids, pass)?)?;
         for block in &self.encoder.blocks {
             x = block.forward(x, &bias, batch.lengths.as_ref(), None, pass)?;
         }
@@ -174,7 +187,7 @@ impl T5 {
         let stack = &self.decoder()?.stack;
         let (_, length) = ids.dims2()?;
         let bias = stack.positions.bias(length, length)?;
-        let mut x = pass.dropout(self.embed(ids)?)?;
+        let mut x = pass.dropout(self.embed(ids, pass)?)?;
         for (block, remembered) in stack.blocks.iter().zip(&memory.keys_and_values) {
             let cross = Some((remembered, memory.lengths.as_ref()));
             x = block.forward(x, &bias, None, cross, pass)?;
@@ -184,28 +197,16 @@ impl T5 {
 
     /// Logits over the vocabulary for decoder states of any shape `[.., d_model]`.
     pub(crate) fn logits(&self, states: &Tensor) -> Result<Tensor> {
-        let head = &self.decoder()?.head;
-        if self.config.scale_logits {
-            let scale = (self.config.d_model as f64).powf(-0.5);
-            (states * scale)?.apply_op2(head, Linear)
-        } else {
-            states.apply_op2(head, Linear)
-        }
+        self.scaled(states)?.apply_op2(&self.decoder()?.head, Linear)
     }
 
-    /// Mean cross entropy of the targets, `</s>` included and padding not: a scalar.
-    pub(crate) fn loss(&self, inputs: &Batch, targets: &[&[u32]], pass: &Pass) -> Result<Tensor> {
-        let states = self.encode(inputs, pass)?;
-        let memory = self.memory(&states, inputs)?;
-        let shifted = self.decoder_inputs(targets)?;
-        let states = self.decode(&shifted.ids, &memory, pass)?;
-        let logits = self.logits(&states.flatten_to(1)?)?;
-        let mut labels = Vec::with_capacity(shifted.rows * shifted.length);
-        for target in targets {
-            labels.extend(target.iter().copied().map(Some));
-            labels.resize(labels.len() + shifted.length - target.len(), None);
+    /// The decoder's states as the output layer takes them.
+    fn scaled(&self, states: &Tensor) -> Result<Tensor> {
+        if self.config.scale_logits {
+            states * (self.config.d_model as f64).powf(-0.5)
+        } else {
+            Ok(states.clone())
         }
-        logits.apply_op1(CrossEntropy { labels })
     }
 
     /// Targets shifted right by the start id, as the decoder reads them.
@@ -218,9 +219,10 @@ impl T5 {
         Batch::new(rows.iter().map(Vec::as_slice), self.config.pad)
     }
 
-    fn embed(&self, ids: &Tensor) -> Result<Tensor> {
+    fn embed(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (rows, length) = ids.dims2()?;
-        let x = self.embeddings.index_select(&ids.flatten_all()?, 0)?;
+        let ids = ids.flatten_all()?;
+        let x = pass.looked_up(&ids, self.embeddings.index_select(&ids, 0)?)?;
         x.reshape((rows, length, self.config.d_model))
     }
 

@@ -4,9 +4,12 @@
 //! every elementary step. These are one step each, forward and backward, and keep nothing beside
 //! their arguments and result.
 
+use std::cell::RefCell;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, StorageRef, Tensor, bail,
+    CpuStorage, CustomOp1, CustomOp2, InplaceOp1, Layout, Result, Shape, Storage, StorageRef,
+    Tensor, bail,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -224,6 +227,51 @@ impl CustomOp1 for Dropout {
         let grad = grad.contiguous()?;
         let out = self.apply(Values::of(&grad).get()?);
         Tensor::from_vec(out, grad.shape(), grad.device()).map(Some)
+    }
+}
+
+/// A scalar whose gradient is known beforehand: the end of a graph that is computed elsewhere.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) value: f32,
+    /// Of the argument, in its shape.
+    pub(crate) gradient: Tensor,
+}
+
+impl CustomOp1 for Known {
+    fn name(&self) -> &'static str {
+        "t5-known"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![self.value]), Shape::from(())))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(self.gradient.clone()))
+    }
+}
+
+/// Lets `change` write to the values of a contiguous f32 tensor that no graph has seen yet.
+pub(crate) fn in_place(tensor: &Tensor, change: impl FnMut(&mut [f32])) -> Result<()> {
+    tensor.inplace_op1(&InPlace(RefCell::new(change)))
+}
+
+/// candle lends operations immutably, though it calls each once: hence the cell.
+struct InPlace<F>(RefCell<F>);
+
+impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "t5-in-place"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            bail!("{} needs a contiguous f32 tensor", self.name())
+        };
+        (self.0.borrow_mut())(&mut values[start..end]);
+        Ok(())
     }
 }
 

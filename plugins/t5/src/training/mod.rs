@@ -2,20 +2,20 @@
 
 mod optimizer;
 mod order;
+pub(crate) mod parameters;
 mod schedule;
 
-use candle_core::{Tensor, Var};
 use deft_core::{Context, Error, ErrorKind, Example, Examples, Result, TrainReport};
 use serde_json::json;
 
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE, defect};
-use crate::network::ops::Values;
-use crate::network::{Batch, Pass, T5, Tensors, kernels};
+use crate::network::{Batch, Gradients, Pass, T5, Tensors};
 use crate::parallel::Workers;
 
-use optimizer::{Adam, Slot};
+use optimizer::Adam;
 use order::Order;
+use parameters::{Contribution, Parameters, Sums};
 use schedule::Schedule;
 
 /// Trains the model and returns its new weights.
@@ -51,7 +51,7 @@ pub(crate) fn train(
     report.tokens = training.tokens;
     report.extra.insert("inputs_cut".to_owned(), json!(training.inputs_cut));
     report.extra.insert("targets_cut".to_owned(), json!(training.targets_cut));
-    Ok((training.into_tensors(), report))
+    Ok((training.parameters.into_tensors(), report))
 }
 
 struct Training<'a> {
@@ -60,10 +60,8 @@ struct Training<'a> {
     model: &'a Model,
     workers: &'a Workers,
     network: T5,
-    /// Name and variable of each parameter, sorted by name.
-    variables: Vec<(String, Var)>,
-    /// The optimizer's side of each parameter.
-    slots: Vec<Slot>,
+    parameters: Parameters,
+    sums: Sums,
     adam: Adam,
     dropout: f32,
     /// Micro-batches so far: each has dropout masks of its own.
@@ -76,8 +74,7 @@ struct Training<'a> {
 /// What one micro-batch adds to a step.
 struct Share {
     loss: f64,
-    /// In the order of the slots.
-    gradients: Vec<Tensor>,
+    gradients: Contribution,
     tokens: u64,
     inputs_cut: u64,
     targets_cut: u64,
@@ -90,21 +87,15 @@ impl<'a> Training<'a> {
         model: &'a Model,
         workers: &'a Workers,
     ) -> Result<Self> {
-        let mut variables = Vec::new();
-        let mut tensors = Tensors::new();
-        for (name, tensor) in model.tensors(&WHOLE, workers)? {
-            let variable = Var::from_tensor(&tensor).map_err(|e| defect(&e))?;
-            tensors.insert(name.clone(), variable.as_tensor().clone());
-            variables.push((name, variable));
-        }
+        let parameters = Parameters::new(model.tensors(&WHOLE, workers)?)?;
         Ok(Self {
             ctx,
             config,
             model,
             workers,
-            network: model.network(&tensors)?,
-            slots: variables.iter().map(|(_, variable)| Slot::new(variable)).collect(),
-            variables,
+            network: model.network(&parameters.tensors())?,
+            sums: parameters.sums(),
+            parameters,
             adam: Adam::new(config),
             dropout: config.dropout.unwrap_or(model.config().dropout),
             micro_batches: 0,
@@ -127,7 +118,7 @@ impl<'a> Training<'a> {
             .chunks(self.config.batch_size)
             .zip(positions.chunks(self.config.batch_size))
             .collect();
-        let mut slots = std::mem::take(&mut self.slots);
+        let mut sums = std::mem::take(&mut self.sums);
         let (first, mut loss) = (self.micro_batches, 0.0);
         let (mut tokens, mut inputs_cut, mut targets_cut) = (0, 0, 0);
         let outcome = self.workers.run(
@@ -139,7 +130,7 @@ impl<'a> Training<'a> {
                     .map_err(|e| e.with_context("step", step))
             },
             |_, share| {
-                accumulate(&mut slots, &share.gradients)?;
+                sums.add(&self.parameters, share.gradients)?;
                 loss += share.loss / micro.len() as f64;
                 tokens += share.tokens;
                 inputs_cut += share.inputs_cut;
@@ -147,19 +138,18 @@ impl<'a> Training<'a> {
                 Ok(())
             },
         );
-        self.slots = slots;
+        self.sums = sums;
         outcome?;
+        self.sums.add_head(&self.parameters, self.workers)?;
         self.micro_batches += micro.len() as u64;
         self.tokens += tokens;
         self.inputs_cut += inputs_cut;
         self.targets_cut += targets_cut;
         if step == 1 {
-            self.check_finite()?;
+            self.parameters.check_finite(&self.sums)?;
         }
         let update = self.adam.step(rate);
-        let mut pairs: Vec<_> = self.slots.iter_mut().zip(&self.variables).collect();
-        self.workers
-            .for_each_mut(&mut pairs, |(slot, (_, variable))| slot.update(variable, &update))?;
+        self.parameters.update(&mut self.sums, &update, self.workers)?;
         Ok(loss)
     }
 
@@ -171,26 +161,25 @@ impl<'a> Training<'a> {
         number: u64,
         divisor: usize,
     ) -> Result<Share> {
-        let mut share =
-            Share { loss: 0.0, gradients: Vec::new(), tokens: 0, inputs_cut: 0, targets_cut: 0 };
+        let (mut tokens, mut inputs_cut, mut targets_cut) = (0, 0, 0);
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
         for (example, &position) in examples.iter().zip(positions) {
             let target = example.target.as_deref().ok_or_else(|| {
                 Error::new(ErrorKind::Data, "an example without target cannot be trained on")
                     .with_context("position", position)
             })?;
-            let tokens = self.model.tokens();
-            let input = tokens.encode(&example.input, Some(self.config.max_tokens))?;
-            let target = tokens.encode(target.trim(), Some(self.config.max_answer_tokens))?;
-            share.tokens += (input.ids.len() + target.ids.len()) as u64;
-            share.inputs_cut += u64::from(input.is_cut);
-            share.targets_cut += u64::from(target.is_cut);
+            let tokenizer = self.model.tokens();
+            let input = tokenizer.encode(&example.input, Some(self.config.max_tokens))?;
+            let target = tokenizer.encode(target.trim(), Some(self.config.max_answer_tokens))?;
+            tokens += (input.ids.len() + target.ids.len()) as u64;
+            inputs_cut += u64::from(input.is_cut);
+            targets_cut += u64::from(target.is_cut);
             inputs.push(input.ids);
             targets.push(target.ids);
         }
         let pass = Pass::training(self.dropout, self.ctx.seed(), number);
         let (loss, gradients) =
-            gradients(&self.network, &inputs, &targets, &pass, divisor).map_err(|e| defect(&e))?;
+            gradients(&self.network, &inputs, &targets, pass, divisor).map_err(|e| defect(&e))?;
         if !loss.is_finite() {
             return Err(Error::new(
                 ErrorKind::Model,
@@ -199,68 +188,28 @@ impl<'a> Training<'a> {
             .with_context("positions", format!("{positions:?}"))
             .with_hint("a lower `learning_rate` often helps"));
         }
-        share.loss = loss;
-        share.gradients = self.in_order(gradients)?;
-        Ok(share)
+        let gradients = self.parameters.contribution(gradients)?;
+        Ok(Share { loss, gradients, tokens, inputs_cut, targets_cut })
     }
-
-    /// The gradient of every parameter; none may be missing: it would silently never be trained.
-    fn in_order(&self, mut gradients: candle_core::backprop::GradStore) -> Result<Vec<Tensor>> {
-        let take = |(name, variable): &(String, Var)| {
-            gradients.remove(variable.as_tensor()).ok_or_else(|| {
-                let message = format!("the parameter `{name}` got no gradient");
-                Error::new(ErrorKind::Unexpected, message)
-            })
-        };
-        self.variables.iter().map(take).collect()
-    }
-
-    /// Checked after the first step, when a network that cannot be trained shows itself.
-    fn check_finite(&self) -> Result<()> {
-        let is_bad = |slot: &Slot| slot.gradient.iter().any(|x| !x.is_finite());
-        match self.slots.iter().zip(&self.variables).find(|(slot, _)| is_bad(slot)) {
-            None => Ok(()),
-            Some((_, (name, _))) => {
-                let message = format!("the gradient of `{name}` is not finite in the first step");
-                Err(Error::new(ErrorKind::Model, message))
-            }
-        }
-    }
-
-    fn into_tensors(self) -> Tensors {
-        let tensor = |(name, variable): (String, Var)| (name, variable.as_detached_tensor());
-        self.variables.into_iter().map(tensor).collect()
-    }
-}
-
-fn accumulate(slots: &mut [Slot], gradients: &[Tensor]) -> Result<()> {
-    for (slot, gradient) in slots.iter_mut().zip(gradients) {
-        let gradient = gradient.contiguous().map_err(|e| defect(&e))?;
-        let values = Values::of(&gradient);
-        kernels::add_to(&mut slot.gradient, values.get().map_err(|e| defect(&e))?);
-    }
-    Ok(())
 }
 
 fn gradients(
     network: &T5,
     inputs: &[Vec<u32>],
     targets: &[Vec<u32>],
-    pass: &Pass,
+    pass: Pass,
     divisor: usize,
-) -> candle_core::Result<(f64, candle_core::backprop::GradStore)> {
+) -> candle_core::Result<(f64, Gradients)> {
     let inputs = Batch::new(inputs.iter().map(Vec::as_slice), network.config().pad)?;
     let targets: Vec<&[u32]> = targets.iter().map(Vec::as_slice).collect();
-    let loss = network.loss(&inputs, &targets, pass)?;
-    let gradients = (&loss / divisor as f64)?.backward()?;
-    Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+    network.gradients(&inputs, &targets, pass, divisor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{context, model_dir};
-    use candle_core::{DType, Device};
+    use candle_core::{DType, Device, Var};
 
     #[test]
     fn a_parameter_without_gradient_is_named() {
@@ -271,8 +220,8 @@ mod tests {
         let (ctx, workers) = (context(1), Workers::new(1).expect("threads"));
         let mut training = Training::new(&ctx, &config, &model, &workers).expect("a training");
         let idle = Var::zeros(1, DType::F32, &Device::Cpu).expect("a variable");
-        training.slots.push(Slot::new(&idle));
-        training.variables.push(("idle.weight".to_owned(), idle));
+        training.parameters.push("idle.weight", idle);
+        training.sums = training.parameters.sums();
         let example = Example { target: Some("w3".to_owned()), ..Example::default() };
         let error = training.step(1, &[0], &vec![example], 1e-3).expect_err("no gradient");
         assert!(error.message().contains("`idle.weight`"), "{error}");

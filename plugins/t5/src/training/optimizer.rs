@@ -1,13 +1,12 @@
 //! Adam and `AdamW`, in place on the parameters.
 
-use std::cell::RefCell;
-
-use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
+use candle_core::Var;
 use deft_core::Result;
 
 use crate::config::{Optimizer, TrainerConfig};
 use crate::model::defect;
 use crate::network::kernels::{self, AdamUpdate};
+use crate::network::ops::in_place;
 
 /// Adam's usual constants.
 const BETA_1: f64 = 0.9;
@@ -32,8 +31,8 @@ impl Slot {
     /// Applies the gradient and sets it back to zero.
     pub(crate) fn update(&mut self, variable: &Var, update: &AdamUpdate) -> Result<()> {
         let Self { gradient, mean, square } = self;
-        let step = InPlace { update, state: RefCell::new((gradient, mean, square)) };
-        variable.as_tensor().inplace_op1(&step).map_err(|e| defect(&e))
+        let step = |values: &mut [f32]| kernels::adam(values, gradient, mean, square, update);
+        in_place(variable.as_tensor(), step).map_err(|e| defect(&e))
     }
 }
 
@@ -68,29 +67,5 @@ impl Adam {
             root_bias: bias_2.sqrt() as f32,
             epsilon: EPSILON as f32,
         }
-    }
-}
-
-type State<'a> = (&'a mut Vec<f32>, &'a mut Vec<f32>, &'a mut Vec<f32>);
-
-struct InPlace<'a> {
-    update: &'a AdamUpdate,
-    /// candle lends operations immutably, though it calls each once.
-    state: RefCell<State<'a>>,
-}
-
-impl InplaceOp1 for InPlace<'_> {
-    fn name(&self) -> &'static str {
-        "t5-adam"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
-        else {
-            bail!("a parameter must be a contiguous f32 tensor")
-        };
-        let (gradient, mean, square) = &mut *self.state.borrow_mut();
-        kernels::adam(&mut values[start..end], gradient, mean, square, self.update);
-        Ok(())
     }
 }
