@@ -48,8 +48,9 @@ deps: ## install what the build needs, or say what is missing
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	if [ -z "$$missing" ]; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update && apt-get install --yes --no-install-recommends $$missing; \
+	elif command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null; }; then \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		$$as_root apt-get update && $$as_root apt-get install --yes --no-install-recommends $$missing; \
 	else \
 		echo "missing:$$missing; on Debian: sudo apt-get install$$missing" >&2; exit 1; \
 	fi

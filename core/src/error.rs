@@ -208,9 +208,17 @@ impl<T, E: std::error::Error> ResultExt<T> for std::result::Result<T, E> {
 /// The start of a text, on one line, for a message: at most 60 characters.
 pub fn excerpt(text: &str) -> String {
     const LENGTH: usize = 60;
-    let mut characters = text.chars();
-    let start: String = characters.by_ref().take(LENGTH).flat_map(char::escape_debug).collect();
-    if characters.next().is_some() { format!("{start}…") } else { start }
+    let mut words = String::new();
+    for word in text.split_whitespace() {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(word);
+        if words.chars().count() > LENGTH {
+            return words.chars().take(LENGTH).chain(['…']).collect();
+        }
+    }
+    words
 }
 
 #[cfg(test)]

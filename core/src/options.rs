@@ -89,7 +89,24 @@ fn describe(path: &str, message: &str) -> Error {
     if message.starts_with("missing field ") && !names.is_empty() {
         return Error::option_at(path, format!("`{}` is missing", names[0]));
     }
-    Error::option_at(path, message.to_owned())
+    Error::option_at(path, in_plain_words(message))
+}
+
+/// `invalid type: string "many", expected usize` in words that are not Rust's.
+fn in_plain_words(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "usize" | "u8" | "u16" | "u32" | "u64" => "a whole number of at least 0",
+        "isize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        other if other.starts_with("struct ") => "a map of keys and values",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn listed(names: &[String]) -> String {
@@ -147,7 +164,10 @@ mod tests {
     fn wrong_type_names_what_was_found() {
         let error = error_of(&json!({"index": {"ef_search": "lots"}}));
         assert_eq!(error.option(), Some("index.ef_search"));
-        assert_eq!(error.message(), "invalid type: string \"lots\", expected u32");
+        assert_eq!(
+            error.message(),
+            "invalid type: string \"lots\", expected a whole number of at least 0"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Finding plugins by name on the search path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -189,32 +189,33 @@ impl Registry {
         self.plugins.iter().find(|plugin| plugin.component(kind, name).is_some())
     }
 
-    /// Explains that no loaded plugin has a component: which one has, or what was nearly meant.
+    /// Explains that no loaded plugin has a component: which plugin has, of which kind one of that
+    /// name is, or what was nearly meant.
     pub fn missing(&self, kind: Kind, name: &str) -> Error {
-        let error =
-            Error::option_at("use", format!("no plugin of this manifest has a {kind} `{name}`"));
-        let of_kind: Vec<&str> = self
-            .plugins
-            .iter()
-            .flat_map(|plugin| &plugin.components)
-            .filter(|info| info.kind == kind)
-            .map(|info| info.name.as_str())
-            .collect();
-        for (_, descriptor) in self.search_path.descriptors() {
-            let Ok(descriptor) = descriptor else { continue };
-            if descriptor.components.iter().any(|(k, n)| *k == kind && n == name) {
-                return error.with_hint(format!(
-                    "plugin `{}` has it: add it to `plugins`",
-                    descriptor.name
-                ));
-            }
+        let error = Error::option_at("use", format!("no loaded plugin has a {kind} `{name}`"));
+        let mut known: Vec<(Kind, String, String)> = Vec::new();
+        let loaded = self.plugins.iter().map(|plugin| plugin.descriptor.clone());
+        let found = self.search_path.descriptors().into_iter().filter_map(|(_, d)| d.ok());
+        for descriptor in loaded.chain(found) {
+            let plugin = &descriptor.name;
+            let entry = |(kind, name): &(Kind, String)| (*kind, name.clone(), plugin.clone());
+            known.extend(descriptor.components.iter().map(entry));
         }
+        if let Some((_, _, plugin)) = known.iter().find(|(k, n, _)| *k == kind && n == name) {
+            return error.with_hint(format!("plugin `{plugin}` has it: add it to `plugins`"));
+        }
+        if let Some((other, _, _)) = known.iter().find(|(_, n, _)| n == name) {
+            return error.with_hint(format!("`{name}` is a component of kind {other}"));
+        }
+        let of_kind: BTreeSet<&str> =
+            known.iter().filter(|(k, _, _)| *k == kind).map(|(_, n, _)| n.as_str()).collect();
+        let listed = of_kind.iter().copied().collect::<Vec<_>>().join(", ");
         match options::nearest(name, of_kind.iter().copied()) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            Some(near) => error.with_hint(format!("did you mean `{near}`? known: {listed}")),
             None if of_kind.is_empty() => {
-                error.with_hint(format!("none of its plugins has a {kind} at all"))
+                error.with_hint(format!("no plugin on the search path has a {kind} at all"))
             }
-            None => error.with_hint(format!("it has: {}", of_kind.join(", "))),
+            None => error.with_hint(format!("known: {listed}")),
         }
     }
 }

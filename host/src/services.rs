@@ -110,7 +110,7 @@ fn resolve(base: &Path, name: &str) -> Result<PathBuf> {
     let error = Error::new(ErrorKind::Model, format!("`{name}` is not found"))
         .with_context("looked at", local.display());
     let Some(cached) = hub_cache().zip(hub_name(name)) else {
-        return Err(error.with_hint("relative paths start at the manifest's folder"));
+        return Err(error.with_hint(crate::pool::relative_to(base)));
     };
     let (cache, (repository, revision)) = cached;
     let folder = cache.join(format!("models--{}", repository.replace('/', "--")));
@@ -157,7 +157,13 @@ mod tests {
         let error = resolve(dir.path(), "nobody/surely-missing@v1").expect_err("missing");
         assert!(error.to_string().contains("models--nobody--surely-missing"), "{error}");
         assert!(error.hint().unwrap().contains("--revision v1"));
-        assert!(resolve(dir.path(), "./missing").unwrap_err().hint().unwrap().contains("manifest"));
+        assert!(
+            resolve(dir.path(), "./missing")
+                .unwrap_err()
+                .hint()
+                .unwrap()
+                .contains("relative paths start at")
+        );
     }
 
     #[test]

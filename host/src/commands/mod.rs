@@ -68,7 +68,7 @@ pub enum Command {
 pub struct ManifestArgs {
     /// The manifest
     pub manifest: PathBuf,
-    /// Set a value of the manifest: `--set retriever.index.ef_search=512`
+    /// Set a value of the manifest: `--set selection.neighbors=50`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
     /// Folder of the run [default: runs/<name> beside the manifest]

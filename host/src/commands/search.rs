@@ -36,8 +36,14 @@ pub(super) fn search(args: &SearchArgs) -> Result<()> {
     let ctx = services.context(run.manifest().seed);
     let searcher = prepared.retriever.open(&ctx, &pool.view(), &prepared.dirs())?;
     let search_one = |number: usize, query: &str| -> Result<()> {
-        let mut hits = Hits::new(1, args.k as usize);
-        searcher.retrieve(&ctx, &[query], hits.as_mut())?;
+        let mut hits = Hits::new(1, pool.len().min(args.k as usize));
+        searcher.retrieve(&ctx.quiet(), &[query], hits.as_mut())?;
+        if !args.json {
+            print(&format!("query: {}\n", deft_core::excerpt(query)))?;
+        }
+        if hits.of_query(0).len() == 0 {
+            log::warn!("no hits for: {}", deft_core::excerpt(query));
+        }
         for (hit, rank) in hits.of_query(0).zip(1..) {
             let example = pool.get(&[usize::try_from(hit.id).unwrap_or(usize::MAX)])?.remove(0);
             let line = if args.json {

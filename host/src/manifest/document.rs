@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use deft_core::{Error, Result, ResultExt};
+use deft_core::{Error, Result};
 use saphyr_parser::{Event, Parser, Span};
 use serde_json::{Map, Value};
 
@@ -30,14 +30,19 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Options`] with line and column; [`ErrorKind::Io`] when it cannot be read.
+    /// [`deft_core::ErrorKind::Options`] with line and column.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
-        let length = std::fs::metadata(path).or_io("cannot read the manifest", path)?.len();
+        let unreadable = |error: std::io::Error| {
+            Error::option_at("", "cannot read the manifest")
+                .with_context("path", path.display())
+                .with_source(&error)
+        };
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > MAX_BYTES {
             return Err(Error::option_at("", "the manifest is larger than 4 MiB")
                 .with_context("path", path.display()));
         }
-        let text = std::fs::read_to_string(path).or_io("cannot read the manifest", path)?;
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
         Self::parse(path, &text, overrides)
     }
 
@@ -108,8 +113,10 @@ impl Document {
         let wrong = |message: String| {
             Error::option_at("", message).with_context("at", format!("--set {text}"))
         };
-        let (path, value) =
-            text.split_once('=').ok_or_else(|| wrong("expected PATH=VALUE".to_owned()))?;
+        let (path, value) = text
+            .split_once('=')
+            .filter(|(path, value)| !path.is_empty() && !value.is_empty())
+            .ok_or_else(|| wrong("expected PATH=VALUE".to_owned()))?;
         let value: Value = serde_yaml::from_str(value).map_err(|error| wrong(error.to_string()))?;
         let mut place = &mut self.value;
         for step in path.replace('[', ".[").split('.') {

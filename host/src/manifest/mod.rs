@@ -340,8 +340,10 @@ impl Selection {
         let at = Error::option_at;
         match self.policy {
             Policy::Union => {
-                if self.queries == 0 || self.neighbors == 0 {
-                    return Err(at("queries", "`queries` and `neighbors` must be at least 1"));
+                for (name, value) in [("queries", self.queries), ("neighbors", self.neighbors)] {
+                    if value == 0 {
+                        return Err(at(name, "must be at least 1"));
+                    }
                 }
                 if self.same_as.is_some() {
                     return Err(at("same_as", "is for policy `random`; `union` takes `size`"));

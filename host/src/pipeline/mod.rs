@@ -214,7 +214,13 @@ impl Run {
     fn write_manifest(&self) -> Result<()> {
         let yaml = serde_yaml::to_string(&self.completed_manifest()?)
             .or_error(ErrorKind::Unexpected, "the manifest is no YAML")?;
-        store::write_file(&self.dir.join("manifest.yaml"), yaml.as_bytes())
+        let base = self.document.dir();
+        let base = base.canonicalize().or_io("cannot resolve the manifest's folder", base)?;
+        let text = format!(
+            "# As run, every default filled in. Relative paths start at {}\n{yaml}",
+            base.display()
+        );
+        store::write_file(&self.dir.join("manifest.yaml"), text.as_bytes())
     }
 
     /// `run.json`: what was used and how long it took. Never read again.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use deft_core::{Error, ErrorKind, Fingerprint, Hit, Hits, Result, ResultExt};
+use deft_core::{Error, ErrorKind, Examples as _, Fingerprint, Hit, Hits, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Outputs, Prepared, Run};
@@ -18,7 +18,7 @@ const QUERIES_AT_ONCE: usize = 256;
 /// A line of `hits.jsonl`: the hits of one query, best first.
 #[derive(Debug, Serialize, Deserialize)]
 struct HitsLine {
-    /// The query's position in its source.
+    /// The query's position among the examples of its source; rows left out do not count.
     query: usize,
     ids: Vec<u64>,
     scores: Vec<f32>,
@@ -67,6 +67,7 @@ impl Run {
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
         if outputs.has("hits", &fingerprint) && dir.join("hits.jsonl").exists() {
+            log::info!("{}/{arm}: hits are up to date", task.name);
             return Ok(());
         }
         outputs.announce("hits");
@@ -76,20 +77,22 @@ impl Run {
         let chosen = choose_queries(queries.len(), selection.queries, self.manifest.seed);
         let texts: Vec<&str> = chosen.iter().map(|&query| queries[query].input.as_str()).collect();
         let searcher = prepared.retriever.open(&ctx, &pool.view(), &prepared.dirs())?;
+        // The caller's memory holds k hits: no more than there are examples.
+        let k = selection.neighbors.min(pool.len());
         let mut found = Vec::new();
         for chunk in texts.chunks(QUERIES_AT_ONCE) {
             ctx.check()?;
-            let mut hits = Hits::new(chunk.len(), selection.neighbors);
+            let mut hits = Hits::new(chunk.len(), k);
             searcher.retrieve(&ctx.quiet(), chunk, hits.as_mut())?;
             found.extend((0..chunk.len()).map(|query| hits.of_query(query).collect::<Vec<_>>()));
             ctx.progress(found.len(), texts.len(), "queries");
         }
         write_hits(&dir, &chosen, &found, &format!("{}-{arm}", self.manifest.name))?;
         outputs.note("hits", &fingerprint)?;
-        let short = found.iter().filter(|hits| hits.len() < selection.neighbors).count();
+        let short = found.iter().filter(|hits| hits.len() < k).count();
         log::info!("{}/{arm}: searched with {} queries", task.name, found.len());
         if short > 0 {
-            log::info!("{short} of them have fewer than {} hits", selection.neighbors);
+            log::info!("{short} of them have fewer than {k} hits");
         }
         Ok(())
     }

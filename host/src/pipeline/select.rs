@@ -110,6 +110,8 @@ impl Run {
             store::commit(&path, |path| write_lines(path, selected, &ids, pool))?;
             outputs.note("selection", &fingerprint)?;
             log::info!("{}/{arm}: {} of {} examples selected", task.name, ids.len(), pool.len());
+        } else {
+            log::info!("{}/{arm}: selection of {} is up to date", task.name, ids.len());
         }
         Ok(Selection { ids, fingerprint })
     }

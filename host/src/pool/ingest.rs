@@ -39,14 +39,18 @@ impl std::fmt::Debug for ReadSource {
 ///
 /// [`ErrorKind::Options`] when nothing is there.
 pub fn expand_source(source: &str, base: &Path) -> Result<Vec<PathBuf>> {
+    if source.is_empty() {
+        return Err(Error::option_at("", "the source is empty: name a file, a folder or a glob"));
+    }
     let path = base.join(source);
     if path.exists() {
+        check_readable(&path)?;
         return Ok(vec![path]);
     }
     let nothing = || {
         Error::option_at("", format!("nothing is at `{source}`"))
             .with_context("looked at", path.display())
-            .with_hint("relative paths start at the manifest's folder")
+            .with_hint(relative_to(base))
     };
     let is_glob = source.contains(['*', '?', '[']);
     let pattern = path.to_str().filter(|_| is_glob).ok_or_else(nothing)?;
@@ -54,7 +58,27 @@ pub fn expand_source(source: &str, base: &Path) -> Result<Vec<PathBuf>> {
         .map_err(|error| Error::option_at("", format!("`{source}` is no glob: {error}")))?;
     let mut paths: Vec<PathBuf> = matches.filter_map(Result::ok).collect();
     paths.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+    paths.iter().try_for_each(|path| check_readable(path))?;
     if paths.is_empty() { Err(nothing()) } else { Ok(paths) }
+}
+
+/// Refuses what is neither file nor folder (reading a pipe would never end), or may not be read.
+fn check_readable(path: &Path) -> Result<()> {
+    let metadata = path.metadata().or_io("cannot read the source", path)?;
+    if metadata.is_dir() {
+        return std::fs::read_dir(path).map(|_| ()).or_io("cannot read the source", path);
+    }
+    if metadata.is_file() {
+        return std::fs::File::open(path).map(|_| ()).or_io("cannot read the source", path);
+    }
+    Err(Error::option_at("", "the source is neither a file nor a folder")
+        .with_context("path", path.display()))
+}
+
+/// Where relative paths start, for a hint.
+pub(crate) fn relative_to(base: &Path) -> String {
+    let base = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+    format!("relative paths start at {}", base.display())
 }
 
 /// Reads the sources into the store, unless they are there already.
@@ -117,12 +141,11 @@ fn ingest(
         sent?;
         Ok::<_, Error>((rows, read?))
     })?;
+    skipped.warn();
     if rows == 0 {
-        return Err(Error::new(ErrorKind::Data, "the pool has no examples")
-            .with_hint("look at the sources with `deft read`"));
+        return Err(skipped.nothing_left("the pool has no examples"));
     }
-    warn_skipped(&skipped, "the pool");
-    Ok(PoolCard { rows, rows_per_part, skipped, sources: described })
+    Ok(PoolCard { rows, rows_per_part, skipped: skipped.counts(), sources: described })
 }
 
 /// Examples on their way into parts.
@@ -169,12 +192,8 @@ fn write_parts(stage: &Stage, parts: &Receiver<Vec<Example>>) -> Result<()> {
     Ok(())
 }
 
-fn read_sources(
-    sources: &[ReadSource],
-    parts: &mut Parts,
-    ctx: &Context<'_>,
-) -> Result<BTreeMap<String, u64>> {
-    let mut skipped = BTreeMap::new();
+fn read_sources(sources: &[ReadSource], parts: &mut Parts, ctx: &Context<'_>) -> Result<Skipped> {
+    let mut skipped = Skipped::default();
     for source in sources {
         let mut take = |examples: Vec<Example>| {
             parts.push(examples)?;
@@ -203,26 +222,48 @@ pub fn read_examples(
         examples.extend(batch);
         Ok(())
     };
-    let mut skipped = BTreeMap::new();
+    let mut skipped = Skipped::default();
     read_paths(reader, paths, limit, ctx, &mut take, &mut skipped)?;
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    warn_skipped(&skipped, &names.join(", "));
+    skipped.warn();
     if examples.is_empty() {
-        let error = Error::new(ErrorKind::Data, "there is no example in it")
-            .with_context("source", names.join(", "));
-        return Err(match skipped.first_key_value() {
-            Some((reason, count)) => {
-                error.with_hint(format!("{count} rows were left out: {reason}"))
-            }
-            None => error,
-        });
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let error = skipped.nothing_left("there is no example in the source");
+        return Err(error.with_context("source", names.join(", ")));
     }
     Ok(examples)
 }
 
-fn warn_skipped(skipped: &BTreeMap<String, u64>, source: &str) {
-    for (reason, count) in skipped {
-        log::warn!("{source}: {count} rows were left out: {reason}");
+/// Rows that readers left out: by reason, how many, and where the first of them is.
+#[derive(Debug, Default)]
+struct Skipped(BTreeMap<String, (u64, String)>);
+
+impl Skipped {
+    fn add(&mut self, row: SkippedRow, path: &Path) {
+        let place = || (0, format!("{}, row {}", path.display(), row.row));
+        self.0.entry(row.reason).or_insert_with(place).0 += 1;
+    }
+
+    fn counts(self) -> BTreeMap<String, u64> {
+        self.0.into_iter().map(|(reason, (count, _))| (reason, count)).collect()
+    }
+
+    fn warn(&self) {
+        for (reason, (count, first)) in &self.0 {
+            log::warn!("rows left out: {count} ({reason}; the first: {first})");
+        }
+    }
+
+    /// The error when nothing else was in a source.
+    fn nothing_left(&self, message: &str) -> Error {
+        let error = Error::new(ErrorKind::Data, message);
+        match self.0.first_key_value() {
+            Some((reason, (count, first))) => error
+                .with_context("rows left out", count)
+                .with_context("reason", reason)
+                .with_context("first", first)
+                .with_hint("the reader's options may allow such rows: `deft plugin inspect`"),
+            None => error.with_hint("look at the source with `deft read`"),
+        }
     }
 }
 
@@ -233,7 +274,7 @@ fn read_paths(
     limit: Option<usize>,
     ctx: &Context<'_>,
     take: &mut dyn FnMut(Vec<Example>) -> Result<()>,
-    skipped: &mut BTreeMap<String, u64>,
+    skipped: &mut Skipped,
 ) -> Result<()> {
     let mut left = limit.unwrap_or(usize::MAX);
     for path in paths {
@@ -244,7 +285,7 @@ fn read_paths(
             batch.examples.truncate(left);
             left -= batch.examples.len();
             for row in batch.skipped {
-                *skipped.entry(row.reason).or_default() += 1;
+                skipped.add(row, path);
             }
             take(batch.examples)?;
         }

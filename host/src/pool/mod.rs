@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deft_core::{Error, ErrorKind, Example, Examples, Result};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use ingest::relative_to;
 pub use ingest::{ReadSource, ensure, expand_source, read_examples};
 
 use self::parquet::{PartReader, ROWS_PER_GROUP};

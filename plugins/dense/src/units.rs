@@ -8,8 +8,8 @@ use deft_core::{VectorWriter, part_name};
 use crate::retriever::{Dense, TRAIN};
 use crate::sample;
 
-/// Rows that are fetched, encoded or added at once.
-const CHUNK: usize = 4096;
+/// Rows that are fetched, encoded or added at once: progress is told, and Ctrl-C heard, in between.
+const CHUNK: usize = 1024;
 
 impl Dense {
     /// Encodes one part of the pool and writes its vectors to the file `out`.

@@ -108,8 +108,9 @@ impl T5Encoder {
         role: TextRole,
     ) -> Result<Vec<Encoded>> {
         let limit = match role {
-            TextRole::Pool => Some(self.config.max_tokens),
             TextRole::Query => self.config.max_query_tokens,
+            // The pool's, and that of roles which are not there yet.
+            _ => Some(self.config.max_tokens),
         };
         let tasks: Vec<&[&str]> = texts.chunks(TOKENISED_AT_ONCE).collect();
         let mut encoded = Vec::with_capacity(texts.len());

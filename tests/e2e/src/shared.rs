@@ -10,6 +10,7 @@ pub fn shared() -> Option<PathBuf> {
 }
 
 /// Says that a test did nothing, and why.
+#[expect(clippy::print_stdout, reason = "the test runner shows it")]
 pub fn skipped(why: &str) {
     println!("skipped: {why}");
 }

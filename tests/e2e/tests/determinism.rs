@@ -1,5 +1,7 @@
 //! The same manifest and seed give the same bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
 
 /// Files that are the same at any thread count: all but bm25's segments, whose names are random.

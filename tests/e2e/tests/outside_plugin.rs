@@ -1,5 +1,7 @@
 //! A plugin from outside the workspace, as a third party ships it.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use deft_e2e::{Deft, Project, examples_dir};
 
 const RETRIEVER: &str = "\

@@ -1,5 +1,7 @@
 //! A retriever is swapped by a block of the manifest.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, program_dir};
 use serde_json::Value;
 

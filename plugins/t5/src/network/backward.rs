@@ -37,11 +37,14 @@ impl Gradients {
 
     /// Ids and gradients of the embeddings looked up, encoder before decoder: `[ids, d_model]`.
     pub(crate) fn embeddings(&self) -> Result<Vec<(&[u32], &Tensor)>> {
-        let gradient = |LookedUp { ids, rows }| match self.store.get(rows.as_tensor()) {
-            Some(gradient) => Ok((ids.as_slice(), gradient)),
-            None => bail!("the embeddings got no gradient"),
-        };
-        self.looked_up.iter().map(|some| gradient(some)).collect()
+        let mut gradients = Vec::with_capacity(self.looked_up.len());
+        for LookedUp { ids, rows } in &self.looked_up {
+            match self.store.get(rows.as_tensor()) {
+                Some(gradient) => gradients.push((ids.as_slice(), gradient)),
+                None => bail!("the embeddings got no gradient"),
+            }
+        }
+        Ok(gradients)
     }
 }
 
