@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use deft_core::{Context, Error, ErrorKind, Example, Fingerprint, Reader, Result, ResultExt};
+use deft_core::{
+    Context, Error, ErrorKind, Example, Fingerprint, Reader, Result, ResultExt, SkippedRow,
+};
 use serde_json::{Value, json};
 
 use super::parquet::{PartReader, SUFFIX, write_part};
