@@ -192,7 +192,7 @@ impl Registry {
     /// Explains that no loaded plugin has a component: which plugin has, of which kind one of that
     /// name is, or what was nearly meant.
     pub fn missing(&self, kind: Kind, name: &str) -> Error {
-        let error = Error::option_at("use", format!("no loaded plugin has a {kind} `{name}`"));
+        let error = Error::option_at("use", format!("no loaded plugin has the {kind} `{name}`"));
         let mut known: Vec<(Kind, String, String)> = Vec::new();
         let loaded = self.plugins.iter().map(|plugin| plugin.descriptor.clone());
         let found = self.search_path.descriptors().into_iter().filter_map(|(_, d)| d.ok());
@@ -213,7 +213,7 @@ impl Registry {
         match options::nearest(name, of_kind.iter().copied()) {
             Some(near) => error.with_hint(format!("did you mean `{near}`? known: {listed}")),
             None if of_kind.is_empty() => {
-                error.with_hint(format!("no plugin on the search path has a {kind} at all"))
+                error.with_hint(format!("no plugin on the search path has any {kind}"))
             }
             None => error.with_hint(format!("known: {listed}")),
         }

@@ -71,7 +71,7 @@ fn list(args: &ListArgs) -> Result<()> {
                     .collect();
                 let _ = writeln!(
                     text,
-                    "{:<14} {:<8} {:<40} {}",
+                    "{} {}: {}\n  {}",
                     descriptor.name,
                     descriptor.version,
                     components.join(", "),

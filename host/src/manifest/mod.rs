@@ -249,6 +249,9 @@ impl Manifest {
         if self.seeds.is_empty() {
             return Err(at("seeds", "needs at least one seed"));
         }
+        if self.trainer.as_ref().is_some_and(Block::is_none) {
+            return Err(at("trainer", "`none` is for arms: leave `trainer` out"));
+        }
         self.selection.check().map_err(|error| error.within_option("selection"))?;
         for (i, task) in self.tasks.iter().enumerate() {
             check_name(&format!("tasks[{i}].name"), &task.name)?;

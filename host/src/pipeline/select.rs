@@ -105,13 +105,13 @@ impl Run {
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
         let path = dir.join("selection.jsonl");
-        if !(outputs.has("selection", &fingerprint) && path.exists()) {
+        if outputs.has("selection", &fingerprint) && path.exists() {
+            log::info!("{}/{arm}: selection of {} is up to date", task.name, ids.len());
+        } else {
             outputs.announce("selection");
             store::commit(&path, |path| write_lines(path, selected, &ids, pool))?;
             outputs.note("selection", &fingerprint)?;
             log::info!("{}/{arm}: {} of {} examples selected", task.name, ids.len(), pool.len());
-        } else {
-            log::info!("{}/{arm}: selection of {} is up to date", task.name, ids.len());
         }
         Ok(Selection { ids, fingerprint })
     }

@@ -1,87 +1,15 @@
 //! Reading the pool's sources into the store, part by part.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::iter::{once, repeat_with};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use deft_core::{
-    Context, Error, ErrorKind, Example, Fingerprint, Reader, Result, ResultExt, SkippedRow,
-};
+use deft_core::{Context, Error, ErrorKind, Example, Fingerprint, Result, ResultExt};
 use serde_json::{Value, json};
 
-use super::parquet::{PartReader, SUFFIX, write_part};
+use super::parquet::{PartReader, ROWS_PER_GROUP, SUFFIX, write_part};
+use super::sources::{ReadSource, Skipped, read_paths};
 use super::{PoolCard, StoredPool};
 use crate::store::{Stage, Store};
-
-/// Examples asked of a reader at a time.
-const BATCH: usize = 1024;
-
-/// A source with the reader that understands it.
-pub struct ReadSource {
-    /// The reader.
-    pub reader: Arc<dyn Reader>,
-    /// Everything about the reader that can change an example.
-    pub identity: Value,
-    /// Files or folders, in order.
-    pub paths: Vec<PathBuf>,
-    /// Take only this many of the first examples.
-    pub limit: Option<usize>,
-}
-
-impl std::fmt::Debug for ReadSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadSource").field("paths", &self.paths).finish_non_exhaustive()
-    }
-}
-
-/// Files and folders that a source names: itself, or what its glob matches, sorted by bytes.
-///
-/// # Errors
-///
-/// [`ErrorKind::Options`] when nothing is there.
-pub fn expand_source(source: &str, base: &Path) -> Result<Vec<PathBuf>> {
-    if source.is_empty() {
-        return Err(Error::option_at("", "the source is empty: name a file, a folder or a glob"));
-    }
-    let path = base.join(source);
-    if path.exists() {
-        check_readable(&path)?;
-        return Ok(vec![path]);
-    }
-    let nothing = || {
-        Error::option_at("", format!("nothing is at `{source}`"))
-            .with_context("looked at", path.display())
-            .with_hint(relative_to(base))
-    };
-    let is_glob = source.contains(['*', '?', '[']);
-    let pattern = path.to_str().filter(|_| is_glob).ok_or_else(nothing)?;
-    let matches = glob::glob(pattern)
-        .map_err(|error| Error::option_at("", format!("`{source}` is no glob: {error}")))?;
-    let mut paths: Vec<PathBuf> = matches.filter_map(Result::ok).collect();
-    paths.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
-    paths.iter().try_for_each(|path| check_readable(path))?;
-    if paths.is_empty() { Err(nothing()) } else { Ok(paths) }
-}
-
-/// Refuses what is neither file nor folder (reading a pipe would never end), or may not be read.
-fn check_readable(path: &Path) -> Result<()> {
-    let metadata = path.metadata().or_io("cannot read the source", path)?;
-    if metadata.is_dir() {
-        return std::fs::read_dir(path).map(|_| ()).or_io("cannot read the source", path);
-    }
-    if metadata.is_file() {
-        return std::fs::File::open(path).map(|_| ()).or_io("cannot read the source", path);
-    }
-    Err(Error::option_at("", "the source is neither a file nor a folder")
-        .with_context("path", path.display()))
-}
-
-/// Where relative paths start, for a hint.
-pub(crate) fn relative_to(base: &Path) -> String {
-    let base = base.canonicalize().unwrap_or_else(|_| base.to_owned());
-    format!("relative paths start at {}", base.display())
-}
 
 /// Reads the sources into the store, unless they are there already.
 ///
@@ -119,7 +47,7 @@ pub fn ensure(
     Ok(StoredPool::new(stage, card))
 }
 
-/// Reads on this thread and writes on another, two parts at most between them.
+/// Reads on this thread and writes on another, a few row groups between them.
 fn ingest(
     stage: &Stage,
     sources: &[ReadSource],
@@ -127,21 +55,24 @@ fn ingest(
     described: Value,
     ctx: &Context<'_>,
 ) -> Result<PoolCard> {
-    let (sender, receiver) = sync_channel(1);
+    let threads = ctx.threads();
+    let (sender, receiver) = sync_channel(threads);
     let (rows, skipped) = std::thread::scope(|scope| {
-        let writer = scope.spawn(move || write_parts(stage, &receiver));
-        let mut parts = Parts { sender, part: Vec::new(), rows_per_part, rows: 0 };
-        let read = read_sources(sources, &mut parts, ctx);
-        let rows = parts.rows;
-        // Dropping the sender ends the writer, whose own error explains a failed send.
-        let sent = if read.is_ok() { parts.flush() } else { Ok(()) };
+        let writer = scope.spawn(move || write_parts(stage, &receiver, rows_per_part, threads));
+        let mut parts = Parts { sender, group: Vec::new(), rows_per_part, rows: 0 };
+        let read = read_sources(sources, &mut parts, ctx)
+            .and_then(|skipped| parts.finish().map(|()| (parts.rows, skipped)));
+        // Dropping the sender ends the writer.
         drop(parts);
         let written = writer.join().unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unexpected, "writing the pool panicked"))
         });
-        written?;
-        sent?;
-        Ok::<_, Error>((rows, read?))
+        match (read, written) {
+            // A failed send only says that the writer has failed.
+            (Ok(_), Err(error)) => Err(error),
+            (Err(_), Err(error)) if error.kind() != ErrorKind::Cancelled => Err(error),
+            (read, _) => read,
+        }
     })?;
     skipped.warn();
     if rows == 0 {
@@ -150,10 +81,16 @@ fn ingest(
     Ok(PoolCard { rows, rows_per_part, skipped: skipped.counts(), sources: described })
 }
 
-/// Examples on their way into parts.
+/// What goes to the writing thread: the row groups of a part in order, then the part's end.
+enum Piece {
+    Group(Vec<Example>),
+    End,
+}
+
+/// Examples on their way into the row groups of parts.
 struct Parts {
-    sender: SyncSender<Vec<Example>>,
-    part: Vec<Example>,
+    sender: SyncSender<Piece>,
+    group: Vec<Example>,
     rows_per_part: usize,
     rows: usize,
 }
@@ -161,35 +98,73 @@ struct Parts {
 impl Parts {
     fn push(&mut self, examples: Vec<Example>) -> Result<()> {
         for example in examples {
-            self.part.push(example);
+            self.group.push(example);
             self.rows += 1;
-            if self.part.len() == self.rows_per_part {
-                self.flush()?;
+            let ends_part = self.rows.is_multiple_of(self.rows_per_part);
+            if ends_part || self.group.len() == ROWS_PER_GROUP {
+                self.send_group()?;
+            }
+            if ends_part {
+                self.send(Piece::End)?;
             }
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        if self.part.is_empty() {
+    /// Sends what is left, the last part.
+    fn finish(&mut self) -> Result<()> {
+        if self.rows.is_multiple_of(self.rows_per_part) {
             return Ok(());
         }
-        let part = std::mem::take(&mut self.part);
+        if !self.group.is_empty() {
+            self.send_group()?;
+        }
+        self.send(Piece::End)
+    }
+
+    fn send_group(&mut self) -> Result<()> {
+        let group = std::mem::replace(&mut self.group, Vec::with_capacity(ROWS_PER_GROUP));
+        self.send(Piece::Group(group))
+    }
+
+    fn send(&self, piece: Piece) -> Result<()> {
         self.sender
-            .send(part)
+            .send(piece)
             .map_err(|_| Error::new(ErrorKind::Io, "the pool can no longer be written"))
     }
 }
 
-fn write_parts(stage: &Stage, parts: &Receiver<Vec<Example>>) -> Result<()> {
-    for (number, examples) in parts.iter().enumerate() {
-        // A killed run's parts are whole: what is there need not be written again.
+/// Writes parts until the sender is gone; a part without its end is given up as cancelled.
+fn write_parts(
+    stage: &Stage,
+    pieces: &Receiver<Piece>,
+    rows_per_part: usize,
+    threads: usize,
+) -> Result<()> {
+    for number in 0.. {
+        let Ok(first) = pieces.recv() else { break };
+        let mut groups =
+            once(Ok(first)).chain(repeat_with(|| pieces.recv())).map_while(|piece| match piece {
+                Ok(Piece::Group(examples)) => Some(Ok(examples)),
+                Ok(Piece::End) => None,
+                Err(_gone) => Some(Err(Error::cancelled())),
+            });
+        // A killed run's parts are whole: what is there need not be written again. Only the last
+        // part is shorter, and is.
         let path = stage.unit(number, SUFFIX);
-        let same = |reader: PartReader| reader.rows() == examples.len();
-        if path.exists() && PartReader::open(&path).is_ok_and(same) {
-            continue;
+        let is_full = |part: PartReader| part.rows() == rows_per_part;
+        if path.exists() {
+            match PartReader::open(&path).map(is_full) {
+                Ok(true) => {
+                    groups.try_for_each(|group| group.map(drop))?;
+                    continue;
+                }
+                Ok(false) => {}
+                // A commit does not replace what is there.
+                Err(_damaged) => std::fs::remove_file(&path).or_io("cannot remove", &path)?,
+            }
         }
-        stage.commit_unit(number, SUFFIX, |path| write_part(path, &examples))?;
+        stage.commit_unit(number, SUFFIX, |path| write_part(path, groups, threads))?;
     }
     Ok(())
 }
@@ -207,90 +182,6 @@ fn read_sources(sources: &[ReadSource], parts: &mut Parts, ctx: &Context<'_>) ->
     Ok(skipped)
 }
 
-/// Reads every example of some files or folders, for sets that fit in memory; warns of rows that
-/// are left out.
-///
-/// # Errors
-///
-/// [`ErrorKind::Data`] from the reader, with file and row, or when no example is there.
-pub fn read_examples(
-    reader: &dyn Reader,
-    paths: &[PathBuf],
-    limit: Option<usize>,
-    ctx: &Context<'_>,
-) -> Result<Vec<Example>> {
-    let mut examples = Vec::new();
-    let mut take = |batch: Vec<Example>| {
-        examples.extend(batch);
-        Ok(())
-    };
-    let mut skipped = Skipped::default();
-    read_paths(reader, paths, limit, ctx, &mut take, &mut skipped)?;
-    skipped.warn();
-    if examples.is_empty() {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        let error = skipped.nothing_left("there is no example in the source");
-        return Err(error.with_context("source", names.join(", ")));
-    }
-    Ok(examples)
-}
-
-/// Rows that readers left out: by reason, how many, and where the first of them is.
-#[derive(Debug, Default)]
-struct Skipped(BTreeMap<String, (u64, String)>);
-
-impl Skipped {
-    fn add(&mut self, row: SkippedRow, path: &Path) {
-        let place = || (0, format!("{}, row {}", path.display(), row.row));
-        self.0.entry(row.reason).or_insert_with(place).0 += 1;
-    }
-
-    fn counts(self) -> BTreeMap<String, u64> {
-        self.0.into_iter().map(|(reason, (count, _))| (reason, count)).collect()
-    }
-
-    fn warn(&self) {
-        for (reason, (count, first)) in &self.0 {
-            log::warn!("rows left out: {count} ({reason}; the first: {first})");
-        }
-    }
-
-    /// The error when nothing else was in a source.
-    fn nothing_left(&self, message: &str) -> Error {
-        let error = Error::new(ErrorKind::Data, message);
-        match self.0.first_key_value() {
-            Some((reason, (count, first))) => error
-                .with_context("rows left out", count)
-                .with_context("reason", reason)
-                .with_context("first", first)
-                .with_hint("the reader's options may allow such rows: `deft plugin inspect`"),
-            None => error.with_hint("look at the source with `deft read`"),
-        }
-    }
-}
-
-/// Hands every example to `take`, in order, and counts the rows left out by reason.
-fn read_paths(
-    reader: &dyn Reader,
-    paths: &[PathBuf],
-    limit: Option<usize>,
-    ctx: &Context<'_>,
-    take: &mut dyn FnMut(Vec<Example>) -> Result<()>,
-    skipped: &mut Skipped,
-) -> Result<()> {
-    let mut left = limit.unwrap_or(usize::MAX);
-    for path in paths {
-        let mut stream = reader.open(ctx, path)?;
-        while left > 0 {
-            ctx.check()?;
-            let Some(mut batch) = stream.next_batch(&ctx.quiet(), BATCH.min(left))? else { break };
-            batch.examples.truncate(left);
-            left -= batch.examples.len();
-            for row in batch.skipped {
-                skipped.add(row, path);
-            }
-            take(batch.examples)?;
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+#[path = "ingest_tests.rs"]
+mod tests;

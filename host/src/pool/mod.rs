@@ -2,6 +2,7 @@
 
 mod ingest;
 mod parquet;
+mod sources;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deft_core::{Error, ErrorKind, Example, Examples, Result};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use ingest::relative_to;
-pub use ingest::{ReadSource, ensure, expand_source, read_examples};
+pub use ingest::ensure;
+pub(crate) use sources::relative_to;
+pub use sources::{ReadSource, expand_source, read_examples};
 
 use self::parquet::{PartReader, ROWS_PER_GROUP};
 use crate::store::Stage;

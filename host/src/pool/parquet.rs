@@ -10,8 +10,11 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use deft_core::{Error, ErrorKind, Example, Provenance, Result, ResultExt};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
@@ -39,29 +42,86 @@ fn schema() -> Arc<Schema> {
     ]))
 }
 
-/// Writes the examples of one part.
-pub(super) fn write_part(path: &Path, examples: &[Example]) -> Result<()> {
-    let plain = |properties: parquet::file::properties::WriterPropertiesBuilder, column: &str| {
-        properties.set_column_dictionary_enabled(ColumnPath::from(column), false)
-    };
+/// Writes one part, encoding as many of its row groups at a time as there are threads.
+///
+/// Each group is encoded alone and appended in order: the bytes are the same for any number of
+/// threads. Memory holds `threads` groups.
+pub(super) fn write_part(
+    path: &Path,
+    groups: impl Iterator<Item = Result<Vec<Example>>>,
+    threads: usize,
+) -> Result<()> {
+    let failed = "cannot write the part";
+    let file = File::create(path).or_io(failed, path)?;
+    let (mut writer, factory) = ArrowWriter::try_new(file, schema(), Some(properties()))
+        .and_then(ArrowWriter::into_serialized_writer)
+        .or_io(failed, path)?;
+    let mut groups = groups.fuse();
+    loop {
+        let next: Vec<Vec<Example>> = groups.by_ref().take(threads).collect::<Result<_>>()?;
+        if next.is_empty() {
+            return writer.close().map(|_| ()).or_io(failed, path);
+        }
+        for columns in encode_groups(&factory, &next)? {
+            let appended = columns.and_then(|columns| append_group(&mut writer, columns));
+            appended.or_io(failed, path)?;
+        }
+    }
+}
+
+fn properties() -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
         .set_created_by("deft".to_owned());
     // Nearly every value of these is new: a dictionary would only cost time.
     for column in ["input", "target", "content_hash", "extra"] {
-        properties = plain(properties, column);
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
     }
-    let file = File::create(path).or_io("cannot write the part", path)?;
-    let written = (|| {
-        let mut writer = ArrowWriter::try_new(file, schema(), Some(properties.build()))?;
-        for group in examples.chunks(ROWS_PER_GROUP) {
-            writer.write(&to_columns(group)?)?;
+    properties.build()
+}
+
+/// The compressed columns of each row group, made on a thread each.
+fn encode_groups(
+    factory: &ArrowRowGroupWriterFactory,
+    groups: &[Vec<Example>],
+) -> Result<Vec<Result<Vec<ArrowColumnChunk>, ParquetError>>> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> =
+            groups.iter().map(|group| scope.spawn(move || encode_group(factory, group))).collect();
+        let panicked = |_| Error::new(ErrorKind::Unexpected, "writing the pool panicked");
+        running.into_iter().map(|thread| thread.join().map_err(panicked)).collect()
+    })
+}
+
+/// The compressed columns of a row group.
+fn encode_group(
+    factory: &ArrowRowGroupWriterFactory,
+    examples: &[Example],
+) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    let batch = to_columns(examples)?;
+    // The group's number only counts where a file is encrypted. Every column has one leaf.
+    let writers = factory.create_column_writers(0)?;
+    let mut chunks = Vec::with_capacity(writers.len());
+    for ((field, column), mut writer) in schema().fields().iter().zip(batch.columns()).zip(writers)
+    {
+        for leaf in compute_leaves(field, column)? {
+            writer.write(&leaf)?;
         }
-        writer.close().map(|_| ())
-    })();
-    written.or_io("cannot write the part", path)
+        chunks.push(writer.close()?);
+    }
+    Ok(chunks)
+}
+
+fn append_group(
+    writer: &mut SerializedFileWriter<File>,
+    columns: Vec<ArrowColumnChunk>,
+) -> Result<(), ParquetError> {
+    let mut group = writer.next_row_group()?;
+    for column in columns {
+        column.append_to_row_group(&mut group)?;
+    }
+    group.close().map(|_| ())
 }
 
 fn to_columns(examples: &[Example]) -> Result<RecordBatch, ArrowError> {
@@ -191,6 +251,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn write(path: &Path, examples: &[Example], threads: usize) {
+        let groups = examples.chunks(ROWS_PER_GROUP).map(|group| Ok(group.to_vec()));
+        write_part(path, groups, threads).unwrap();
+    }
+
+    #[test]
+    fn a_part_has_the_same_bytes_at_any_number_of_threads() {
+        let dir = tempfile::tempdir().unwrap();
+        let example = |row: usize| Example { input: format!("row {row}"), ..Example::default() };
+        let examples: Vec<Example> = (0..3 * ROWS_PER_GROUP + 5).map(example).collect();
+        let bytes = [1, 2, 7].map(|threads| {
+            let path = dir.path().join(format!("{threads}.parquet"));
+            write(&path, &examples, threads);
+            std::fs::read(path).unwrap()
+        });
+        assert!(bytes[0] == bytes[1] && bytes[0] == bytes[2]);
+    }
+
     #[test]
     fn every_field_of_an_example_comes_back() {
         let dir = tempfile::tempdir().unwrap();
@@ -205,7 +283,7 @@ mod tests {
         };
         let mut examples = vec![Example::default(); ROWS_PER_GROUP];
         examples.push(full);
-        write_part(&path, &examples).unwrap();
+        write(&path, &examples, 2);
         let reader = PartReader::open(&path).unwrap();
         assert_eq!(reader.rows(), ROWS_PER_GROUP + 1);
         assert_eq!(reader.read_group(0).unwrap(), examples[..ROWS_PER_GROUP]);

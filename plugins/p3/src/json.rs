@@ -8,8 +8,8 @@ use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::lines::JsonLines;
 use crate::rules::{Fields, NOT_A_STRING};
+use deft_lines::JsonLines;
 
 /// The names of the fields that a row may have; everything else is extra.
 pub(crate) const INPUT: [&str; 2] = ["input", "inputs_pretokenized"];

@@ -12,7 +12,6 @@
 mod columns;
 mod config;
 mod json;
-mod lines;
 mod reader;
 mod rules;
 mod source;

@@ -9,9 +9,9 @@ use deft_core::prelude::*;
 use crate::columns::Columns;
 use crate::config::P3Config;
 use crate::json;
-use crate::lines::{JsonLines, Line};
 use crate::rules::{self, EMPTY_LINE, Fields};
 use crate::source::{self, Format, SourceFile};
+use deft_lines::{JsonLines, Line};
 
 /// Rows between two questions whether the user wants to stop.
 const ROWS_BETWEEN_CHECKS: usize = 1024;

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use deft_core::prelude::*;
+use deft_lines::Compression;
 
 const KNOWN: &str = "known are .jsonl and .json, each also with .gz or .zst, and .parquet";
 
@@ -23,14 +24,6 @@ pub(crate) enum Format {
     Lines(Compression),
     /// Parquet.
     Parquet,
-}
-
-/// How a file of lines is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Zstd,
 }
 
 /// The files of a source: itself, or everything of a known form below a folder.
@@ -91,12 +84,10 @@ fn in_folder(ctx: &Context<'_>, folder: &Path) -> Result<Vec<SourceFile>> {
 impl Format {
     /// The form that a name stands for, upper or lower case.
     fn of(path: &Path) -> Option<Self> {
-        let (stem, compression) = match extension(path)?.as_str() {
-            "parquet" => return Some(Self::Parquet),
-            "gz" => (path.with_extension(""), Compression::Gzip),
-            "zst" => (path.with_extension(""), Compression::Zstd),
-            _ => (path.to_owned(), Compression::None),
-        };
+        if extension(path)? == "parquet" {
+            return Some(Self::Parquet);
+        }
+        let (compression, stem) = Compression::of_name(path);
         let is_lines = matches!(extension(&stem)?.as_str(), "jsonl" | "json");
         is_lines.then_some(Self::Lines(compression))
     }
@@ -104,9 +95,7 @@ impl Format {
     /// What a file of this form contains, in the words of [`content_of`].
     fn content(self) -> &'static str {
         match self {
-            Self::Lines(Compression::None) => "text",
-            Self::Lines(Compression::Gzip) => "gzip",
-            Self::Lines(Compression::Zstd) => "zstd",
+            Self::Lines(compression) => compression.content(),
             Self::Parquet => "Parquet",
         }
     }

@@ -6,7 +6,6 @@
 //! below), and `reader` puts them together.
 
 mod config;
-mod lines;
 mod reader;
 mod record;
 mod source;

@@ -7,10 +7,10 @@ use deft_core::metrics::{self, ExampleScore, TaskSpec};
 use deft_core::prelude::*;
 
 use crate::config::{T0Config, Variant};
-use crate::lines::{JsonLines, Line};
 use crate::record::Record;
 use crate::source;
 use crate::tasks::{Prompt, Task};
+use deft_lines::{JsonLines, Line};
 
 /// Rows between two questions whether the user wants to stop.
 const ROWS_BETWEEN_CHECKS: usize = 1024;

@@ -4,7 +4,7 @@ use deft_core::excerpt;
 use deft_core::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::lines::JsonLines;
+use deft_lines::JsonLines;
 
 /// One record of a source.
 pub(crate) struct Record<'a> {

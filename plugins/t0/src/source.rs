@@ -6,7 +6,7 @@ use std::path::Path;
 
 use deft_core::prelude::*;
 
-use crate::lines::JsonLines;
+use deft_lines::{Compression, JsonLines};
 
 const KNOWN: &str = "known are .jsonl, .jsonl.gz and .jsonl.zst";
 
@@ -14,8 +14,10 @@ const KNOWN: &str = "known are .jsonl, .jsonl.gz and .jsonl.zst";
 pub(crate) fn open(path: &Path) -> Result<JsonLines> {
     let refused =
         |message: &str| Error::new(ErrorKind::Data, message).with_context("file", path.display());
-    let compression = Compression::of(path)
-        .ok_or_else(|| refused("the file's name does not end in a known form").with_hint(KNOWN))?;
+    let (compression, stem) = Compression::of_name(path);
+    if stem.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("jsonl")) {
+        return Err(refused("the file's name does not end in a known form").with_hint(KNOWN));
+    }
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(64).read_to_end(&mut head))
@@ -24,7 +26,7 @@ pub(crate) fn open(path: &Path) -> Result<JsonLines> {
         return Err(refused("the file is a git-lfs pointer, not the data it stands for")
             .with_hint("fetch the data with `git lfs pull`"));
     }
-    let found = Compression::in_file(&head);
+    let found = Compression::of_content(&head);
     if found != compression {
         return Err(refused("the file does not contain what its name says")
             .with_context("found", found.content())
@@ -32,45 +34,6 @@ pub(crate) fn open(path: &Path) -> Result<JsonLines> {
             .with_hint(format!("rename the file or convert it; {KNOWN}")));
     }
     JsonLines::open(path, compression)
-}
-
-/// How a file of lines is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Compression {
-    /// What the name says; `None` if it is of no known form.
-    fn of(path: &Path) -> Option<Self> {
-        let extension =
-            |path: &Path| Some(path.extension()?.to_string_lossy().to_ascii_lowercase());
-        let (stem, compression) = match extension(path)?.as_str() {
-            "gz" => (path.with_extension(""), Self::Gzip),
-            "zst" => (path.with_extension(""), Self::Zstd),
-            _ => (path.to_owned(), Self::None),
-        };
-        (extension(&stem)? == "jsonl").then_some(compression)
-    }
-
-    /// What the first bytes say.
-    fn in_file(head: &[u8]) -> Self {
-        match head {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::None,
-        }
-    }
-
-    fn content(self) -> &'static str {
-        match self {
-            Self::None => "text",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
 }
 
 #[cfg(test)]

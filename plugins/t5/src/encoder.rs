@@ -37,7 +37,7 @@ impl Component for T5Encoder {
     fn new(ctx: &Context<'_>, config: EncoderConfig, _children: Children) -> Result<Self> {
         config.check()?;
         let model = Model::open(ctx, &config.model())?;
-        let tensors = model.tensors(&[Part::Encoder], &Workers::new(ctx.threads())?)?;
+        let tensors = model.tensors(ctx, &[Part::Encoder])?;
         let fingerprint = model
             .fingerprint(&tensors)?
             .with("mean pooling with </s>, f32")
@@ -53,7 +53,7 @@ impl Encoder for T5Encoder {
         EncoderInfo {
             max_tokens: Some(self.config.max_tokens),
             max_query_tokens: self.config.max_query_tokens,
-            notes: self.model.notes(),
+            notes: self.model.random_name().map(random_note).into_iter().collect(),
             ..EncoderInfo::new(self.model.config().d_model, &self.fingerprint)
         }
     }
@@ -148,6 +148,14 @@ impl T5Encoder {
         }
         Ok(vectors)
     }
+}
+
+/// What a reader of results should know about the vectors.
+fn random_note(model: &str) -> String {
+    format!(
+        "the encoder's weights are random (model `{model}`): its vectors carry no meaning; \
+         accuracy means nothing yet"
+    )
 }
 
 /// Groups positions of similar length, the longest first, within a budget of padded tokens.

@@ -12,6 +12,7 @@ mod init;
 mod model;
 mod network;
 mod parallel;
+mod pickle;
 mod predict;
 mod tokens;
 mod trainer;
@@ -22,6 +23,8 @@ mod weights;
 mod parity;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod torch_archive;
 
 pub use config::{EncoderConfig, Init, Optimizer, ScheduleKind, TrainerConfig};
 pub use encoder::T5Encoder;

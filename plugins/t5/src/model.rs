@@ -20,6 +20,8 @@ pub(crate) const WHOLE: [Part; 2] = [Part::Encoder, Part::Decoder];
 /// A model as the options name it: everything but the weights, which are read when needed.
 #[derive(Debug)]
 pub(crate) struct Model {
+    /// The model as the user wrote it.
+    name: String,
     dir: PathBuf,
     config: NetworkConfig,
     /// `config.json` as it is.
@@ -38,11 +40,13 @@ impl Model {
             Init::Pretrained => None,
             Init::Random => Some(options.init_seed.unwrap_or(ctx.seed())),
         };
-        Self::open_dir(&dir, tokenizer, random)
+        let model = Self::open_dir(ctx, &dir, tokenizer, random)?;
+        Ok(Self { name: options.model.to_owned(), ..model })
     }
 
     /// Opens a folder with pretrained weights, or with random ones by a seed.
     pub(crate) fn open_dir(
+        ctx: &Context<'_>,
         dir: &Path,
         tokenizer: Option<PathBuf>,
         random: Option<u64>,
@@ -56,9 +60,10 @@ impl Model {
         let tokens = Tokens::read(&tokenizer, &config)?;
         if random.is_none() {
             // A folder without weights is refused now, not after hours.
-            Checkpoint::open(dir)?;
+            Checkpoint::open(ctx, dir)?;
         }
-        Ok(Self { dir: dir.to_owned(), config, config_json, tokens, random })
+        let (name, dir) = (dir.display().to_string(), dir.to_owned());
+        Ok(Self { name, dir, config, config_json, tokens, random })
     }
 
     pub(crate) fn config(&self) -> &NetworkConfig {
@@ -70,12 +75,12 @@ impl Model {
     }
 
     /// Reads or makes the weights of these parts.
-    pub(crate) fn tensors(&self, parts: &[Part], workers: &Workers) -> Result<Tensors> {
+    pub(crate) fn tensors(&self, ctx: &Context<'_>, parts: &[Part]) -> Result<Tensors> {
         let wanted = parameters(&self.config, parts);
         if let Some(seed) = self.random {
-            return random_tensors(&wanted, seed, workers);
+            return random_tensors(&wanted, seed, &Workers::new(ctx.threads())?);
         }
-        let checkpoint = Checkpoint::open(&self.dir)?;
+        let checkpoint = Checkpoint::open(ctx, &self.dir)?;
         let mut tensors = checkpoint.tensors(&wanted)?;
         if self.config.head == Head::OwnIfStored && parts.contains(&Part::Decoder) {
             let name = "lm_head.weight".to_owned();
@@ -105,13 +110,9 @@ impl Model {
         Ok(fingerprint)
     }
 
-    /// What a reader of results should know about the weights.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        let note = |_| {
-            let dir = self.dir.display();
-            format!("the weights of {dir} are random: accuracy means nothing yet")
-        };
-        self.random.map(note).into_iter().collect()
+    /// The model's name, if its weights are random.
+    pub(crate) fn random_name(&self) -> Option<&str> {
+        self.random.map(|_| self.name.as_str())
     }
 
     /// Writes a folder in Hugging Face's layout, with these weights in place of the model's.

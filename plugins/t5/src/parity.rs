@@ -71,7 +71,7 @@ impl Case {
     }
 
     fn model(&self) -> Model {
-        Model::open_dir(&self.dir, None, None).expect("a model")
+        Model::open_dir(&testing::context(1), &self.dir, None, None).expect("a model")
     }
 
     fn trainer(&self, threads: usize, options: &Value) -> T5Trainer {
@@ -126,7 +126,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 fn encoder_states_and_pooled_vectors_are_those_of_transformers() {
     for case in cases() {
         let model = case.model();
-        let tensors = model.tensors(&WHOLE, &Workers::new(1).expect("threads")).expect("weights");
+        let tensors = model.tensors(&testing::context(1), &WHOLE).expect("weights");
         let network = model.network(&tensors).expect("a network");
         let batch = Batch::new(slices(&case.inputs), 0).expect("a batch");
         let states = network.encode(&batch, &Pass::inference()).expect("states");
@@ -152,7 +152,7 @@ fn encoder_states_and_pooled_vectors_are_those_of_transformers() {
 fn logits_loss_and_all_gradients_are_those_of_transformers() {
     for case in cases() {
         let model = case.model();
-        let tensors = model.tensors(&WHOLE, &Workers::new(1).expect("threads")).expect("weights");
+        let tensors = model.tensors(&testing::context(1), &WHOLE).expect("weights");
         let parameters = Parameters::new(tensors).expect("parameters");
         let tensors = parameters.tensors();
         let network = model.network(&tensors).expect("a network");
@@ -263,8 +263,8 @@ fn optimizer_steps_are_those_of_pytorch() {
 /// Where a gradient is zero but for rounding, Adam's step has the sign of the rounding: such
 /// elements, at most 1 in 500, may be anywhere within the steps' reach.
 fn check_weights(case: &Case, optimizer: &str, out: &Path) {
-    let model = Model::open_dir(out, None, None).expect("a model");
-    let weights = model.tensors(&WHOLE, &Workers::new(1).expect("threads")).expect("weights");
+    let model = Model::open_dir(&testing::context(1), out, None, None).expect("a model");
+    let weights = model.tensors(&testing::context(1), &WHOLE).expect("weights");
     for (name, wanted) in &case.tensors {
         let Some(name) = name.strip_prefix(&format!("{optimizer}.")) else { continue };
         let found = Values::of(&weights[name]);

@@ -40,7 +40,7 @@ impl T5Predictor {
         max_tokens: usize,
         max_answer_tokens: usize,
     ) -> Result<Self> {
-        let tensors = model.tensors(&WHOLE, &Workers::new(ctx.threads())?)?;
+        let tensors = model.tensors(ctx, &WHOLE)?;
         let network = model.network(&tensors)?;
         Ok(Self { model, network, max_tokens, max_answer_tokens })
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deft_core::{Children, Component, Context, NoServices};
+use deft_core::{Children, Component, Context, NoServices, Result, Services};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -70,4 +70,49 @@ pub(crate) fn random<C: Component>(dir: &Path, changes: &Value) -> C {
     }
     let config = deft_core::options::parse(&config).expect("valid options");
     C::new(&context(2), config, Children::none()).expect("a component")
+}
+
+/// Services with a cache folder and nothing else.
+#[derive(Debug)]
+pub(crate) struct Cache(TempDir);
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context::new(self, 7, 1)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The files that the plugin has put there.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.dir().join("t5")).into_iter().flatten();
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    }
+}
+
+impl Services for Cache {
+    fn log(&self, _level: log::Level, _target: &str, _message: &str) {}
+
+    fn progress(&self, _done: u64, _total: u64, _unit: &str) {}
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    fn resolve(&self, name: &str) -> Result<PathBuf> {
+        Ok(PathBuf::from(name))
+    }
+
+    fn call(&self, name: &str, json: &str) -> Result<String> {
+        match name {
+            "cache_dir" => Ok(json!({"dir": self.dir()}).to_string()),
+            _ => NoServices.call(name, json),
+        }
+    }
 }

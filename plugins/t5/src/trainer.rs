@@ -7,7 +7,6 @@ use deft_core::prelude::*;
 
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE};
-use crate::parallel::Workers;
 use crate::predict::T5Predictor;
 use crate::training;
 
@@ -36,11 +35,11 @@ impl Component for T5Trainer {
         config.check()?;
         let model = Model::open(ctx, &config.model())?;
         // The weights are read again when they are trained: until then they would only take memory.
-        let tensors = model.tensors(&WHOLE, &Workers::new(ctx.threads())?)?;
+        let tensors = model.tensors(ctx, &WHOLE)?;
         let info = TrainerInfo {
             fingerprint: model.fingerprint(&tensors)?.short(),
             parameters: tensors.values().map(|tensor| tensor.elem_count() as u64).sum(),
-            notes: model.notes(),
+            notes: model.random_name().map(random_note).into_iter().collect(),
         };
         Ok(Self { config, model: Arc::new(model), info })
     }
@@ -59,12 +58,20 @@ impl Trainer for T5Trainer {
 
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
         let model = match model {
-            Some(dir) => Arc::new(Model::open_dir(dir, None, None)?),
+            Some(dir) => Arc::new(Model::open_dir(ctx, dir, None, None)?),
             None => Arc::clone(&self.model),
         };
         let (inputs, answers) = (self.config.max_tokens, self.config.max_answer_tokens);
         Ok(Box::new(T5Predictor::open(ctx, model, inputs, answers)?))
     }
+}
+
+/// What a reader of results should know about the models.
+fn random_note(model: &str) -> String {
+    format!(
+        "training starts from random weights (model `{model}`): accuracies show that the machinery \
+         works, not how good a pretrained T5 would be; accuracy means nothing yet"
+    )
 }
 
 #[cfg(test)]
@@ -152,6 +159,17 @@ mod tests {
             let near = log_probs.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-4);
             assert!(near, "{log_probs:?} and {wanted:?}");
         }
+    }
+
+    #[test]
+    fn random_weights_are_noted_under_the_name_that_the_user_wrote() {
+        let dir = model_dir(&json!({}));
+        let name = dir.path().display().to_string();
+        let trainer: T5Trainer = random(dir.path(), &json!({"model": name}));
+        let notes = trainer.info().notes;
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].contains(&format!("(model `{name}`)")), "{notes:?}");
+        assert!(notes[0].contains("accuracy means nothing"), "{notes:?}");
     }
 
     #[test]

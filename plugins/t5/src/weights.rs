@@ -6,16 +6,16 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use candle_core::pickle::PthTensors;
 use candle_core::{DType, Device, Tensor};
-use deft_core::{Error, ErrorKind, Result, ResultExt};
+use deft_core::{Context, Error, ErrorKind, Result, ResultExt};
 use safetensors::tensor::{Dtype, Metadata};
 use serde::Deserialize;
 
 use crate::network::{Parameter, Tensors};
+use crate::pickle;
 
 /// Names under which checkpoints keep the input embeddings, in the order of preference.
-const EMBEDDINGS: [&str; 3] =
+pub(crate) const EMBEDDINGS: [&str; 3] =
     ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 /// Longest safetensors header that is believed.
 const MAX_HEADER: u64 = 100 << 20;
@@ -33,26 +33,26 @@ impl std::fmt::Debug for Checkpoint {
 }
 
 /// One file with tensors in it.
-trait TensorFile {
+pub(crate) trait TensorFile {
     /// The tensor of a name in its stored type, if the file has it.
     fn get(&self, name: &str) -> Result<Option<Tensor>>;
 }
 
 impl Checkpoint {
-    /// Opens the weights in a folder.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
+    /// Opens the weights in a folder; pickles are converted first, see [`pickle`].
+    pub(crate) fn open(ctx: &Context<'_>, dir: &Path) -> Result<Self> {
         let whole = dir.join("model.safetensors");
         let index = dir.join("model.safetensors.index.json");
         let pickle = dir.join("pytorch_model.bin");
         let pickle_index = dir.join("pytorch_model.bin.index.json");
         let files = if whole.exists() {
-            vec![open_file(&whole)?]
+            vec![open_file(ctx, &whole)?]
         } else if index.exists() {
-            open_shards(dir, &index)?
+            open_shards(ctx, dir, &index)?
         } else if pickle.exists() {
-            vec![open_file(&pickle)?]
+            vec![open_file(ctx, &pickle)?]
         } else if pickle_index.exists() {
-            open_shards(dir, &pickle_index)?
+            open_shards(ctx, dir, &pickle_index)?
         } else {
             return Err(Error::new(ErrorKind::Model, "the model's folder has no weights")
                 .with_context("folder", dir.display())
@@ -115,24 +115,21 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-fn open_shards(dir: &Path, index: &Path) -> Result<Vec<Box<dyn TensorFile>>> {
+fn open_shards(ctx: &Context<'_>, dir: &Path, index: &Path) -> Result<Vec<Box<dyn TensorFile>>> {
     let text = std::fs::read_to_string(index).or_io("cannot read the list of shards", index)?;
     let parsed: Index = serde_json::from_str(&text)
         .or_error(ErrorKind::Model, "the list of shards is damaged")
         .map_err(|e| e.with_context("file", index.display()))?;
     let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
-    shards.iter().map(|shard| open_file(&dir.join(shard))).collect()
+    shards.iter().map(|shard| open_file(ctx, &dir.join(shard))).collect()
 }
 
-fn open_file(path: &Path) -> Result<Box<dyn TensorFile>> {
+fn open_file(ctx: &Context<'_>, path: &Path) -> Result<Box<dyn TensorFile>> {
     check_start(path)?;
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         Ok(Box::new(Safetensors::open(path)?))
     } else {
-        let tensors = PthTensors::new(path, None)
-            .or_error(ErrorKind::Model, "this is no PyTorch checkpoint")
-            .map_err(|e| e.with_context("file", path.display()))?;
-        Ok(Box::new(Pickle { tensors, path: path.to_owned() }))
+        pickle::open(ctx, path)
     }
 }
 
@@ -159,22 +156,8 @@ fn check_start(path: &Path) -> Result<()> {
     Ok(())
 }
 
-struct Pickle {
-    tensors: PthTensors,
-    path: PathBuf,
-}
-
-impl TensorFile for Pickle {
-    fn get(&self, name: &str) -> Result<Option<Tensor>> {
-        self.tensors
-            .get(name)
-            .or_error(ErrorKind::Model, format!("the tensor `{name}` cannot be read"))
-            .map_err(|e| e.with_context("file", self.path.display()))
-    }
-}
-
 /// A safetensors file whose tensors are read one by one: nothing is held twice.
-struct Safetensors {
+pub(crate) struct Safetensors {
     file: File,
     path: PathBuf,
     metadata: Metadata,
@@ -183,7 +166,7 @@ struct Safetensors {
 }
 
 impl Safetensors {
-    fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let damaged = |what: String| {
             Error::new(ErrorKind::Model, format!("the weights are damaged: {what}"))
                 .with_context("file", path.display())
@@ -243,6 +226,7 @@ impl TensorFile for Safetensors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::context;
     use safetensors::tensor::TensorView;
     use serde_json::json;
     use tempfile::TempDir;
@@ -277,7 +261,7 @@ mod tests {
         }});
         let index = dir.path().join("model.safetensors.index.json");
         std::fs::write(index, map.to_string()).expect("written");
-        let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+        let checkpoint = Checkpoint::open(&context(1), dir.path()).expect("a checkpoint");
         assert_eq!(values(&checkpoint, "shared.weight", 2), [1.5, 2.0]);
         assert_eq!(values(&checkpoint, "norm", 1), [1.0]);
     }
@@ -286,7 +270,7 @@ mod tests {
     fn a_missing_or_misshaped_tensor_is_named_with_both_shapes() {
         let dir = tempfile::tempdir().expect("a folder");
         write(&dir, "model.safetensors", &[("norm", Dtype::F32, &[0; 8])]);
-        let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+        let checkpoint = Checkpoint::open(&context(1), dir.path()).expect("a checkpoint");
         let error = checkpoint.tensor(&parameter("norm", &[3])).expect_err("misshaped");
         assert!(error.message().contains("`norm`"));
         assert_eq!((error.context("found"), error.context("wanted")), (Some("[2]"), Some("[3]")));
@@ -297,7 +281,7 @@ mod tests {
     #[test]
     fn what_is_no_weights_file_is_called_by_its_name() {
         let dir = tempfile::tempdir().expect("a folder");
-        let error = Checkpoint::open(dir.path()).expect_err("empty");
+        let error = Checkpoint::open(&context(1), dir.path()).expect_err("empty");
         assert!(error.hint().is_some_and(|hint| hint.contains("init: random")));
         for (content, word) in [
             ("version https://git-lfs.github.com/spec/v1\noid sha256:0", "git-lfs"),
@@ -306,7 +290,7 @@ mod tests {
             ("12345678901234567890", "damaged"),
         ] {
             std::fs::write(dir.path().join("model.safetensors"), content).expect("written");
-            let error = Checkpoint::open(dir.path()).expect_err("no weights");
+            let error = Checkpoint::open(&context(1), dir.path()).expect_err("no weights");
             assert!(error.message().contains(word), "{error}");
         }
     }

@@ -77,7 +77,7 @@ fn a_missing_plugin_is_named_with_the_places_searched() {
     let set = ["--set", "plugins=[p3, t5, exact, dense, bm52]"];
     fails(&project, &set, 2, &["plugin `bm52` is not found", "searched: ", "did you mean `bm25`?"]);
     let set = ["--set", "plugins=[p3, t5, exact, dense]"];
-    fails(&project, &set, 2, &["no loaded plugin has a retriever `bm25`", "add it to `plugins`"]);
+    fails(&project, &set, 2, &["no loaded plugin has the retriever `bm25`", "add it to `plugins`"]);
 }
 
 #[test]

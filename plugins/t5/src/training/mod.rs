@@ -87,7 +87,7 @@ impl<'a> Training<'a> {
         model: &'a Model,
         workers: &'a Workers,
     ) -> Result<Self> {
-        let parameters = Parameters::new(model.tensors(&WHOLE, workers)?)?;
+        let parameters = Parameters::new(model.tensors(ctx, &WHOLE)?)?;
         Ok(Self {
             ctx,
             config,
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_parameter_without_gradient_is_named() {
         let dir = model_dir(&json!({}));
-        let model = Model::open_dir(dir.path(), None, Some(1)).expect("a model");
+        let model = Model::open_dir(&context(1), dir.path(), None, Some(1)).expect("a model");
         let options = json!({"model": dir.path()});
         let config: TrainerConfig = deft_core::options::parse(&options).expect("options");
         let (ctx, workers) = (context(1), Workers::new(1).expect("threads"));

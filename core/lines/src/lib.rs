@@ -1,4 +1,7 @@
-//! JSON lines, plain or compressed, one at a time.
+//! JSON lines, plain or compressed, one at a time: what most readers of DEFT read.
+//!
+//! Memory is bounded by the longest line, lines end at the line feed alone, and every error names
+//! file and line. It is a crate of its own because core carries no decompressors.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,14 +11,53 @@ use std::path::{Path, PathBuf};
 use deft_core::excerpt;
 use deft_core::prelude::*;
 
-use crate::source::Compression;
-
 /// The longest line that is read, in bytes: what bounds the memory of a file without line feeds.
 const MAX_LINE: usize = 64 << 20;
 const BUFFER: usize = 256 << 10;
 
+/// How a file of lines is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// As `gzip` does.
+    Gzip,
+    /// As `zstd` does.
+    Zstd,
+}
+
+impl Compression {
+    /// What the end of a name says (`.gz`, `.zst`, in upper or lower case), and the name without it.
+    pub fn of_name(path: &Path) -> (Self, PathBuf) {
+        let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("gz") => (Self::Gzip, path.with_extension("")),
+            Some("zst") => (Self::Zstd, path.with_extension("")),
+            _ => (Self::None, path.to_owned()),
+        }
+    }
+
+    /// What the first bytes of a file say.
+    pub fn of_content(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    /// The name of such content in messages.
+    pub const fn content(self) -> &'static str {
+        match self {
+            Self::None => "text",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// A file of JSON lines, positioned at one of them.
-pub(crate) struct JsonLines {
+pub struct JsonLines {
     path: PathBuf,
     input: Box<dyn BufRead + Send>,
     compression: Compression,
@@ -32,7 +74,7 @@ pub(crate) struct JsonLines {
 
 /// What the present line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub enum Line {
     /// A JSON object, as far as its first character says, at this line number:
     /// [`JsonLines::parse`] it.
     Object(u64),
@@ -40,9 +82,19 @@ pub(crate) enum Line {
     Empty(u64),
 }
 
+impl std::fmt::Debug for JsonLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JsonLines({}:{})", self.path.display(), self.number)
+    }
+}
+
 impl JsonLines {
     /// Opens a file.
-    pub(crate) fn open(path: &Path, compression: Compression) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be opened.
+    pub fn open(path: &Path, compression: Compression) -> Result<Self> {
         let file = File::open(path).or_io("cannot open the source", path)?;
         let plain = BufReader::with_capacity(BUFFER, file);
         let input: Box<dyn BufRead + Send> = match compression {
@@ -71,7 +123,11 @@ impl JsonLines {
     }
 
     /// Goes to the next line; `None` at the end. Empty lines at the end of the file are no lines.
-    pub(crate) fn advance(&mut self) -> Result<Option<Line>> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`] for a line that is no object or too long, and for damaged compression.
+    pub fn advance(&mut self) -> Result<Option<Line>> {
         if self.empty.is_empty() && !self.held {
             self.read_past_empty_lines()?;
         }
@@ -86,7 +142,11 @@ impl JsonLines {
     }
 
     /// The fields of the present line.
-    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`] with file, line and column when it is no such JSON.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         serde_json::from_slice(&self.line).map_err(|error| {
             let message = error.to_string();
             // The position goes to the context; serde's own line number is always 1.
@@ -96,7 +156,7 @@ impl JsonLines {
     }
 
     /// An error about the present line.
-    pub(crate) fn wrong(&self, message: impl Into<String>) -> Error {
+    pub fn wrong(&self, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Data, message)
             .with_context("file", self.path.display())
             .with_context("line", self.number)

@@ -1,0 +1,130 @@
+use std::ops::Range;
+
+use deft_core::metrics::{ExampleScore, TaskSpec};
+use deft_core::{Batch, ExampleStream, NoServices, Prediction};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::*;
+use deft_core::Reader;
+
+/// Gives so many numbered examples, or fails instead of one of them.
+struct Numbers {
+    examples: usize,
+    fails_at: Option<usize>,
+}
+
+impl Reader for Numbers {
+    fn open(&self, _ctx: &Context<'_>, _source: &Path) -> Result<Box<dyn ExampleStream>> {
+        Ok(Box::new(NumberStream { left: 0..self.examples, fails_at: self.fails_at }))
+    }
+
+    fn task(&self) -> TaskSpec {
+        TaskSpec::rank_classification()
+    }
+
+    fn score(
+        &self,
+        _ctx: &Context<'_>,
+        _examples: &[Example],
+        _predictions: &[Prediction],
+    ) -> Result<Vec<ExampleScore>> {
+        Ok(Vec::new())
+    }
+}
+
+struct NumberStream {
+    left: Range<usize>,
+    fails_at: Option<usize>,
+}
+
+impl ExampleStream for NumberStream {
+    fn next_batch(&mut self, _ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
+        let numbers: Vec<usize> = self.left.by_ref().take(max).collect();
+        if self.fails_at.is_some_and(|number| numbers.contains(&number)) {
+            return Err(Error::new(ErrorKind::Data, "a damaged row"));
+        }
+        let examples = numbers.into_iter().map(example).collect();
+        let batch = Batch { examples, ..Batch::default() };
+        Ok((!batch.examples.is_empty()).then_some(batch))
+    }
+}
+
+fn example(number: usize) -> Example {
+    Example { input: format!("row {number}"), ..Example::default() }
+}
+
+const EXAMPLES: usize = 2 * ROWS_PER_GROUP + 904;
+
+fn ingested(dir: &Path, rows_per_part: usize, fails_at: Option<usize>) -> Result<StoredPool> {
+    let path = dir.join("source");
+    std::fs::write(&path, "").or_io("cannot write", &path)?;
+    let reader = Arc::new(Numbers { examples: EXAMPLES, fails_at });
+    let source = ReadSource { reader, identity: json!(0), paths: vec![path], limit: None };
+    let ctx = Context::new(&NoServices, 0, 2);
+    ensure(&Store::new(&dir.join("store")), &[source], rows_per_part, &ctx)
+}
+
+/// The files of the only pool in the store, but the card.
+fn parts(dir: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(dir.join("store")).unwrap().map(|entry| entry.unwrap().path());
+    let is_pool = |path: &PathBuf| path.to_string_lossy().contains("pool-");
+    let pool = folders.filter(is_pool).last().unwrap();
+    let files = std::fs::read_dir(pool).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name != "card.json");
+    names.sort();
+    names
+}
+
+#[test]
+fn every_example_comes_back_whatever_the_length_of_parts() {
+    // Shorter than a row group, no multiple of one, a divisor of the rows, longer than the pool.
+    for (rows_per_part, n_parts) in [(1000, 5), (3000, 2), (EXAMPLES, 1), (EXAMPLES + 1, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = ingested(dir.path(), rows_per_part, None).unwrap();
+        let all: Vec<usize> = (0..EXAMPLES).collect();
+        let expected: Vec<Example> = all.iter().copied().map(example).collect();
+        assert_eq!(pool.view().examples.get(&all).unwrap(), expected);
+        assert_eq!(parts(dir.path()).len(), n_parts, "{rows_per_part} rows per part");
+    }
+}
+
+#[test]
+fn a_reader_that_fails_leaves_whole_parts_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = ingested(dir.path(), 2500, Some(EXAMPLES - 1)).unwrap_err();
+    assert_eq!(error.message(), "a damaged row");
+    assert_eq!(parts(dir.path()), ["part-00000.parquet"]);
+    let pool = ingested(dir.path(), 2500, None).unwrap();
+    assert_eq!(pool.view().examples.get(&[2499, 2500]).unwrap(), [example(2499), example(2500)]);
+    assert_eq!(parts(dir.path()), ["part-00000.parquet", "part-00001.parquet"]);
+}
+
+#[test]
+fn a_damaged_part_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = ingested(dir.path(), EXAMPLES, None).unwrap();
+    std::fs::write(pool.dir().join("part-00000.parquet"), "PAR1").unwrap();
+    std::fs::remove_file(pool.dir().join("card.json")).unwrap();
+    let pool = ingested(dir.path(), EXAMPLES, None).unwrap();
+    assert_eq!(pool.view().examples.get(&[1]).unwrap(), [example(1)]);
+}
+
+#[test]
+fn a_writer_that_fails_is_the_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("source");
+    std::fs::write(&path, "").unwrap();
+    let stage = Store::new(&dir.path().join("store")).stage("pool", "0").unwrap();
+    std::fs::remove_dir_all(stage.dir()).unwrap();
+    // A file where the folder must be.
+    std::fs::write(stage.dir(), "").unwrap();
+    let reader = Arc::new(Numbers { examples: EXAMPLES, fails_at: None });
+    let source = ReadSource { reader, identity: json!(0), paths: vec![path], limit: None };
+    let ctx = Context::new(&NoServices, 0, 1);
+    let error = ingest(&stage, &[source], 100, Value::Null, &ctx).unwrap_err();
+    assert_ne!(error.message(), "the pool can no longer be written");
+    assert_ne!(error.kind(), ErrorKind::Cancelled);
+}

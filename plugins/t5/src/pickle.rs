@@ -1,0 +1,312 @@
+//! `PyTorch`'s pickles, converted once.
+//!
+//! Reading a pickle is slow: its archive is opened anew for every tensor. So each file is converted
+//! to safetensors in the host's cache folder at its first use and read from there afterwards. The
+//! model's folder itself is never written to. Without a cache folder the pickle is read as it is.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use candle_core::pickle::{PthTensors, TensorInfo};
+use candle_core::{DType, Tensor};
+use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
+use safetensors::tensor::{Dtype, View};
+use serde::Deserialize;
+
+use crate::weights::{EMBEDDINGS, Safetensors, TensorFile};
+
+/// Opens a pickle, or its copy in the cache, which is made if it is missing or damaged.
+pub(crate) fn open(ctx: &Context<'_>, path: &Path) -> Result<Box<dyn TensorFile>> {
+    let Some(copy) = copy_of(ctx, path)? else { return Ok(Box::new(Pickle::open(path)?)) };
+    if let Ok(file) = Safetensors::open(&copy) {
+        return Ok(Box::new(file));
+    }
+    let pickle = Pickle::open(path)?;
+    ctx.info(&format!("{} is converted to safetensors, once", path.display()));
+    match pickle.convert(ctx, &copy) {
+        Ok(()) => Ok(Box::new(Safetensors::open(&copy)?)),
+        // A full or read-only disk is no reason to stop.
+        Err(error) if error.kind() == ErrorKind::Io => {
+            ctx.warn(&format!("the weights are read slowly, they cannot be cached: {error}"));
+            Ok(Box::new(pickle))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the copy of a pickle is or will be: by the file's path, size and time of change.
+fn copy_of(ctx: &Context<'_>, path: &Path) -> Result<Option<PathBuf>> {
+    #[derive(Deserialize)]
+    struct CacheDir {
+        dir: PathBuf,
+    }
+    let answer = match ctx.services().call("cache_dir", "{}") {
+        Ok(answer) => answer,
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let CacheDir { dir } = serde_json::from_str(&answer)
+        .or_error(ErrorKind::Unexpected, "the host names no cache folder")?;
+    // Hugging Face's cache is full of links, which may move from one file to another.
+    let path = path.canonicalize().or_io("cannot find the weights", path)?;
+    let metadata = path.metadata().or_io("cannot find the weights", &path)?;
+    let changed = metadata.modified().or_io("cannot see when the weights were changed", &path)?;
+    let since = changed.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let key = Fingerprint::new()
+        .with(path.as_os_str().as_encoded_bytes())
+        .with(metadata.len().to_le_bytes())
+        .with(since.as_nanos().to_le_bytes());
+    Ok(Some(dir.join("t5").join(format!("{}.safetensors", key.short()))))
+}
+
+/// A pickle, whose tensors are read one by one.
+struct Pickle {
+    tensors: PthTensors,
+    path: PathBuf,
+}
+
+impl TensorFile for Pickle {
+    fn get(&self, name: &str) -> Result<Option<Tensor>> {
+        self.tensors
+            .get(name)
+            .or_error(ErrorKind::Model, format!("the tensor `{name}` cannot be read"))
+            .map_err(|e| e.with_context("file", self.path.display()))
+    }
+}
+
+impl Pickle {
+    fn open(path: &Path) -> Result<Self> {
+        let tensors = PthTensors::new(path, None)
+            .or_error(ErrorKind::Model, "this is no PyTorch checkpoint")
+            .map_err(|e| e.with_context("file", path.display()))?;
+        Ok(Self { tensors, path: path.to_owned() })
+    }
+
+    /// Writes the tensors to `copy`, which is there whole or not at all.
+    fn convert(&self, ctx: &Context<'_>, copy: &Path) -> Result<()> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let dir = copy.parent().unwrap_or(copy);
+        std::fs::create_dir_all(dir).or_io("cannot make the cache folder", dir)?;
+        // A name of its own: other threads and processes may convert the same file.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let beside = copy.with_extension(format!("{}-{number}.part", std::process::id()));
+        let outcome = self.write(ctx, &beside).and_then(|()| {
+            std::fs::rename(&beside, copy).or_io("cannot write the converted weights", copy)
+        });
+        if outcome.is_err() {
+            // The error that matters is the first one.
+            let _ = std::fs::remove_file(&beside);
+        }
+        outcome
+    }
+
+    fn write(&self, ctx: &Context<'_>, path: &Path) -> Result<()> {
+        let failed = RefCell::new(None);
+        let view = |info| Stored::new(ctx, self, info, &failed);
+        let views = self.worth_keeping().filter_map(|info| Some((info.name.as_str(), view(info)?)));
+        let written = safetensors::serialize_to_file(views, None, path);
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        written.or_io("cannot write the converted weights", path)?;
+        // On disk before it gets its name: half a file would otherwise look whole after a crash.
+        let file = File::open(path).and_then(|file| file.sync_all());
+        file.or_io("cannot write the converted weights", path)
+    }
+
+    /// Checkpoints hold the embeddings under several names, each of them as large as the others.
+    fn worth_keeping(&self) -> impl Iterator<Item = &TensorInfo> {
+        let infos = self.tensors.tensor_infos();
+        let [first, others @ ..] = EMBEDDINGS;
+        let is_repeated = move |name: &str| infos.contains_key(first) && others.contains(&name);
+        infos.values().filter(move |info| !is_repeated(&info.name))
+    }
+}
+
+/// A tensor of a pickle that is read when it is written, so that memory holds one at a time.
+struct Stored<'a> {
+    ctx: &'a Context<'a>,
+    pickle: &'a Pickle,
+    info: &'a TensorInfo,
+    dtype: Dtype,
+    /// The first error: the writer, which asks for the bytes, has no place for one.
+    failed: &'a RefCell<Option<Error>>,
+}
+
+impl<'a> Stored<'a> {
+    /// `None` for what is no weights, such as a counter.
+    fn new(
+        ctx: &'a Context<'a>,
+        pickle: &'a Pickle,
+        info: &'a TensorInfo,
+        failed: &'a RefCell<Option<Error>>,
+    ) -> Option<Self> {
+        let dtype = match info.dtype {
+            DType::F32 => Dtype::F32,
+            DType::F16 => Dtype::F16,
+            DType::BF16 => Dtype::BF16,
+            DType::F64 => Dtype::F64,
+            _ => return None,
+        };
+        Some(Self { ctx, pickle, info, dtype, failed })
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>> {
+        self.ctx.check()?;
+        let unreadable = || format!("the tensor `{}` cannot be read", self.info.name);
+        let tensor = self.pickle.get(&self.info.name)?;
+        let tensor = tensor.ok_or_else(|| Error::new(ErrorKind::Model, unreadable()))?;
+        let mut bytes = Vec::with_capacity(self.data_len());
+        tensor.write_bytes(&mut bytes).or_error(ErrorKind::Model, unreadable())?;
+        Ok(bytes)
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.info.layout.dims()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes = if self.failed.borrow().is_none() { self.bytes() } else { Ok(Vec::new()) };
+        bytes
+            .unwrap_or_else(|error| {
+                self.failed.replace(Some(error));
+                Vec::new()
+            })
+            .into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.info.layout.shape().elem_count() * self.info.dtype.size_in_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Model, WHOLE};
+    use crate::network::Tensors;
+    use crate::testing::{Cache, shared};
+    use crate::torch_archive;
+    use candle_core::safetensors::load;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    /// The folder of a wanted model, with pickles in place of its safetensors.
+    fn pickled(model: &Path, shards: usize) -> TempDir {
+        let dir = tempfile::tempdir().expect("a folder");
+        for file in ["config.json", "tokenizer.json"] {
+            std::fs::copy(model.join(file), dir.path().join(file)).expect("copied");
+        }
+        let tensors = load(model.join("model.safetensors"), &candle_core::Device::Cpu);
+        let tensors: Tensors = tensors.expect("tensors").into_iter().collect();
+        let mut map = serde_json::Map::new();
+        for shard in 0..shards {
+            let file = match shards {
+                1 => "pytorch_model.bin".to_owned(),
+                _ => format!("pytorch_model-{}-of-{shards}.bin", shard + 1),
+            };
+            let some: Vec<_> = tensors.iter().skip(shard).step_by(shards).collect();
+            map.extend(some.iter().map(|(name, _)| ((*name).clone(), json!(file))));
+            torch_archive::write(&dir.path().join(file), &some);
+        }
+        if shards > 1 {
+            let index = dir.path().join("pytorch_model.bin.index.json");
+            std::fs::write(index, json!({"weight_map": map}).to_string()).expect("written");
+        }
+        dir
+    }
+
+    fn tensors(ctx: &Context<'_>, dir: &Path) -> Result<Vec<(String, Vec<f32>)>> {
+        let tensors = Model::open_dir(ctx, dir, None, None)?.tensors(ctx, &WHOLE)?;
+        let values = |tensor: Tensor| tensor.flatten_all().and_then(|t| t.to_vec1());
+        Ok(tensors.into_iter().map(|(name, t)| (name, values(t).expect("values"))).collect())
+    }
+
+    fn models() -> Vec<PathBuf> {
+        let Some(root) = shared("parity/t5") else { return Vec::new() };
+        let entries = std::fs::read_dir(root).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    }
+
+    /// Spoils a file without a change of its size and time.
+    fn spoil(path: &Path) {
+        let metadata = path.metadata().expect("a file");
+        let length = usize::try_from(metadata.len()).expect("small");
+        std::fs::write(path, vec![7; length]).expect("written");
+        let file = File::options().write(true).open(path).expect("a file");
+        file.set_modified(metadata.modified().expect("a time")).expect("set");
+    }
+
+    #[test]
+    fn pickles_are_converted_once_and_give_the_same_tensors() {
+        for model in models() {
+            for shards in [1, 3] {
+                let (dir, cache) = (pickled(&model, shards), Cache::new());
+                let ctx = cache.context();
+                let wanted = tensors(&ctx, &model).expect("tensors");
+                let files = dir.path().read_dir().expect("a folder").count();
+                assert!(tensors(&ctx, dir.path()).expect("converted") == wanted);
+                assert_eq!(cache.files().len(), shards);
+                for file in dir.path().read_dir().expect("a folder") {
+                    let path = file.expect("an entry").path();
+                    if path.extension().is_some_and(|extension| extension == "bin") {
+                        spoil(&path);
+                    }
+                }
+                assert!(tensors(&ctx, dir.path()).expect("from the cache") == wanted);
+                let now = dir.path().read_dir().expect("a folder").count();
+                assert_eq!(now, files, "nothing is written into the model's folder");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_copy_and_one_of_an_older_file_are_made_again() {
+        for model in models() {
+            let (dir, cache) = (pickled(&model, 1), Cache::new());
+            let ctx = cache.context();
+            let wanted = tensors(&ctx, dir.path()).expect("converted");
+            std::fs::write(&cache.files()[0], "half").expect("written");
+            assert!(tensors(&ctx, dir.path()).expect("converted again") == wanted);
+            let pickle = File::options().write(true).open(dir.path().join("pytorch_model.bin"));
+            pickle.and_then(|file| file.set_modified(UNIX_EPOCH)).expect("set");
+            assert!(tensors(&ctx, dir.path()).expect("converted again") == wanted);
+            assert_eq!(cache.files().len(), 2);
+        }
+    }
+
+    #[test]
+    fn without_a_usable_cache_pickles_are_read_as_they_are() {
+        for model in models() {
+            let dir = pickled(&model, 1);
+            let ctx = crate::testing::context(1);
+            let wanted = tensors(&ctx, &model).expect("tensors");
+            assert!(tensors(&ctx, dir.path()).expect("read") == wanted);
+            // A file stands where the folder should be.
+            let cache = Cache::new();
+            std::fs::write(cache.dir().join("t5"), "").expect("written");
+            assert!(tensors(&cache.context(), dir.path()).expect("read") == wanted);
+        }
+    }
+
+    #[test]
+    fn a_damaged_pickle_is_an_error_and_leaves_nothing_behind() {
+        for model in models() {
+            let (dir, cache) = (pickled(&model, 1), Cache::new());
+            spoil(&dir.path().join("pytorch_model.bin"));
+            let error = tensors(&cache.context(), dir.path()).expect_err("damaged");
+            assert_eq!(error.message(), "this is no PyTorch checkpoint");
+            assert!(cache.files().is_empty());
+        }
+    }
+}
