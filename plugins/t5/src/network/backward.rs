@@ -5,8 +5,10 @@
 //! of them. Of the embeddings only the rows looked up have a gradient, and the output layer's is
 //! made once for all micro-batches of a step ([`HeadRows`]).
 
+use std::cell::RefCell;
+
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_core::{Device, Error, Result, Tensor, Var, bail};
 
 use super::head::{HeadLoss, HeadRows};
 use super::ops::Known;
@@ -71,7 +73,7 @@ impl T5 {
         #[expect(clippy::cast_possible_truncation, reason = "candle's graph is of f32")]
         let known = Known { value: end.loss as f32, gradient: end.gradient };
         let store = states.apply_op1(known)?.backward()?;
-        let looked_up = pass.looked_up.map(std::cell::RefCell::into_inner).unwrap_or_default();
+        let looked_up = pass.looked_up.map(RefCell::into_inner).unwrap_or_default();
         let loss = end.loss * divisor as f64;
         Ok((loss, Gradients { store, looked_up, head: end.rows }))
     }
@@ -85,9 +87,9 @@ fn without_padding(states: &Tensor, batch: &Batch, targets: &[&[u32]]) -> Result
     }
     let row = |(row, target): (usize, &&[u32])| {
         let start = row * batch.length;
-        (start..start + target.len()).map(|at| at as i64)
+        (start..start + target.len()).map(|at| u32::try_from(at).map_err(Error::wrap))
     };
-    let rows: Vec<i64> = targets.iter().enumerate().flat_map(row).collect();
+    let rows: Vec<u32> = targets.iter().enumerate().flat_map(row).collect::<Result<_>>()?;
     let count = rows.len();
     states.index_select(&Tensor::from_vec(rows, count, &Device::Cpu)?, 0)
 }

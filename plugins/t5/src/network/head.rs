@@ -13,9 +13,9 @@ use super::kernels::{self, OnlineSoftmax};
 use super::ops::{Values, in_place};
 
 /// Rows of the output layer, which are ids of the vocabulary, in a slice.
-pub(crate) const SLICE: usize = 1024;
+pub(crate) const SLICE: usize = 2048;
 /// Rows of states that meet a slice at once: 2 MB of logits stay in the processor's cache.
-const ROWS: usize = 512;
+const ROWS: usize = 256;
 
 /// States before the output layer with their wanted ids: all that the layer's gradient needs.
 #[derive(Debug, Clone)]

@@ -171,7 +171,7 @@ impl Default for OnlineSoftmax {
 
 impl OnlineSoftmax {
     /// The logarithm of `Σ e^logit`.
-    pub(crate) fn log_sum(&self) -> f32 {
+    pub(crate) fn log_sum(self) -> f32 {
         self.max + self.sum.ln()
     }
 }
