@@ -71,7 +71,7 @@ pub struct ManifestArgs {
     /// Set a value of the manifest: `--set selection.neighbors=50`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
-    /// Folder of the run [default: runs/<name> beside the manifest]
+    /// Folder of the run [default: runs/NAME beside the manifest]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
     /// Folder of the store [default: the manifest's `store`]
