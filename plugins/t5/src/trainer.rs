@@ -12,9 +12,9 @@ use crate::training;
 
 /// Full fine-tuning of a T5 on (input → target) with cross entropy.
 ///
-/// The micro-batches of a step run in parallel; their gradients are summed in the order of the
-/// micro-batches, and dropout masks are drawn by their number: the model is the same bytes at any
-/// thread count. Targets are trimmed; an empty one trains `</s>` alone.
+/// The micro-batches of a step run in parallel; their gradients are summed in an order that depends
+/// on the examples alone, the largest first, and dropout masks are drawn by their number: the model
+/// is the same bytes at any thread count. Targets are trimmed; an empty one trains `</s>` alone.
 #[derive(Debug)]
 pub struct T5Trainer {
     config: TrainerConfig,

@@ -1,21 +1,25 @@
-//! The training loop: micro-batches in parallel, their gradients summed in order.
+//! The training loop: micro-batches in parallel, their gradients summed in an order of their own.
 
+mod micro_batch;
 mod optimizer;
 mod order;
 pub(crate) mod parameters;
 mod schedule;
 
-use deft_core::{Context, Error, ErrorKind, Example, Examples, Result, TrainReport};
+use std::cmp::Reverse;
+
+use deft_core::{Context, Error, ErrorKind, Examples, Result, TrainReport};
 use serde_json::json;
 
 use crate::config::TrainerConfig;
-use crate::model::{Model, WHOLE, defect};
-use crate::network::{Batch, Gradients, Pass, T5, Tensors};
+use crate::model::{Model, WHOLE};
+use crate::network::{Pass, T5, Tensors};
 use crate::parallel::Workers;
 
+use micro_batch::MicroBatch;
 use optimizer::Adam;
 use order::Order;
-use parameters::{Contribution, Parameters, Sums};
+use parameters::{Parameters, Sums};
 use schedule::Schedule;
 
 /// Trains the model and returns its new weights.
@@ -71,15 +75,6 @@ struct Training<'a> {
     targets_cut: u64,
 }
 
-/// What one micro-batch adds to a step.
-struct Share {
-    loss: f64,
-    gradients: Contribution,
-    tokens: u64,
-    inputs_cut: u64,
-    targets_cut: u64,
-}
-
 impl<'a> Training<'a> {
     fn new(
         ctx: &'a Context<'a>,
@@ -113,38 +108,35 @@ impl<'a> Training<'a> {
         examples: &dyn Examples,
         rate: f64,
     ) -> Result<f64> {
-        let group = examples.get(positions)?;
-        let micro: Vec<_> = group
-            .chunks(self.config.batch_size)
-            .zip(positions.chunks(self.config.batch_size))
-            .collect();
+        let micro =
+            self.micro_batches(positions, examples).map_err(|e| e.with_context("step", step))?;
         let mut sums = std::mem::take(&mut self.sums);
-        let (first, mut loss) = (self.micro_batches, 0.0);
-        let (mut tokens, mut inputs_cut, mut targets_cut) = (0, 0, 0);
+        let mut loss = 0.0;
         let outcome = self.workers.run(
             micro.len(),
             |task| {
                 self.ctx.check()?;
-                let (examples, positions) = micro[task];
-                self.share(examples, positions, first + task as u64, micro.len())
+                let (number, batch) = &micro[task];
+                let pass = Pass::training(self.dropout, self.ctx.seed(), *number);
+                batch
+                    .gradients(&self.network, pass, micro.len())
+                    .and_then(|(loss, all)| Ok((loss, self.parameters.contribution(all)?)))
                     .map_err(|e| e.with_context("step", step))
             },
-            |_, share| {
-                sums.add(&self.parameters, share.gradients)?;
-                loss += share.loss / micro.len() as f64;
-                tokens += share.tokens;
-                inputs_cut += share.inputs_cut;
-                targets_cut += share.targets_cut;
-                Ok(())
+            |_, (share, contribution)| {
+                loss += share / micro.len() as f64;
+                sums.add(&self.parameters, contribution)
             },
         );
         self.sums = sums;
         outcome?;
         self.sums.add_head(&self.parameters, self.workers)?;
+        for (_, batch) in &micro {
+            self.tokens += batch.tokens() as u64;
+            self.inputs_cut += batch.inputs_cut;
+            self.targets_cut += batch.targets_cut;
+        }
         self.micro_batches += micro.len() as u64;
-        self.tokens += tokens;
-        self.inputs_cut += inputs_cut;
-        self.targets_cut += targets_cut;
         if step == 1 {
             self.parameters.check_finite(&self.sums)?;
         }
@@ -153,56 +145,30 @@ impl<'a> Training<'a> {
         Ok(loss)
     }
 
-    /// Loss and gradients of one micro-batch, divided by the number of them in the step.
-    fn share(
+    /// The micro-batches of a step with their numbers, the largest first.
+    ///
+    /// Results are taken in the order of the tasks: threads that work on tasks of about the same
+    /// size seldom wait for each other. The order depends on the examples alone.
+    fn micro_batches(
         &self,
-        examples: &[Example],
         positions: &[usize],
-        number: u64,
-        divisor: usize,
-    ) -> Result<Share> {
-        let (mut tokens, mut inputs_cut, mut targets_cut) = (0, 0, 0);
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for (example, &position) in examples.iter().zip(positions) {
-            let target = example.target.as_deref().ok_or_else(|| {
-                Error::new(ErrorKind::Data, "an example without target cannot be trained on")
-                    .with_context("position", position)
-            })?;
-            let tokenizer = self.model.tokens();
-            let input = tokenizer.encode(&example.input, Some(self.config.max_tokens))?;
-            let target = tokenizer.encode(target.trim(), Some(self.config.max_answer_tokens))?;
-            tokens += (input.ids.len() + target.ids.len()) as u64;
-            inputs_cut += u64::from(input.is_cut);
-            targets_cut += u64::from(target.is_cut);
-            inputs.push(input.ids);
-            targets.push(target.ids);
-        }
-        let pass = Pass::training(self.dropout, self.ctx.seed(), number);
-        let (loss, gradients) =
-            gradients(&self.network, &inputs, &targets, pass, divisor).map_err(|e| defect(&e))?;
-        if !loss.is_finite() {
-            return Err(Error::new(
-                ErrorKind::Model,
-                format!("the loss is no number any more: {loss}"),
-            )
-            .with_context("positions", format!("{positions:?}"))
-            .with_hint("a lower `learning_rate` often helps"));
-        }
-        let gradients = self.parameters.contribution(gradients)?;
-        Ok(Share { loss, gradients, tokens, inputs_cut, targets_cut })
+        examples: &dyn Examples,
+    ) -> Result<Vec<(u64, MicroBatch)>> {
+        let group = examples.get(positions)?;
+        let size = self.config.batch_size;
+        let some: Vec<_> = group.chunks(size).zip(positions.chunks(size)).collect();
+        let mut batches = Vec::with_capacity(some.len());
+        let tokenise = |task: usize| {
+            let (examples, positions) = some[task];
+            MicroBatch::new(self.model.tokens(), self.config, examples, positions)
+        };
+        self.workers.run(some.len(), tokenise, |task, batch| {
+            batches.push((self.micro_batches + task as u64, batch));
+            Ok(())
+        })?;
+        batches.sort_by_key(|(_, batch)| Reverse(batch.cost(self.network.config())));
+        Ok(batches)
     }
-}
-
-fn gradients(
-    network: &T5,
-    inputs: &[Vec<u32>],
-    targets: &[Vec<u32>],
-    pass: Pass,
-    divisor: usize,
-) -> candle_core::Result<(f64, Gradients)> {
-    let inputs = Batch::new(inputs.iter().map(Vec::as_slice), network.config().pad)?;
-    let targets: Vec<&[u32]> = targets.iter().map(Vec::as_slice).collect();
-    network.gradients(&inputs, &targets, pass, divisor)
 }
 
 #[cfg(test)]
@@ -210,6 +176,7 @@ mod tests {
     use super::*;
     use crate::testing::{context, model_dir};
     use candle_core::{DType, Device, Var};
+    use deft_core::Example;
 
     #[test]
     fn a_parameter_without_gradient_is_named() {
