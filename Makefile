@@ -17,7 +17,9 @@ demo: deps build ## make a pool of 6,000 examples and compare four ways to train
 	python3 manifests/quickstart/make_pool.py
 	target/release/deft run manifests/quickstart.yaml
 
-test: deps lint build plugins ## everything that CI checks
+# Building all targets first unifies features with those of the tests: nothing is built twice.
+test: deps lint plugins ## everything that CI checks
+	cargo build --release --workspace --all-targets --locked
 	cargo test --release --workspace --locked
 	CARGO_TARGET_DIR=$(OUTSIDE_TARGET) cargo test --release --locked --manifest-path $(EXAMPLE)/Cargo.toml
 
