@@ -18,6 +18,7 @@ use parquet::arrow::arrow_reader::{
 };
 use serde_json::{Map, Value};
 
+use crate::config::{P3Config, Unlabelled};
 use crate::json::{CHOICES, DATASET, INPUT, TARGET, TEMPLATE, is_known};
 use crate::rules::Fields;
 
@@ -39,7 +40,7 @@ pub(crate) struct Columns {
 /// The names of the columns that are read.
 struct Names {
     input: &'static str,
-    target: &'static str,
+    target: Option<&'static str>,
     choices: Option<&'static str>,
     dataset: Option<&'static str>,
     template: Option<&'static str>,
@@ -48,7 +49,7 @@ struct Names {
 
 impl Columns {
     /// Opens a file.
-    pub(crate) fn open(path: &Path, keep_extra: bool) -> Result<Self> {
+    pub(crate) fn open(path: &Path, config: P3Config) -> Result<Self> {
         let file = File::open(path).or_io("cannot open the source", path)?;
         let unreadable = |source| {
             Error::new(ErrorKind::Data, "the Parquet file is damaged or of an unknown kind")
@@ -59,7 +60,7 @@ impl Columns {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
             .map_err(unreadable)?;
-        let names = Names::find(builder.schema(), keep_extra)
+        let names = Names::find(builder.schema(), config)
             .map_err(|error| error.with_context("file", path.display()))?;
         let schema = builder.schema();
         let wanted = (0..schema.fields().len()).filter(|&i| names.contains(schema.field(i).name()));
@@ -97,7 +98,7 @@ impl Columns {
         let text = |name: &str| text(self.batch.column_by_name(name)?, self.next);
         Ok(Fields {
             input: text(self.names.input),
-            target: text(self.names.target),
+            target: self.names.target.and_then(text),
             choices: self.choices()?,
             dataset: self.names.dataset.and_then(text),
             template: self.names.template.and_then(text),
@@ -138,7 +139,7 @@ impl Columns {
 }
 
 impl Names {
-    fn find(schema: &Schema, keep_extra: bool) -> Result<Self> {
+    fn find(schema: &Schema, config: P3Config) -> Result<Self> {
         let text = |names: &[_]| find(schema, names, is_text, "a string");
         let required = |names: [&'static str; 2]| {
             text(&names)?.ok_or_else(|| {
@@ -147,13 +148,16 @@ impl Names {
                     .with_context("columns", columns.join(" "))
             })
         };
-        let extra = schema
-            .fields()
-            .iter()
-            .filter(|field| keep_extra && !is_known(field.name()) && is_scalar(field.data_type()));
+        let extra = schema.fields().iter().filter(|field| {
+            config.keep_extra && !is_known(field.name()) && is_scalar(field.data_type())
+        });
         Ok(Self {
             input: required(INPUT)?,
-            target: required(TARGET)?,
+            // Queries need no target; without it a pool would have no example.
+            target: match config.unlabelled {
+                Unlabelled::Keep => text(&TARGET)?,
+                Unlabelled::Skip => Some(required(TARGET)?),
+            },
             choices: find(schema, &[CHOICES], is_texts, "a list of strings")?,
             dataset: text(&[DATASET])?,
             template: text(&[TEMPLATE])?,
@@ -162,8 +166,8 @@ impl Names {
     }
 
     fn contains(&self, name: &str) -> bool {
-        let optional = [self.choices, self.dataset, self.template];
-        [self.input, self.target].contains(&name)
+        let optional = [self.target, self.choices, self.dataset, self.template];
+        self.input == name
             || optional.contains(&Some(name))
             || self.extra.iter().any(|extra| extra == name)
     }

@@ -35,7 +35,7 @@ fn open(columns: Vec<(&str, ArrayRef)>, keep_extra: bool) -> Result<Columns> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.parquet");
     write(&path, columns);
-    Columns::open(&path, keep_extra)
+    Columns::open(&path, P3Config { keep_extra, ..P3Config::default() })
 }
 
 #[test]
@@ -85,6 +85,18 @@ fn scalar_columns_are_extra_only_if_asked_for() {
 }
 
 #[test]
+fn a_file_of_queries_needs_no_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    write(&path, vec![("input", texts(&[Some("i")]))]);
+    let config = P3Config { unlabelled: Unlabelled::Keep, ..P3Config::default() };
+    let mut columns = Columns::open(&path, config).unwrap();
+    assert!(columns.advance().unwrap());
+    let fields = columns.fields().unwrap();
+    assert_eq!((fields.input.as_deref(), fields.target), (Some("i"), None));
+}
+
+#[test]
 fn missing_and_wrong_columns_are_named() {
     let message = |columns| {
         let error = open(columns, false).err().unwrap();
@@ -130,7 +142,7 @@ fn a_cut_file_is_damaged_data() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.parquet");
     std::fs::write(&path, b"PAR1 and then nothing of the kind").unwrap();
-    let error = Columns::open(&path, false).err().unwrap();
+    let error = Columns::open(&path, P3Config::default()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert_eq!(error.message(), "the Parquet file is damaged or of an unknown kind");
 }

@@ -109,16 +109,16 @@ impl P3Stream {
                 return Ok(true);
             }
             let Some(next) = self.files.next() else { return Ok(false) };
-            self.file = Some(File::open(&next, self.config.keep_extra)?);
+            self.file = Some(File::open(&next, self.config)?);
         }
     }
 }
 
 impl File {
-    fn open(file: &SourceFile, keep_extra: bool) -> Result<Self> {
+    fn open(file: &SourceFile, config: P3Config) -> Result<Self> {
         Ok(match file.format {
             Format::Lines(compression) => Self::Lines(JsonLines::open(&file.path, compression)?),
-            Format::Parquet => Self::Columns(Columns::open(&file.path, keep_extra)?),
+            Format::Parquet => Self::Columns(Columns::open(&file.path, config)?),
         })
     }
 
