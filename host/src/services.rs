@@ -97,6 +97,14 @@ fn cache_dir() -> Result<String> {
     Ok(serde_json::json!({"dir": dir.join("deft")}).to_string())
 }
 
+/// The number of threads meant by a user: 0 is as many as there are.
+pub(crate) fn available_threads(wanted: usize) -> usize {
+    match wanted {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        wanted => wanted,
+    }
+}
+
 /// A local path for `name`: below `base`, or `org/name@revision` in Hugging Face's cache.
 fn resolve(base: &Path, name: &str) -> Result<PathBuf> {
     let local = base.join(name);

@@ -1,7 +1,7 @@
 //! The store: finished stage outputs, by fingerprint; written beside, synced, then renamed.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -221,6 +221,44 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
         .or_error(deft_core::ErrorKind::Unexpected, "a value cannot be written as JSON")?;
     text.push('\n');
     write_file(path, text.as_bytes())
+}
+
+/// A file of JSON lines being written; call it inside [`commit`].
+#[derive(Debug)]
+pub struct LineWriter {
+    path: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl LineWriter {
+    /// Starts the file.
+    ///
+    /// # Errors
+    ///
+    /// [`deft_core::ErrorKind::Io`] when it cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).or_io("cannot write", path)?;
+        Ok(Self { path: path.to_owned(), out: BufWriter::new(file) })
+    }
+
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// [`deft_core::ErrorKind::Io`] when it cannot be written.
+    pub fn write(&mut self, line: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.out, line).or_io("cannot write", &self.path)?;
+        self.out.write_all(b"\n").or_io("cannot write", &self.path)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    ///
+    /// [`deft_core::ErrorKind::Io`] when it cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush().or_io("cannot write", &self.path)
+    }
 }
 
 /// Reads JSON; what is not there or not of this form is `None`.

@@ -1,14 +1,13 @@
 //! `deft read`: examples of a source as JSON lines.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use deft_core::{ErrorKind, Kind, Result, ResultExt};
+use deft_core::{ErrorKind, Example, Kind, Result, ResultExt};
 
 use super::{CommonArgs, print, single};
 use crate::components::Components;
-use crate::pool::expand_source;
+use crate::pool::{Skipped, expand_source, read_paths};
 
 /// Arguments of `deft read`.
 #[derive(Debug, Args)]
@@ -31,28 +30,18 @@ pub(super) fn read(args: &ReadArgs) -> Result<()> {
     let services = single::services("read", &args.common);
     let ctx = services.context(0);
     let reader = Components::default().reader(&plan, &ctx)?;
-    let mut left = args.limit.unwrap_or(usize::MAX);
-    let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
-    for path in expand_source(&args.source, Path::new("."))? {
-        let mut stream = reader.open(&ctx, &path)?;
-        while left > 0 {
-            ctx.check()?;
-            let Some(batch) = stream.next_batch(&ctx, left.min(1024))? else { break };
-            left = left.saturating_sub(batch.examples.len());
-            let mut lines = String::new();
-            for example in &batch.examples {
-                lines += &serde_json::to_string(example)
-                    .or_error(ErrorKind::Unexpected, "the example is no JSON")?;
-                lines.push('\n');
-            }
-            print(&lines)?;
-            for row in batch.skipped {
-                *skipped.entry(row.reason).or_default() += 1;
-            }
+    let paths = expand_source(&args.source, Path::new("."))?;
+    let mut print_examples = |examples: Vec<Example>| {
+        let mut lines = String::new();
+        for example in &examples {
+            lines += &serde_json::to_string(example)
+                .or_error(ErrorKind::Unexpected, "the example is no JSON")?;
+            lines.push('\n');
         }
-    }
-    for (reason, count) in skipped {
-        log::warn!("{count} rows were left out: {reason}");
-    }
+        print(&lines)
+    };
+    let mut skipped = Skipped::default();
+    read_paths(&*reader, &paths, args.limit, &ctx, &mut print_examples, &mut skipped)?;
+    skipped.warn();
     Ok(())
 }

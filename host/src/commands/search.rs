@@ -34,7 +34,7 @@ pub(super) fn search(args: &SearchArgs) -> Result<()> {
     let (pool, prepared) = run.open_prepared(args.arm.as_deref())?;
     let services = run.unit_services("search");
     let ctx = services.context(run.manifest().seed);
-    let searcher = prepared.retriever.open(&ctx, &pool.view(), &prepared.dirs())?;
+    let searcher = prepared.open(&ctx, &pool)?;
     let search_one = |number: usize, query: &str| -> Result<()> {
         let mut hits = Hits::new(1, pool.len().min(args.k as usize));
         searcher.retrieve(&ctx.quiet(), &[query], hits.as_mut())?;

@@ -9,7 +9,7 @@ use super::CommonArgs;
 use crate::components::Plan;
 use crate::manifest::Block;
 use crate::registry::{Registry, SearchPath};
-use crate::services::HostServices;
+use crate::services::{HostServices, available_threads};
 
 /// Finds the plugin for a block like `{use: t5, model: DIR}` (or `t5`) and checks its options.
 pub(super) fn plan(text: &str, kind: Kind, args: &CommonArgs) -> Result<Plan> {
@@ -38,7 +38,5 @@ fn load_for(registry: &mut Registry, kind: Kind, block: &Block) -> Result<()> {
 
 /// Services with paths relative to the working directory.
 pub(super) fn services(label: &str, args: &CommonArgs) -> HostServices {
-    let all = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if args.threads == 0 { all() } else { args.threads };
-    HostServices::new(Path::new("."), label, threads)
+    HostServices::new(Path::new("."), label, available_threads(args.threads))
 }

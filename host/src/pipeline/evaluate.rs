@@ -1,6 +1,5 @@
 //! Evaluation: predictions for a task's examples, their metrics, and what to hold them against.
 
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,8 +7,7 @@ use deft_core::metrics::{
     Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
 };
 use deft_core::{
-    Context, Error, Example, Fingerprint, Prediction, Predictor, Reader, Result, ResultExt,
-    TrainReport,
+    Context, Error, Example, Fingerprint, Prediction, Predictor, Reader, Result, TrainReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +16,7 @@ use super::train::{SeededTrainer, TrainedArm};
 use super::{Outputs, Run};
 use crate::manifest::Task;
 use crate::pool::{StoredPool, read_examples};
-use crate::store;
+use crate::store::{self, LineWriter};
 
 /// Examples predicted in one call.
 const EXAMPLES_AT_ONCE: usize = 128;
@@ -226,8 +224,7 @@ fn write_predictions(
     predictions: &[Prediction],
     scores: &[ExampleScore],
 ) -> Result<()> {
-    let file = std::fs::File::create(path).or_io("cannot write the predictions", path)?;
-    let mut out = BufWriter::new(file);
+    let mut out = LineWriter::create(path)?;
     for (id, ((example, prediction), score)) in
         examples.iter().zip(predictions).zip(scores).enumerate()
     {
@@ -239,8 +236,7 @@ fn write_predictions(
             prediction,
             score,
         };
-        serde_json::to_writer(&mut out, &line).or_io("cannot write the predictions", path)?;
-        out.write_all(b"\n").or_io("cannot write the predictions", path)?;
+        out.write(&line)?;
     }
-    out.flush().or_io("cannot write the predictions", path)
+    out.finish()
 }

@@ -17,7 +17,7 @@ use crate::components::{Components, Plan};
 use crate::manifest::{Arm, Block, Document, Manifest, Task};
 use crate::pool::{ReadSource, StoredPool, expand_source};
 use crate::registry::{Registry, SearchPath};
-use crate::services::HostServices;
+use crate::services::{HostServices, available_threads};
 use crate::store::{self, Store};
 
 pub use evaluate::{ArmResult, Results};
@@ -320,12 +320,5 @@ impl Outputs {
     fn note(&mut self, name: &str, fingerprint: &str) -> Result<()> {
         self.done.insert(name.to_owned(), fingerprint.into());
         store::write_json(&self.path, &self.done)
-    }
-}
-
-fn available_threads(wanted: usize) -> usize {
-    match wanted {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        wanted => wanted,
     }
 }

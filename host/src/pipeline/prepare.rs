@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deft_core::{
     Context, Error, ErrorKind, Examples as _, Fingerprint, Kind, Phase, PhaseDirs, Result,
-    Retriever,
+    Retriever, Searcher,
 };
 use serde_json::json;
 
@@ -19,8 +19,7 @@ use crate::store::Stage;
 
 /// A retriever with the stages of its phases in the store.
 pub struct Prepared {
-    /// The retriever.
-    pub retriever: Arc<dyn Retriever>,
+    retriever: Arc<dyn Retriever>,
     /// What it is, with everything that it leaves on disk and everything that changes its hits.
     pub fingerprint: String,
     plan: Plan,
@@ -35,9 +34,18 @@ impl std::fmt::Debug for Prepared {
 
 impl Prepared {
     /// The folders of its phases.
-    pub fn dirs(&self) -> PhaseDirs {
+    fn dirs(&self) -> PhaseDirs {
         let dir = |(phase, stage): &(Phase, Stage)| (phase.name.clone(), stage.dir().to_owned());
         PhaseDirs::new(self.phases.iter().map(dir).collect())
+    }
+
+    /// Opens the finished phases for search.
+    ///
+    /// # Errors
+    ///
+    /// Those of the retriever.
+    pub fn open(&self, ctx: &Context<'_>, pool: &StoredPool) -> Result<Box<dyn Searcher>> {
+        self.retriever.open(ctx, &pool.view(), &self.dirs())
     }
 
     /// Does one unit of a phase, unless it is done.

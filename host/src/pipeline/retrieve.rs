@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use deft_core::{Error, ErrorKind, Examples as _, Fingerprint, Hit, Hits, Result, ResultExt};
+use deft_core::{
+    Error, ErrorKind, Examples as _, Fingerprint, Hit, Hits, Result, ResultExt, Searcher,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Outputs, Prepared, Run};
@@ -39,8 +41,10 @@ impl Run {
     pub(super) fn retrieve_all(&mut self, pool: &StoredPool) -> Result<()> {
         for arm in self.searching_arms()? {
             let prepared = self.prepare(&arm, pool)?;
+            // Opened for the first task that needs it, and then shared by the others.
+            let mut searcher = None;
             for task in self.manifest.tasks.clone() {
-                self.retrieve(&task, &arm, &prepared, pool)?;
+                self.retrieve(&task, &arm, &prepared, &mut searcher, pool)?;
             }
         }
         Ok(())
@@ -51,6 +55,7 @@ impl Run {
         task: &Task,
         arm: &str,
         prepared: &Prepared,
+        searcher: &mut Option<Box<dyn Searcher>>,
         pool: &StoredPool,
     ) -> Result<()> {
         let selection = self.manifest.selection_of(arm).clone();
@@ -76,7 +81,10 @@ impl Run {
         let queries = read_examples(&*reader, &paths, None, &ctx)?;
         let chosen = choose_queries(queries.len(), selection.queries, self.manifest.seed);
         let texts: Vec<&str> = chosen.iter().map(|&query| queries[query].input.as_str()).collect();
-        let searcher = prepared.retriever.open(&ctx, &pool.view(), &prepared.dirs())?;
+        let searcher = match searcher {
+            Some(searcher) => searcher,
+            None => searcher.insert(prepared.open(&ctx, pool)?),
+        };
         // The caller's memory holds k hits: no more than there are examples.
         let k = selection.neighbors.min(pool.len());
         let mut found = Vec::new();

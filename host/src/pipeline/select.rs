@@ -1,10 +1,9 @@
 //! Selections: from hits (or without them) to the examples that are trained on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use deft_core::{Error, Example, Examples, Fingerprint, Result, ResultExt};
+use deft_core::{Error, Example, Examples, Fingerprint, Result};
 use serde::Serialize;
 
 use super::retrieve::read_hits;
@@ -12,7 +11,7 @@ use super::{Outputs, Run};
 use crate::manifest::{Policy, Task};
 use crate::pool::StoredPool;
 use crate::selection::{self, QueryHits, Selected};
-use crate::store;
+use crate::store::{self, LineWriter};
 
 /// The selection of one task and arm.
 #[derive(Debug)]
@@ -129,8 +128,7 @@ fn nothing_selected(arm: &str, hits: &[QueryHits]) -> Error {
 }
 
 fn write_lines(path: &Path, selected: &[Selected], ids: &[usize], pool: &StoredPool) -> Result<()> {
-    let file = std::fs::File::create(path).or_io("cannot write the selection", path)?;
-    let mut out = BufWriter::new(file);
+    let mut out = LineWriter::create(path)?;
     for (chunk, ids) in selected.chunks(2048).zip(ids.chunks(2048)) {
         for (one, example) in chunk.iter().zip(pool.get(ids)?) {
             let line = SelectionLine {
@@ -140,11 +138,10 @@ fn write_lines(path: &Path, selected: &[Selected], ids: &[usize], pool: &StoredP
                 score: one.evidence.map(|evidence| evidence.score),
                 rank: one.evidence.map(|evidence| evidence.rank),
             };
-            serde_json::to_writer(&mut out, &line).or_io("cannot write the selection", path)?;
-            out.write_all(b"\n").or_io("cannot write the selection", path)?;
+            out.write(&line)?;
         }
     }
-    out.flush().or_io("cannot write the selection", path)
+    out.finish()
 }
 
 /// The selected examples, read from the pool as they are asked for.

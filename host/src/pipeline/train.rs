@@ -45,6 +45,10 @@ impl Run {
             for arm in self.manifest.arms.keys().cloned().collect::<Vec<_>>() {
                 let Some(plan) = self.trainer_plan(&arm)? else { continue };
                 for seed in self.manifest.seeds.clone() {
+                    if self.manifest.seeds.len() > 1 {
+                        // Each seed has a trainer, possibly a model, of its own: one is held.
+                        self.components.clear();
+                    }
                     let trainer = self.trainer(&plan, seed)?;
                     let selection = selections.get(&(task.name.clone(), arm.clone()));
                     let outcome = self.train(&task, &arm, selection, &trainer, pool)?;
@@ -69,7 +73,6 @@ impl Run {
 
     fn trainer(&mut self, plan: &Plan, seed: u64) -> Result<SeededTrainer> {
         let services = self.services("open the model");
-        // A trainer of another seed may be another model: only one is kept.
         let ctx = services.context(seed);
         let trainer = self.components.trainer(plan, &ctx)?;
         let fingerprint = Fingerprint::new()

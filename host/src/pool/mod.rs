@@ -12,8 +12,8 @@ use deft_core::{Error, ErrorKind, Example, Examples, Result};
 use serde::{Deserialize, Serialize};
 
 pub use ingest::ensure;
-pub(crate) use sources::relative_to;
 pub use sources::{ReadSource, expand_source, read_examples};
+pub(crate) use sources::{Skipped, read_paths, relative_to};
 
 use self::parquet::{PartReader, ROWS_PER_GROUP};
 use crate::store::Stage;

@@ -106,7 +106,7 @@ pub fn read_examples(
 
 /// Rows that readers left out: by reason, how many, and where the first of them is.
 #[derive(Debug, Default)]
-pub(super) struct Skipped(BTreeMap<String, (u64, String)>);
+pub(crate) struct Skipped(BTreeMap<String, (u64, String)>);
 
 impl Skipped {
     fn add(&mut self, row: SkippedRow, path: &Path) {
@@ -118,7 +118,7 @@ impl Skipped {
         self.0.into_iter().map(|(reason, (count, _))| (reason, count)).collect()
     }
 
-    pub(super) fn warn(&self) {
+    pub(crate) fn warn(&self) {
         for (reason, (count, first)) in &self.0 {
             log::warn!("rows left out: {count} ({reason}; the first: {first})");
         }
@@ -139,7 +139,7 @@ impl Skipped {
 }
 
 /// Hands every example to `take`, in order, and counts the rows left out by reason.
-pub(super) fn read_paths(
+pub(crate) fn read_paths(
     reader: &dyn Reader,
     paths: &[PathBuf],
     limit: Option<usize>,
