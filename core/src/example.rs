@@ -55,6 +55,16 @@ pub trait Examples: Send + Sync {
     /// [`crate::ErrorKind::Unexpected`] when a position is out of range.
     fn get(&self, positions: &[usize]) -> Result<Vec<Example>>;
 
+    /// The inputs alone of the examples at these positions: all that an encoder or a text index
+    /// needs, and a column by itself where examples are stored.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Examples::get`].
+    fn inputs(&self, positions: &[usize]) -> Result<Vec<String>> {
+        Ok(self.get(positions)?.into_iter().map(|example| example.input).collect())
+    }
+
     /// Whether there is no example at all.
     fn is_empty(&self) -> bool {
         self.len() == 0

@@ -9,9 +9,9 @@ use deft_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::loader::Plugin;
 use crate::manifest::Block;
 use crate::registry::Registry;
+use deft_loader::Plugin;
 
 /// A component whose options have been checked; nothing has been built yet.
 #[derive(Debug, Clone)]

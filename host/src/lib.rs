@@ -3,7 +3,7 @@
 //! The modules, in the order in which a run meets them:
 //!
 //! - [`manifest`]: YAML text into a [`manifest::Manifest`], every error with line and column;
-//! - [`registry`] and [`loader`]: names into files, files into loaded plugins;
+//! - [`registry`] and the crate `deft-loader`: names into files, files into loaded plugins;
 //! - [`components`]: manifest blocks into components, children first, one handle per specification;
 //! - [`store`] and [`pool`]: finished stage outputs on disk; the pool's examples among them;
 //! - [`selection`]: which examples are trained on, as pure functions over hits;
@@ -16,7 +16,6 @@
 pub mod commands;
 pub mod components;
 pub mod console;
-pub mod loader;
 pub mod manifest;
 pub mod npy;
 pub mod pipeline;

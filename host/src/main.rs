@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     #[expect(unsafe_code, reason = "the environment is set before there is a second thread")]
     // SAFETY: this is the first statement of the program.
     unsafe {
-        deft_host::loader::prepare_environment();
+        deft_loader::prepare_environment();
     }
     let cli = Cli::parse();
     console::install(cli.log_format, cli.verbose, cli.quiet);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use deft_core::abi::descriptor::Descriptor;
 use deft_core::{Error, ErrorKind, Kind, Result, options};
 
-use crate::loader::{Plugin, read_descriptor};
+use deft_loader::{Plugin, read_descriptor};
 
 /// Folders that are searched for plugins, in order; the first file of a name counts.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::time::{Duration, Instant};
 
-use deft_host::loader::Plugin;
+use deft_loader::Plugin;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 

@@ -5,7 +5,7 @@ mod parquet;
 mod sources;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deft_core::{Error, ErrorKind, Example, Examples, Result};
@@ -36,15 +36,39 @@ pub struct PoolCard {
 pub struct StoredPool {
     stage: Stage,
     card: PoolCard,
-    cache: Mutex<VecDeque<(usize, Arc<Vec<Example>>)>>,
+    examples: GroupCache<Example>,
+    inputs: GroupCache<String>,
 }
 
 /// Row groups kept: 32 × 2,048 rows.
 const CACHED_GROUPS: usize = 32;
 
+/// The row groups read last, by number.
+#[derive(Debug)]
+struct GroupCache<T>(Mutex<VecDeque<(usize, Arc<Vec<T>>)>>);
+
+impl<T> GroupCache<T> {
+    fn get_or(&self, group: usize, read: impl FnOnce() -> Result<Vec<T>>) -> Result<Arc<Vec<T>>> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found =
+            lock().iter().find(|(number, _)| *number == group).map(|(_, rows)| Arc::clone(rows));
+        if let Some(rows) = found {
+            return Ok(rows);
+        }
+        let rows = Arc::new(read()?);
+        let mut groups = lock();
+        if groups.len() == CACHED_GROUPS {
+            groups.pop_front();
+        }
+        groups.push_back((group, Arc::clone(&rows)));
+        Ok(rows)
+    }
+}
+
 impl StoredPool {
     fn new(stage: Stage, card: PoolCard) -> Self {
-        Self { stage, card, cache: Mutex::default() }
+        let (examples, inputs) = (GroupCache(Mutex::default()), GroupCache(Mutex::default()));
+        Self { stage, card, examples, inputs }
     }
 
     /// Fingerprint of the pool's content.
@@ -69,31 +93,41 @@ impl StoredPool {
 
     /// Groups do not span parts: a group's number counts those of whole parts before it.
     fn group_of(&self, row: usize) -> (usize, usize) {
-        let groups_per_part = self.card.rows_per_part.div_ceil(ROWS_PER_GROUP);
         let (part, in_part) = (row / self.card.rows_per_part, row % self.card.rows_per_part);
-        (part * groups_per_part + in_part / ROWS_PER_GROUP, in_part % ROWS_PER_GROUP)
+        (part * self.groups_per_part() + in_part / ROWS_PER_GROUP, in_part % ROWS_PER_GROUP)
     }
 
-    fn group(&self, group: usize) -> Result<Arc<Vec<Example>>> {
-        let find = |cache: &VecDeque<(usize, Arc<Vec<Example>>)>| {
-            cache.iter().find(|(number, _)| *number == group).map(|(_, rows)| Arc::clone(rows))
-        };
-        if let Some(rows) = find(&self.cache.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(rows);
-        }
-        let groups_per_part = self.card.rows_per_part.div_ceil(ROWS_PER_GROUP);
-        let path = self.part_path(group / groups_per_part);
-        let rows = Arc::new(PartReader::open(&path)?.read_group(group % groups_per_part)?);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() == CACHED_GROUPS {
-            cache.pop_front();
-        }
-        cache.push_back((group, Arc::clone(&rows)));
-        Ok(rows)
+    fn groups_per_part(&self) -> usize {
+        self.card.rows_per_part.div_ceil(ROWS_PER_GROUP)
     }
 
-    fn part_path(&self, part: usize) -> PathBuf {
-        self.stage.unit(part, parquet::SUFFIX)
+    /// Rows in the form that `read_group` gives them.
+    fn rows<T: Clone>(
+        &self,
+        positions: &[usize],
+        cache: &GroupCache<T>,
+        read_group: fn(PartReader, usize) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
+        let mut current: Option<(usize, Arc<Vec<T>>)> = None;
+        let mut found = Vec::with_capacity(positions.len());
+        for &position in positions {
+            let (group, row) = self.group_of(position);
+            let rows = match current.take() {
+                Some((number, rows)) if number == group => rows,
+                _ => cache.get_or(group, || {
+                    let part = self.stage.unit(group / self.groups_per_part(), parquet::SUFFIX);
+                    read_group(PartReader::open(&part)?, group % self.groups_per_part())
+                })?,
+            };
+            let one = rows.get(row).ok_or_else(|| {
+                Error::new(ErrorKind::Unexpected, "the pool has no such row")
+                    .with_context("row", position)
+                    .with_context("rows", self.card.rows)
+            })?;
+            found.push(one.clone());
+            current = Some((group, rows));
+        }
+        Ok(found)
     }
 }
 
@@ -103,22 +137,10 @@ impl Examples for StoredPool {
     }
 
     fn get(&self, positions: &[usize]) -> Result<Vec<Example>> {
-        let mut current: Option<(usize, Arc<Vec<Example>>)> = None;
-        let mut examples = Vec::with_capacity(positions.len());
-        for &position in positions {
-            let (group, row) = self.group_of(position);
-            let rows = match &current {
-                Some((number, rows)) if *number == group => Arc::clone(rows),
-                _ => self.group(group)?,
-            };
-            let example = rows.as_slice().get(row).ok_or_else(|| {
-                Error::new(ErrorKind::Unexpected, "the pool has no such row")
-                    .with_context("row", position)
-                    .with_context("rows", self.card.rows)
-            })?;
-            examples.push(example.clone());
-            current = Some((group, rows));
-        }
-        Ok(examples)
+        self.rows(positions, &self.examples, PartReader::read_group)
+    }
+
+    fn inputs(&self, positions: &[usize]) -> Result<Vec<String>> {
+        self.rows(positions, &self.inputs, PartReader::read_inputs)
     }
 }

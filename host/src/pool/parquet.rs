@@ -8,9 +8,9 @@ use arrow_array::builder::{FixedSizeBinaryBuilder, ListBuilder, StringBuilder, U
 use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use deft_core::{Error, ErrorKind, Example, Provenance, Result, ResultExt};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -190,6 +190,25 @@ impl PartReader {
 
     /// The examples of one row group.
     pub(super) fn read_group(self, group: usize) -> Result<Vec<Example>> {
+        self.read_columns(group, ProjectionMask::all(), from_columns)
+    }
+
+    /// The inputs of one row group; no other column is read.
+    pub(super) fn read_inputs(self, group: usize) -> Result<Vec<String>> {
+        let mask = ProjectionMask::columns(self.builder.parquet_schema(), ["input"]);
+        self.read_columns(group, mask, |batch, inputs| {
+            let column = batch.column(0).as_any().downcast_ref::<StringArray>()?;
+            inputs.extend(column.iter().map(|input| input.unwrap_or_default().to_owned()));
+            Some(())
+        })
+    }
+
+    fn read_columns<T>(
+        self,
+        group: usize,
+        columns: ProjectionMask,
+        add_rows: fn(&RecordBatch, &mut Vec<T>) -> Option<()>,
+    ) -> Result<Vec<T>> {
         if group >= self.builder.metadata().num_row_groups() {
             return Err(damaged(&self.path).with_context("missing row group", group));
         }
@@ -198,15 +217,16 @@ impl PartReader {
         let reader = self
             .builder
             .with_row_groups(vec![group])
+            .with_projection(columns)
             .with_batch_size(ROWS_PER_GROUP)
             .build()
             .map_err(|error| bad(&error))?;
-        let mut examples = Vec::with_capacity(ROWS_PER_GROUP);
+        let mut rows = Vec::with_capacity(ROWS_PER_GROUP);
         for batch in reader {
             let batch = batch.map_err(|error| bad(&error))?;
-            from_columns(&batch, &mut examples).ok_or_else(|| damaged(&path))?;
+            add_rows(&batch, &mut rows).ok_or_else(|| damaged(&path))?;
         }
-        Ok(examples)
+        Ok(rows)
     }
 }
 
@@ -289,6 +309,8 @@ mod tests {
         assert_eq!(reader.read_group(0).unwrap(), examples[..ROWS_PER_GROUP]);
         let last = PartReader::open(&path).unwrap().read_group(1).unwrap();
         assert_eq!(last, examples[ROWS_PER_GROUP..]);
+        let inputs = PartReader::open(&path).unwrap().read_inputs(1).unwrap();
+        assert_eq!(inputs, [examples[ROWS_PER_GROUP].input.clone()]);
     }
 
     #[test]

@@ -132,8 +132,8 @@ impl Bm25 {
         for first in rows.clone().step_by(CHUNK) {
             ctx.check()?;
             let positions: Vec<_> = (first..rows.end.min(first + CHUNK)).collect();
-            for (row, example) in positions.iter().zip(pool.examples.get(&positions)?) {
-                writer.add(*row, &example.input)?;
+            for (row, input) in positions.iter().zip(pool.examples.inputs(&positions)?) {
+                writer.add(*row, &input)?;
             }
             ctx.progress(first + positions.len() - rows.start, rows.len(), "rows");
         }

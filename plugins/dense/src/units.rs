@@ -29,8 +29,8 @@ impl Dense {
         for first in rows.clone().step_by(CHUNK) {
             ctx.check()?;
             let chunk: Vec<_> = (first..(first + CHUNK).min(rows.end)).collect();
-            let examples = pool.examples.get(&chunk)?;
-            let texts: Vec<_> = examples.iter().map(|example| example.input.as_str()).collect();
+            let inputs = pool.examples.inputs(&chunk)?;
+            let texts: Vec<_> = inputs.iter().map(String::as_str).collect();
             let mut vectors = vec![0.0; texts.len() * info.dimension];
             truncated +=
                 self.encoder.encode(&ctx.quiet(), &texts, TextRole::Pool, &mut vectors)?.truncated;

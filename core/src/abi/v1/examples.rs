@@ -2,7 +2,7 @@
 
 use abi_stable::sabi_trait;
 use abi_stable::sabi_trait::TD_Opaque;
-use abi_stable::std_types::{RSlice, RVec};
+use abi_stable::std_types::{RSlice, RString, RVec};
 
 use super::data::{FfiExample, FfiResult, export_examples, import_examples, to_usize};
 use super::guard::{guard, guard_or};
@@ -11,8 +11,9 @@ use crate::{Example, Examples, Result};
 #[sabi_trait]
 pub trait FfiExamples: Send + Sync {
     fn len(&self) -> u64;
-    #[sabi(last_prefix_field)]
     fn get(&self, positions: RSlice<'_, u64>) -> FfiResult<RVec<FfiExample>>;
+    #[sabi(last_prefix_field)]
+    fn inputs(&self, positions: RSlice<'_, u64>) -> FfiResult<RVec<RString>>;
 }
 
 pub type FfiExamplesRef<'a> = FfiExamples_TO<'a, abi_stable::sabi_types::RRef<'a, ()>>;
@@ -31,10 +32,13 @@ impl FfiExamples for ExamplesExport<'_> {
     }
 
     fn get(&self, positions: RSlice<'_, u64>) -> FfiResult<RVec<FfiExample>> {
+        guard(|| Ok(export_examples(self.0.get(&import_positions(positions)?)?)))
+    }
+
+    fn inputs(&self, positions: RSlice<'_, u64>) -> FfiResult<RVec<RString>> {
         guard(|| {
-            let positions: Vec<usize> =
-                positions.iter().map(|&position| to_usize(position)).collect::<Result<_>>()?;
-            Ok(export_examples(self.0.get(&positions)?))
+            let inputs = self.0.inputs(&import_positions(positions)?)?;
+            Ok(inputs.into_iter().map(RString::from).collect())
         })
     }
 }
@@ -47,7 +51,21 @@ impl Examples for ExamplesImport<'_> {
     }
 
     fn get(&self, positions: &[usize]) -> Result<Vec<Example>> {
-        let positions: Vec<u64> = positions.iter().map(|&position| position as u64).collect();
+        let positions = export_positions(positions);
         import_examples(self.0.get(positions.as_slice().into()).into_result()?)
     }
+
+    fn inputs(&self, positions: &[usize]) -> Result<Vec<String>> {
+        let positions = export_positions(positions);
+        let inputs = self.0.inputs(positions.as_slice().into()).into_result()?;
+        Ok(inputs.into_iter().map(String::from).collect())
+    }
+}
+
+fn export_positions(positions: &[usize]) -> Vec<u64> {
+    positions.iter().map(|&position| position as u64).collect()
+}
+
+fn import_positions(positions: RSlice<'_, u64>) -> Result<Vec<usize>> {
+    positions.iter().map(|&position| to_usize(position)).collect()
 }

@@ -1,0 +1,1 @@
+//! What every DEFT plugin must do, as checks on the built library.
