@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, excerpt};
 
 /// The schema keyword that marks an option.
 pub const MARK: &str = "x-deft-mark";
@@ -54,6 +54,10 @@ pub fn build_options(options: &Value, schema: &Value) -> Value {
 
 /// The candidate that `word` was most likely meant to be, if any is near.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is so long, and the comparison takes time in proportion.
+    if word.len() > 200 {
+        return None;
+    }
     let limit = word.chars().count() / 3 + 1;
     candidates
         .into_iter()
@@ -71,14 +75,14 @@ fn describe(path: &str, message: &str) -> Error {
         // Some of serde's paths end in the unknown name itself: the parent is what we name.
         let parent = path.strip_suffix(unknown).map_or(path, |p| p.trim_end_matches('.'));
         let at = if parent.is_empty() { unknown.clone() } else { format!("{parent}.{unknown}") };
-        let error = Error::option_at(at, format!("unknown option `{unknown}`"));
+        let error = Error::option_at(at, format!("unknown option `{}`", excerpt(unknown)));
         return match nearest(unknown, allowed.iter().map(String::as_str)) {
             Some(name) => error.with_hint(format!("did you mean `{name}`? {}", listed(allowed))),
             None => error.with_hint(listed(allowed)),
         };
     }
     if message.starts_with("unknown variant ") && !names.is_empty() {
-        let error = Error::option_at(path, format!("unknown value `{}`", names[0]));
+        let error = Error::option_at(path, format!("unknown value `{}`", excerpt(&names[0])));
         return match nearest(&names[0], names[1..].iter().map(String::as_str)) {
             Some(name) => {
                 error.with_hint(format!("did you mean `{name}`? {}", listed(&names[1..])))
@@ -106,6 +110,8 @@ fn in_plain_words(message: &str) -> String {
         other if other.starts_with("struct ") => "a map of keys and values",
         other => other,
     };
+    // What was found may be a text of any length; its kind is in front.
+    let found = if found.len() > 200 { excerpt(found) } else { found.to_owned() };
     format!("{found}, expected {expected}")
 }
 
@@ -168,6 +174,18 @@ mod tests {
             error.message(),
             "invalid type: string \"lots\", expected a whole number of at least 0"
         );
+    }
+
+    #[test]
+    fn a_long_text_makes_no_long_message() {
+        let long = "x ".repeat(100_000);
+        for wrong in [
+            json!({"index": {"ef_search": long}}),
+            json!({"index": {"ef_search": 1, "metric": long}}),
+        ] {
+            let error = error_of(&wrong);
+            assert!(error.message().len() < 300 && error.message().contains('…'), "{error}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Plan {
             let value = options.shift_remove(slot).ok_or_else(|| {
                 let message =
                     format!("{} `{name}` needs `{slot}`, a component of kind {kind}", info.kind);
-                within(Error::option_at("", message))
+                within(Error::option_at("", message)).with_hint(registry.choices(*kind))
             })?;
             let below = if path.is_empty() { slot.clone() } else { format!("{path}.{slot}") };
             let block: Block = options::parse(&value).map_err(|e| e.within_option(&below))?;

@@ -9,13 +9,16 @@
 //! - [`selection`]: which examples are trained on, as pure functions over hits;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
 //! - [`report`]: the table at the end;
-//! - [`services`] and [`console`]: what plugins may ask of the host, and what people see.
+//! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
+//! - [`interrupt`] and [`crash`]: a stop that the user asks for, and an end that nobody did.
 //!
 //! The program `deft` is `commands` over these.
 
 pub mod commands;
 pub mod components;
 pub mod console;
+pub mod crash;
+pub mod interrupt;
 pub mod manifest;
 pub mod npy;
 pub mod pipeline;

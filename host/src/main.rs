@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use deft_core::{Error, ErrorKind};
-use deft_host::commands::{Cli, execute};
-use deft_host::console;
-use deft_host::services::{EXIT_CANCELLED, handle_ctrl_c};
+use deft_host::commands::{Cli, Command, execute};
+use deft_host::console::{self, LogFormat};
+use deft_host::crash;
+use deft_host::interrupt::{self, EXIT_CANCELLED};
 
 fn main() -> ExitCode {
     #[expect(unsafe_code, reason = "the environment is set before there is a second thread")]
@@ -16,7 +17,9 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     console::install(cli.log_format, cli.verbose, cli.quiet);
-    let done = handle_ctrl_c().and_then(|()| execute(&cli.command));
+    crash::install(cli.log_format == LogFormat::Json);
+    interrupt::set_resumable(is_resumable(&cli.command));
+    let done = interrupt::handle_ctrl_c().and_then(|()| execute(&cli.command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -24,6 +27,19 @@ fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Whether the command keeps what it has finished in a store and a run's folder.
+fn is_resumable(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Run(_)
+            | Command::Index(_)
+            | Command::Retrieve(_)
+            | Command::Train(_)
+            | Command::Evaluate(_)
+            | Command::Unit(_)
+    )
 }
 
 /// 1 failed, 2 wrong usage or manifest (a plugin that it names included), 130 cancelled.

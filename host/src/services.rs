@@ -1,37 +1,12 @@
 //! What plugins may ask of the host: log, progress, cancellation, models.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use deft_core::abi::v1::running;
 use deft_core::{Context, Error, ErrorKind, Result, Services};
 
 use crate::console::Progress;
-
-/// Set by the first Ctrl-C.
-static CANCELLED: AtomicBool = AtomicBool::new(false);
-
-/// Exit code after Ctrl-C.
-pub const EXIT_CANCELLED: i32 = 130;
-
-/// Makes the first Ctrl-C ask for a stop, and the second end the process.
-///
-/// # Errors
-///
-/// [`ErrorKind::Unexpected`] when the signal handler cannot be set.
-pub fn handle_ctrl_c() -> Result<()> {
-    static PRESSED: AtomicUsize = AtomicUsize::new(0);
-    ctrlc::set_handler(|| {
-        if PRESSED.fetch_add(1, Ordering::SeqCst) > 0 {
-            #[expect(clippy::exit, reason = "the second Ctrl-C ends at once")]
-            std::process::exit(EXIT_CANCELLED);
-        }
-        CANCELLED.store(true, Ordering::SeqCst);
-        log::warn!("stopping at the next safe point; press Ctrl-C again to end at once");
-    })
-    .map_err(|error| {
-        Error::new(ErrorKind::Unexpected, "cannot listen for Ctrl-C").with_source(&error)
-    })
-}
+use crate::interrupt;
 
 /// The host's services for one stage of a run.
 #[derive(Debug)]
@@ -61,7 +36,7 @@ impl HostServices {
 
 impl Services for HostServices {
     fn log(&self, level: log::Level, target: &str, message: &str) {
-        let target = if target.is_empty() { "plugin" } else { target };
+        let target = if target.is_empty() { component_name() } else { target };
         log::log!(target: target, level, "{message}");
     }
 
@@ -70,7 +45,7 @@ impl Services for HostServices {
     }
 
     fn is_cancelled(&self) -> bool {
-        CANCELLED.load(Ordering::SeqCst)
+        interrupt::is_cancelled()
     }
 
     fn resolve(&self, name: &str) -> Result<PathBuf> {
@@ -85,6 +60,16 @@ impl Services for HostServices {
     }
 }
 
+/// The component that is calling: on a thread of its own it is known if no other runs.
+fn component_name() -> &'static str {
+    let alone = || {
+        let mut names = running::all().map(|call| call.name());
+        let name = names.next()?;
+        names.all(|other| other == name).then_some(name)
+    };
+    running::here().map(|call| call.name()).or_else(alone).unwrap_or("plugin")
+}
+
 /// `cache_dir`: a folder for what can be made again, as `{"dir": PATH}`; its user makes it.
 fn cache_dir() -> Result<String> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -95,6 +80,11 @@ fn cache_dir() -> Result<String> {
                 .with_hint("set $XDG_CACHE_HOME")
         })?;
     Ok(serde_json::json!({"dir": dir.join("deft")}).to_string())
+}
+
+/// Asks for a stop, as Ctrl-C does.
+pub(crate) fn cancel() {
+    interrupt::cancel();
 }
 
 /// The number of threads meant by a user: 0 is as many as there are.

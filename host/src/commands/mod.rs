@@ -7,6 +7,7 @@ mod read;
 mod run;
 mod search;
 mod single;
+mod status;
 mod unit;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use deft_core::Result;
 
 use crate::console::LogFormat;
-use crate::pipeline::{Places, Stage};
+use crate::pipeline::{RunOptions, Stage};
 
 /// Finds the training examples nearest to a task in a huge pool, and fine-tunes on them alone.
 #[derive(Debug, Parser)]
@@ -39,17 +40,19 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a manifest: every stage, going on where it stopped
-    Run(ManifestArgs),
+    Run(run::RunArgs),
     /// Only read the pool and prepare it for search
-    Index(ManifestArgs),
+    Index(run::RunArgs),
     /// Up to the selections
-    Retrieve(ManifestArgs),
+    Retrieve(run::RunArgs),
     /// Up to the models
-    Train(ManifestArgs),
+    Train(run::RunArgs),
     /// Up to the metrics; the same as `run`
-    Evaluate(ManifestArgs),
+    Evaluate(run::RunArgs),
     /// Check all that can be known of a manifest before running it
     Check(ManifestArgs),
+    /// Tell how far a run is: units done, running and failed, and the time left
+    Status(status::StatusArgs),
     /// Do one unit of one phase
     Unit(unit::UnitArgs),
     /// Search the prepared pool of a manifest with lines of text
@@ -94,12 +97,13 @@ pub struct CommonArgs {
 }
 
 impl ManifestArgs {
-    fn places(&self) -> Places {
-        Places {
+    fn options(&self) -> RunOptions {
+        RunOptions {
             run: self.run.clone(),
             store: self.store.clone(),
             plugin_dirs: self.common.plugin_dirs.clone(),
             threads: self.common.threads,
+            ..RunOptions::default()
         }
     }
 }
@@ -116,6 +120,7 @@ pub fn execute(command: &Command) -> Result<()> {
         Command::Retrieve(args) => run::run(args, Stage::Retrieve),
         Command::Train(args) => run::run(args, Stage::Train),
         Command::Check(args) => check::check(args),
+        Command::Status(args) => status::status(args),
         Command::Unit(args) => unit::unit(args),
         Command::Search(args) => search::search(args),
         Command::Encode(args) => encode::encode(args),

@@ -30,7 +30,7 @@ pub struct SearchArgs {
 
 pub(super) fn search(args: &SearchArgs) -> Result<()> {
     let manifest = &args.manifest;
-    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &manifest.places())?;
+    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &manifest.options())?;
     let (pool, prepared) = run.open_prepared(args.arm.as_deref())?;
     let services = run.unit_services("search");
     let ctx = services.context(run.manifest().seed);

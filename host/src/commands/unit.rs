@@ -15,21 +15,22 @@ pub struct UnitArgs {
     #[arg(long)]
     phase: String,
     /// The unit's number, from 0
-    #[arg(long)]
-    unit: usize,
+    #[arg(long, required_unless_present = "worker")]
+    unit: Option<usize>,
     /// The arm whose retriever is meant [default: the first that searches]
     #[arg(long)]
     arm: Option<String>,
+    /// Take units' numbers from stdin: what `deft run --workers` calls
+    #[arg(long, hide = true, conflicts_with = "unit")]
+    worker: bool,
 }
 
 pub(super) fn unit(args: &UnitArgs) -> Result<()> {
     let manifest = &args.manifest;
-    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &manifest.places())?;
-    let (pool, prepared) = run.open_for_unit(args.arm.as_deref())?;
-    prepared.check_before(&args.phase)?;
-    let services = run.unit_services(&format!("{} {}", args.phase, args.unit));
-    let ctx = services.context(run.manifest().seed);
-    prepared.run_unit(&args.phase, args.unit, &pool, &ctx)?;
-    log::info!("{} unit {}: done", args.phase, args.unit);
+    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &manifest.options())?;
+    let arm = args.arm.as_deref();
+    let Some(unit) = args.unit else { return run.serve_units(arm, &args.phase) };
+    run.do_unit(arm, &args.phase, unit)?;
+    log::info!("{} unit {unit}: done", args.phase);
     Ok(())
 }

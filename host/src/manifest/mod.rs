@@ -3,12 +3,14 @@
 //! [`Document`] knows the text (YAML, positions, variables, overrides); [`Manifest`] is what it
 //! means. [`Document::locate`] turns an error's option path into file, line and column.
 
+mod check;
 mod document;
+mod outline;
 mod variables;
 
 use std::path::{Path, PathBuf};
 
-use deft_core::{Error, Result};
+use deft_core::Result;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -232,70 +234,6 @@ impl Manifest {
         Ok((manifest, document))
     }
 
-    /// Checks what types cannot express.
-    fn check(&self) -> Result<()> {
-        let at = |path: &str, message: &str| Error::option_at(path, message);
-        if self.version != 1 {
-            return Err(at("version", &format!("version {} is unknown", self.version))
-                .with_hint("this deft reads version 1"));
-        }
-        check_name("name", &self.name)?;
-        if self.rows_per_part == 0 {
-            return Err(at("rows_per_part", "must be at least 1"));
-        }
-        if self.pool.is_empty() {
-            return Err(at("pool", "needs at least one source"));
-        }
-        if self.seeds.is_empty() {
-            return Err(at("seeds", "needs at least one seed"));
-        }
-        if self.trainer.as_ref().is_some_and(Block::is_none) {
-            return Err(at("trainer", "`none` is for arms: leave `trainer` out"));
-        }
-        self.selection.check().map_err(|error| error.within_option("selection"))?;
-        for (i, task) in self.tasks.iter().enumerate() {
-            check_name(&format!("tasks[{i}].name"), &task.name)?;
-            if self.tasks[..i].iter().any(|other| other.name == task.name) {
-                return Err(at(&format!("tasks[{i}].name"), "another task has this name"));
-            }
-        }
-        for name in self.arms.keys() {
-            check_name(&format!("arms.{name}"), name)?;
-            self.check_arm(name).map_err(|error| error.within_option(&format!("arms.{name}")))?;
-        }
-        self.arm_order().map(|_| ())
-    }
-
-    fn check_arm(&self, name: &str) -> Result<()> {
-        let arm = &self.arms[name];
-        let selection = self.selection_of(name);
-        selection.check().map_err(|error| error.within_option("selection"))?;
-        if let Some(other) = &selection.same_as
-            && !self.arms.contains_key(other)
-        {
-            let near = deft_core::options::nearest(other, self.arms.keys().map(String::as_str));
-            let error = Error::option_at("selection.same_as", format!("there is no arm `{other}`"));
-            return Err(match near {
-                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error,
-            });
-        }
-        let trains = !arm.trainer.as_ref().is_some_and(Block::is_none);
-        if trains && selection.policy == Policy::Union {
-            if arm.retriever.is_none() && self.retriever.is_none() {
-                return Err(Error::option_at("", "policy `union` needs a `retriever`"));
-            }
-            if let Some(i) = self.tasks.iter().position(|task| task.query_source.is_none()) {
-                let name = &self.tasks[i].name;
-                return Err(Error::option_at(
-                    "",
-                    format!("policy `union` needs `query_source` in task `{name}`"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// An arm's selection: its own, or the manifest's.
     pub fn selection_of(&self, arm: &str) -> &Selection {
         self.arms[arm].selection.as_ref().unwrap_or(&self.selection)
@@ -316,60 +254,4 @@ impl Manifest {
             None => Some((self.trainer.as_ref()?, "trainer".to_owned())),
         }
     }
-
-    /// The arms, each after the one whose size it takes; otherwise as the manifest lists them.
-    ///
-    /// # Errors
-    ///
-    /// [`deft_core::ErrorKind::Options`] when `same_as` goes in a circle.
-    pub fn arm_order(&self) -> Result<Vec<&str>> {
-        let mut order: Vec<&str> = Vec::new();
-        while order.len() < self.arms.len() {
-            let ready = self.arms.keys().map(String::as_str).find(|&arm| {
-                let after = self.selection_of(arm).same_as.as_deref();
-                !order.contains(&arm) && after.is_none_or(|other| order.contains(&other))
-            });
-            match ready {
-                Some(arm) => order.push(arm),
-                None => return Err(Error::option_at("arms", "`same_as` goes in a circle")),
-            }
-        }
-        Ok(order)
-    }
-}
-
-impl Selection {
-    fn check(&self) -> Result<()> {
-        let at = Error::option_at;
-        match self.policy {
-            Policy::Union => {
-                for (name, value) in [("queries", self.queries), ("neighbors", self.neighbors)] {
-                    if value == 0 {
-                        return Err(at(name, "must be at least 1"));
-                    }
-                }
-                if self.same_as.is_some() {
-                    return Err(at("same_as", "is for policy `random`; `union` takes `size`"));
-                }
-            }
-            Policy::Random if self.size.is_some() == self.same_as.is_some() => {
-                return Err(at("policy", "`random` needs either `size` or `same_as`"));
-            }
-            Policy::All if self.size.is_some() || self.same_as.is_some() => {
-                return Err(at("policy", "`all` takes neither `size` nor `same_as`"));
-            }
-            Policy::Random | Policy::All => {}
-        }
-        Ok(())
-    }
-}
-
-/// Names become folders: no separators, nothing hidden.
-fn check_name(path: &str, name: &str) -> Result<()> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(fine) {
-        return Err(Error::option_at(path, format!("`{name}` cannot name a folder"))
-            .with_hint("allowed: letters, digits, - _ . + and no leading full stop"));
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `${NAME}` and `${NAME:-default}` in the manifest's strings.
 
-use deft_core::{Error, Result};
+use deft_core::{Error, Result, excerpt};
 use serde_json::Value;
 
 /// Replaces variables in every string below `value`; `$${` stands for `${`.
@@ -43,11 +43,22 @@ fn expand_text(text: &str) -> Result<String> {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
+        if !is_name(name) {
+            let shown = excerpt(inside);
+            return Err(Error::option_at("", format!("`${{{shown}}}` names no variable"))
+                .with_hint("allowed: ${NAME} and ${NAME:-default}; `$${` stands for `${`"));
+        }
         out.push_str(&variable(name, default)?);
         rest = after;
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// Whether this can be the name of an environment variable.
+fn is_name(name: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.len() <= 200 && name.chars().all(fine)
 }
 
 fn variable(name: &str, default: Option<&str>) -> Result<String> {
@@ -72,5 +83,10 @@ mod tests {
         let error = expand_text("${DEFT_SURELY_UNSET}/pool").expect_err("unset");
         assert!(error.message().contains("DEFT_SURELY_UNSET"));
         assert!(expand_text("${DEFT").is_err());
+        for text in ["${}", "${a b}", "${A=B}", "${A\n}", "${A-b}", "${\u{e9}}"] {
+            let error = expand_text(text).expect_err(text);
+            assert!(error.message().contains("names no variable") && error.hint().is_some());
+            assert!(!error.message().contains('\n'));
+        }
     }
 }

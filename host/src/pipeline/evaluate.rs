@@ -1,5 +1,6 @@
 //! Evaluation: predictions for a task's examples, their metrics, and what to hold them against.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use deft_core::metrics::{
     Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
 };
 use deft_core::{
-    Context, Error, Example, Fingerprint, Prediction, Predictor, Reader, Result, TrainReport,
+    Context, Error, Example, Examples as _, Fingerprint, Prediction, Predictor, Reader, Result,
+    TrainReport,
 };
 use serde::{Deserialize, Serialize};
 
-use super::prepare::dataset_counts;
+use super::Run;
+use super::outputs::Outputs;
 use super::train::{SeededTrainer, TrainedArm};
-use super::{Outputs, Run};
 use crate::manifest::Task;
 use crate::pool::{StoredPool, read_examples};
 use crate::store::{self, LineWriter};
@@ -131,12 +133,13 @@ impl Run {
             .short();
         let mut outputs = Outputs::open(&outcome.dir)?;
         let path = outcome.dir.join("metrics.json");
-        if outputs.has("metrics", &fingerprint)
+        if !self.rebuild.output("metrics")
+            && outputs.has("metrics", &fingerprint)
             && let Some(result) = store::read_json(&path)
         {
             return Ok(result);
         }
-        outputs.announce("metrics");
+        outputs.begin("metrics", &fingerprint)?;
         let label = format!("evaluate {}/{} seed {}", task.name, outcome.arm, trainer.seed);
         let services = self.services(&label);
         let ctx = services.context(trainer.seed);
@@ -239,4 +242,19 @@ fn write_predictions(
         out.write(&line)?;
     }
     out.finish()
+}
+
+/// How many examples come from each data set.
+fn dataset_counts(
+    pool: &StoredPool,
+    ids: impl Iterator<Item = usize>,
+) -> Result<HashMap<String, usize>> {
+    let ids: Vec<usize> = ids.collect();
+    let mut counts = HashMap::new();
+    for chunk in ids.chunks(4096) {
+        for example in pool.get(chunk)? {
+            *counts.entry(example.provenance.dataset).or_default() += 1;
+        }
+    }
+    Ok(counts)
 }

@@ -1,10 +1,19 @@
 //! A run: stages over the store, each doing only what is missing.
 
+mod arms;
+mod check;
 mod evaluate;
+mod failures;
+mod outputs;
 mod prepare;
+mod prepared;
+mod rebuild;
 mod retrieve;
 mod select;
+pub mod status;
 mod train;
+mod units;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +23,21 @@ use deft_core::{Error, ErrorKind, Fingerprint, Kind, Reader, Result, ResultExt};
 use serde_json::{Map, Value, json};
 
 use crate::components::{Components, Plan};
-use crate::manifest::{Arm, Block, Document, Manifest, Task};
-use crate::pool::{ReadSource, StoredPool, expand_source};
+use crate::manifest::{Block, Document, Manifest, Task};
+use crate::pool::{ReadSource, StoredPool, WantedPool};
 use crate::registry::{Registry, SearchPath};
 use crate::services::{HostServices, available_threads};
+use crate::store::lock::Lock;
 use crate::store::{self, Store};
 
+use rebuild::Rebuild;
+use status::Stages;
+
 pub use evaluate::{ArmResult, Results};
-pub use prepare::Prepared;
+pub use prepared::Prepared;
+
+/// Name of the lock of a run's folder.
+const RUN_LOCK: &str = "run";
 
 /// The stages of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +52,9 @@ pub enum Stage {
     Evaluate,
 }
 
-/// Where a run finds and leaves things, beside what its manifest says.
+/// How a manifest is run, beside what it says itself.
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub struct RunOptions {
     /// Folder of the run instead of `runs/<name>`.
     pub run: Option<PathBuf>,
     /// Folder of the store instead of the manifest's.
@@ -47,6 +63,12 @@ pub struct Places {
     pub plugin_dirs: Vec<PathBuf>,
     /// Threads to keep busy; 0 for as many as there are.
     pub threads: usize,
+    /// Processes that do the units of phases; 0 for this process alone.
+    pub workers: usize,
+    /// How often a unit that failed is tried again.
+    pub retries: u32,
+    /// The stage from which on everything is made again.
+    pub rebuild: Option<String>,
 }
 
 /// One execution of a manifest.
@@ -58,7 +80,13 @@ pub struct Run {
     components: Components,
     store: Store,
     dir: PathBuf,
+    /// The manifest's file and what was set of it: worker processes are given them again.
+    path: PathBuf,
+    overrides: Vec<String>,
+    options: RunOptions,
     threads: usize,
+    rebuild: Rebuild,
+    progress: Stages,
     timings: Vec<(String, f64)>,
 }
 
@@ -68,10 +96,10 @@ impl Run {
     /// # Errors
     ///
     /// [`ErrorKind::Options`] with file, line and column; [`ErrorKind::Plugin`].
-    pub fn open(path: &Path, overrides: &[String], places: &Places) -> Result<Self> {
+    pub fn open(path: &Path, overrides: &[String], options: &RunOptions) -> Result<Self> {
         let (manifest, document) = Manifest::load(path, overrides)?;
         let base = document.dir().to_owned();
-        let mut registry = Registry::new(SearchPath::new(&places.plugin_dirs, Some(&base)));
+        let mut registry = Registry::new(SearchPath::new(&options.plugin_dirs, Some(&base)));
         for (i, name) in manifest.plugins.iter().enumerate() {
             registry.load(name, &base).map_err(|error| {
                 // The place in the manifest helps where the name is wrong, not where the file is.
@@ -79,13 +107,18 @@ impl Run {
                 error.with_context("at", place.context("at").unwrap_or_default())
             })?;
         }
-        let store = places.store.clone().unwrap_or_else(|| base.join(&manifest.store));
-        let dir = places.run.clone().unwrap_or_else(|| base.join("runs").join(&manifest.name));
+        let store = options.store.clone().unwrap_or_else(|| base.join(&manifest.store));
+        let dir = options.run.clone().unwrap_or_else(|| base.join("runs").join(&manifest.name));
         let run = Self {
             store: Store::new(&store),
             components: Components::default(),
-            threads: available_threads(places.threads),
+            threads: available_threads(options.threads),
+            rebuild: Rebuild::new(options.rebuild.clone()),
+            progress: Stages::of_run(&dir),
             timings: Vec::new(),
+            path: path.to_owned(),
+            overrides: overrides.to_vec(),
+            options: options.clone(),
             manifest,
             document,
             registry,
@@ -111,19 +144,21 @@ impl Run {
     ///
     /// The first thing that goes wrong; what was finished before stays.
     pub fn execute(&mut self, last: Stage) -> Result<Results> {
-        std::fs::create_dir_all(&self.dir).or_io("cannot make the run's folder", &self.dir)?;
+        store::make_dir(&self.dir)?;
+        let lock = self.lock_run()?;
+        store::remove_stale(&self.dir);
         self.write_manifest()?;
-        let pool = self.timed("pool", Self::read_pool)?;
+        let pool = self.timed(&lock, "pool", Self::read_pool)?;
         let mut results = Results::default();
         if last == Stage::Index {
-            self.timed("index", |run| run.prepare_all(&pool))?;
+            self.timed(&lock, "index", |run| run.prepare_all(&pool).map(drop))?;
         } else {
-            self.timed("retrieve", |run| run.retrieve_all(&pool))?;
-            let selections = self.timed("select", |run| run.select_all(&pool))?;
+            self.timed(&lock, "retrieve", |run| run.retrieve_all(&pool))?;
+            let selections = self.timed(&lock, "select", |run| run.select_all(&pool))?;
             // Models are about to need the memory that indexes hold.
             self.components.clear();
             if last >= Stage::Train {
-                results = self.timed("train and evaluate", |run| {
+                results = self.timed(&lock, "train and evaluate", |run| {
                     run.train_all(&pool, &selections, last == Stage::Evaluate)
                 })?;
             }
@@ -132,7 +167,23 @@ impl Run {
         Ok(results)
     }
 
-    fn timed<T>(&mut self, stage: &str, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// Takes the run's folder for this process alone.
+    fn lock_run(&self) -> Result<Lock> {
+        let services = self.services("wait");
+        let what = format!(
+            "works in {}; `--run DIR` gives this run a folder of its own",
+            self.dir.display()
+        );
+        Lock::wait(&self.dir, RUN_LOCK, &what, &services.context(self.manifest.seed))
+    }
+
+    fn timed<T>(
+        &mut self,
+        lock: &Lock,
+        stage: &str,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        lock.tell(stage);
         let start = Instant::now();
         let done = work(self).map_err(|error| self.document.locate(error));
         self.timings.push((stage.to_owned(), start.elapsed().as_secs_f64()));
@@ -147,68 +198,6 @@ impl Run {
     /// A block's plan, with errors located in the manifest.
     fn plan(&self, kind: Kind, block: &Block, path: &str) -> Result<Plan> {
         Plan::new(&self.registry, kind, block, path).map_err(|error| self.document.locate(error))
-    }
-
-    /// Checks every block and source of the manifest, without reading or building anything.
-    fn check(&self) -> Result<()> {
-        self.completed_manifest()?;
-        for (i, source) in self.manifest.pool.iter().enumerate() {
-            self.expand(&source.source, &format!("pool[{i}].source"))?;
-        }
-        for (i, task) in self.manifest.tasks.iter().enumerate() {
-            for (name, source) in [
-                ("query_source", &task.query_source),
-                ("evaluation_source", &task.evaluation_source),
-            ] {
-                if let Some(source) = source {
-                    self.expand(source, &format!("tasks[{i}].{name}"))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn expand(&self, source: &str, path: &str) -> Result<Vec<PathBuf>> {
-        expand_source(source, self.document.dir())
-            .map_err(|error| self.document.locate(error.within_option(path)))
-    }
-
-    /// The manifest with every default filled in, those of components too.
-    fn completed_manifest(&self) -> Result<Value> {
-        let mut value = serde_json::to_value(&self.manifest)
-            .or_error(ErrorKind::Unexpected, "the manifest is no JSON")?;
-        for (i, source) in self.manifest.pool.iter().enumerate() {
-            let plan = self.plan(Kind::Reader, &source.reader, &format!("pool[{i}].reader"))?;
-            value["pool"][i]["reader"] = plan.completed();
-        }
-        for (i, task) in self.manifest.tasks.iter().enumerate() {
-            let plan = self.plan(Kind::Reader, &task.reader, &format!("tasks[{i}].reader"))?;
-            value["tasks"][i]["reader"] = plan.completed();
-        }
-        let own = |block: &Option<Block>| block.clone().filter(|block| !block.is_none());
-        if let Some(block) = own(&self.manifest.retriever) {
-            value["retriever"] = self.plan(Kind::Retriever, &block, "retriever")?.completed();
-        }
-        if let Some(block) = own(&self.manifest.trainer) {
-            value["trainer"] = self.plan(Kind::Trainer, &block, "trainer")?.completed();
-        }
-        for (name, arm) in &self.manifest.arms {
-            self.complete_arm(name, arm, &mut value["arms"][name.as_str()])?;
-        }
-        Ok(value)
-    }
-
-    fn complete_arm(&self, name: &str, arm: &Arm, value: &mut Value) -> Result<()> {
-        for (key, kind, block) in [
-            ("retriever", Kind::Retriever, &arm.retriever),
-            ("trainer", Kind::Trainer, &arm.trainer),
-        ] {
-            if let Some(block) = block.as_ref().filter(|block| !block.is_none()) {
-                let path = format!("arms.{name}.{key}");
-                value[key] = self.plan(kind, block, &path)?.completed();
-            }
-        }
-        Ok(())
     }
 
     fn write_manifest(&self) -> Result<()> {
@@ -265,7 +254,11 @@ impl Run {
         }
         let services = self.services("read the pool");
         let ctx = services.context(self.manifest.seed);
-        let pool = crate::pool::ensure(&self.store, &sources, self.manifest.rows_per_part, &ctx)?;
+        let (rows_per_part, again) = (self.manifest.rows_per_part, self.rebuild.pool());
+        let again = again && self.rebuild.empties("pool");
+        let wanted = WantedPool::find(&self.store, &sources, rows_per_part, again, &ctx)?;
+        self.progress.set_pool(wanted.dir())?;
+        let pool = wanted.read(&self.store, &ctx)?;
         log::info!("pool: {} examples ({})", pool.card().rows, pool.dir().display());
         Ok(pool)
     }
@@ -282,43 +275,8 @@ impl Run {
     fn hash_files(&self, paths: &[PathBuf]) -> Result<String> {
         let mut fingerprint = Fingerprint::new();
         for path in paths {
-            fingerprint = fingerprint.with(self.store.hash_source(path)?);
+            fingerprint = fingerprint.with(self.store.hash_source(path)?.hash);
         }
         Ok(fingerprint.short())
-    }
-}
-
-/// Notes in a run's folder which outputs are up to date: fingerprint by name.
-#[derive(Debug)]
-struct Outputs {
-    path: PathBuf,
-    done: Map<String, Value>,
-}
-
-impl Outputs {
-    fn open(dir: &Path) -> Result<Self> {
-        std::fs::create_dir_all(dir).or_io("cannot make the folder", dir)?;
-        store::remove_stale(dir)?;
-        let path = dir.join("card.json");
-        let done = store::read_json(&path).unwrap_or_default();
-        Ok(Self { path, done })
-    }
-
-    /// Whether an output was made from exactly this.
-    fn has(&self, name: &str, fingerprint: &str) -> bool {
-        self.done.get(name).is_some_and(|known| known == fingerprint)
-    }
-
-    /// Says that an output will be made again, if there is an older one.
-    fn announce(&self, name: &str) {
-        if self.done.contains_key(name) {
-            let dir = self.path.parent().unwrap_or(&self.path).display();
-            log::info!("{dir}: {name} was made from something else and is made again");
-        }
-    }
-
-    fn note(&mut self, name: &str, fingerprint: &str) -> Result<()> {
-        self.done.insert(name.to_owned(), fingerprint.into());
-        store::write_json(&self.path, &self.done)
     }
 }

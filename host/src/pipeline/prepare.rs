@@ -1,139 +1,95 @@
-//! The phases of a retriever over the store, unit by unit.
+//! Preparing the pool for search: every missing unit of every phase.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
 
-use deft_core::{
-    Context, Error, ErrorKind, Examples as _, Fingerprint, Kind, Phase, PhaseDirs, Result,
-    Retriever, Searcher,
-};
-use serde_json::json;
+use deft_core::{Error, Fingerprint, Kind, Phase, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Run;
-use crate::components::Plan;
+use super::failures::Failures;
+use super::prepared::Prepared;
+use super::units::{Executor, Outcome, Queue};
 use crate::pool::StoredPool;
 use crate::services::HostServices;
-use crate::store::Stage;
+use crate::store::{self, Stage};
 
-/// A retriever with the stages of its phases in the store.
-pub struct Prepared {
-    retriever: Arc<dyn Retriever>,
-    /// What it is, with everything that it leaves on disk and everything that changes its hits.
-    pub fingerprint: String,
-    plan: Plan,
-    phases: Vec<(Phase, Stage)>,
-}
-
-impl std::fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").field("phases", &self.phases).finish_non_exhaustive()
-    }
-}
-
-impl Prepared {
-    /// The folders of its phases.
-    fn dirs(&self) -> PhaseDirs {
-        let dir = |(phase, stage): &(Phase, Stage)| (phase.name.clone(), stage.dir().to_owned());
-        PhaseDirs::new(self.phases.iter().map(dir).collect())
-    }
-
-    /// Opens the finished phases for search.
-    ///
-    /// # Errors
-    ///
-    /// Those of the retriever.
-    pub fn open(&self, ctx: &Context<'_>, pool: &StoredPool) -> Result<Box<dyn Searcher>> {
-        self.retriever.open(ctx, &pool.view(), &self.dirs())
-    }
-
-    /// Does one unit of a phase, unless it is done.
-    ///
-    /// # Errors
-    ///
-    /// Those of the retriever; [`ErrorKind::Options`] when there is no such unit.
-    pub fn run_unit(
-        &self,
-        phase: &str,
-        unit: usize,
-        pool: &StoredPool,
-        ctx: &Context<'_>,
-    ) -> Result<()> {
-        let (phase, stage) = self.find(phase)?;
-        if unit >= phase.units {
-            return Err(Error::option_at("", format!("phase `{}` has no unit {unit}", phase.name))
-                .with_context("units", phase.units));
-        }
-        if stage.has_unit(unit, &phase.suffix) {
-            return Ok(());
-        }
-        let dirs = self.dirs();
-        stage.commit_unit(unit, &phase.suffix, |out: &Path| {
-            self.retriever.run_unit(ctx, &phase.name, unit, &pool.view(), &dirs, out)
-        })
-    }
-
-    fn find(&self, name: &str) -> Result<&(Phase, Stage)> {
-        self.phases.iter().find(|(phase, _)| phase.name == name).ok_or_else(|| {
-            let names: Vec<_> = self.phases.iter().map(|(phase, _)| phase.name.as_str()).collect();
-            Error::option_at("", format!("there is no phase `{name}`"))
-                .with_hint(format!("the phases are: {}", names.join(", ")))
-        })
-    }
-
-    /// Phases that must be complete before one may start.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unsupported`] naming the first phase that is not.
-    pub fn check_before(&self, phase: &str) -> Result<()> {
-        for (earlier, stage) in &self.phases {
-            if earlier.name == phase {
-                return Ok(());
-            }
-            let done = (0..earlier.units).filter(|&u| stage.has_unit(u, &earlier.suffix)).count();
-            if done < earlier.units {
-                let message = format!("phase `{}` must be complete first", earlier.name);
-                return Err(Error::new(ErrorKind::Unsupported, message)
-                    .with_context("units done", format!("{done} of {}", earlier.units)));
-            }
-        }
-        Ok(())
-    }
+/// The card of a phase's stage: what it was made from.
+#[derive(Debug, Serialize, Deserialize)]
+struct PhaseCard {
+    retriever: Value,
+    phase: Phase,
+    pool: String,
 }
 
 impl Run {
     /// Prepares the pool for every retriever of the manifest.
-    pub(super) fn prepare_all(&mut self, pool: &StoredPool) -> Result<()> {
+    pub(super) fn prepare_all(&mut self, pool: &StoredPool) -> Result<Vec<(String, Prepared)>> {
+        let mut all = Vec::new();
         for arm in self.searching_arms()? {
-            self.prepare(&arm, pool)?;
+            let prepared = self.open_phases(&arm, pool)?;
+            all.push((arm, prepared));
         }
-        Ok(())
+        let phases = all.iter().flat_map(|(_, prepared)| &prepared.phases);
+        self.rebuild
+            .check(&phases.map(|(phase, _)| phase.name.clone()).collect::<BTreeSet<_>>())?;
+        for (arm, prepared) in &all {
+            self.prepare(arm, prepared, pool)?;
+        }
+        Ok(all)
     }
 
-    /// Reads the pool and opens the retriever of an arm, for one unit of work.
-    ///
-    /// # Errors
-    ///
-    /// Those of the pool's readers and of the retriever.
-    pub fn open_for_unit(&mut self, arm: Option<&str>) -> Result<(StoredPool, Prepared)> {
-        let arm = self.searching_arm(arm)?;
-        let pool = self.read_pool()?;
-        let prepared = self.open_phases(&arm, &pool).map_err(|e| self.document.locate(e))?;
-        Ok((pool, prepared))
-    }
-
-    /// Like [`Run::open_for_unit`], with every missing unit done.
+    /// Reads the pool and opens an arm's retriever, with every missing unit done.
     ///
     /// # Errors
     ///
     /// Those of the pool's readers and of the retriever.
     pub fn open_prepared(&mut self, arm: Option<&str>) -> Result<(StoredPool, Prepared)> {
+        let (pool, arm, prepared) = self.open_arm(arm)?;
+        self.prepare(&arm, &prepared, &pool).map_err(|error| self.document.locate(error))?;
+        Ok((pool, prepared))
+    }
+
+    /// Does one unit of a phase; waits for another process that is doing it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the retriever; [`ErrorKind::Options`] when there is no such phase or unit.
+    pub fn do_unit(&mut self, arm: Option<&str>, phase: &str, unit: usize) -> Result<()> {
+        let (pool, _, prepared) = self.open_arm(arm)?;
+        let at = prepared.startable(phase)?;
+        let (phase, stage) = at;
+        if unit >= phase.units {
+            return Err(Error::option_at("", format!("phase `{}` has no unit {unit}", phase.name))
+                .with_hint(format!("its units are 0 to {}", phase.units.saturating_sub(1))));
+        }
+        let failures = Failures::of_run(&self.dir);
+        let services = self.services(&format!("{} {unit}", phase.name));
+        let ctx = services.context(self.manifest.seed);
+        let is_done = |unit| stage.has_unit(unit, &phase.suffix);
+        let queue = Queue::new(&phase.name, vec![unit], 0, &failures, &is_done, ctx.quiet());
+        let (prepared, pool, threads) = (&prepared, &pool, self.threads);
+        queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool, threads })])
+    }
+
+    /// Answers a host that asks for units on stdin: what a worker process does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the pool's readers; units answer for themselves.
+    pub fn serve_units(&mut self, arm: Option<&str>, phase: &str) -> Result<()> {
+        let (pool, _, prepared) = self.open_arm(arm)?;
+        let at = prepared.startable(phase)?;
+        let (prepared, pool, threads) = (&prepared, &pool, self.threads);
+        let mut executor = InProcess { run: self, prepared, at, pool, threads };
+        super::worker::serve(|unit| executor.execute(unit))
+    }
+
+    fn open_arm(&mut self, arm: Option<&str>) -> Result<(StoredPool, String, Prepared)> {
         let arm = self.searching_arm(arm)?;
         let pool = self.read_pool()?;
-        let prepared = self.prepare(&arm, &pool).map_err(|e| self.document.locate(e))?;
-        Ok((pool, prepared))
+        let prepared = self.open_phases(&arm, &pool).map_err(|e| self.document.locate(e))?;
+        Ok((pool, arm, prepared))
     }
 
     /// The arm named, or the first, of those that search.
@@ -160,35 +116,6 @@ impl Run {
         Ok(self.manifest.arm_order()?.into_iter().filter(searches).map(str::to_owned).collect())
     }
 
-    /// Opens an arm's retriever and does every unit that is missing.
-    pub(super) fn prepare(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
-        let prepared = self.open_phases(arm, pool)?;
-        for (phase, stage) in &prepared.phases {
-            let missing: Vec<usize> =
-                (0..phase.units).filter(|&unit| !stage.has_unit(unit, &phase.suffix)).collect();
-            if missing.is_empty() {
-                log::debug!("{}: nothing to do", phase.name);
-            } else {
-                let name = stage.dir().file_name().unwrap_or_default().to_string_lossy();
-                log::info!(
-                    "{} ({name}): {} of {} units to do",
-                    phase.name,
-                    missing.len(),
-                    phase.units
-                );
-                self.run_units(&prepared, phase, &missing, pool)?;
-            }
-            if stage.card().is_none() {
-                stage.write_card(&json!({
-                    "retriever": prepared.plan.identity(),
-                    "phase": phase,
-                    "pool": pool.fingerprint(),
-                }))?;
-            }
-        }
-        Ok(prepared)
-    }
-
     /// Builds the retriever and finds the stage of each phase in the store.
     fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
         let (block, path) = self.manifest.retriever_of(arm).ok_or_else(|| {
@@ -198,70 +125,121 @@ impl Run {
         let services = self.services(plan.name());
         let ctx = services.context(self.manifest.seed);
         let retriever = self.components.retriever(&plan, &ctx)?;
+        let wanted = retriever.phases(&ctx, &pool.view())?;
+        let names = wanted.iter().map(|phase| phase.name.as_str());
+        let rebuilt = self.rebuild.first_phase(names).unwrap_or(usize::MAX);
         let mut chain = Fingerprint::new().with(pool.fingerprint()).with(plan.plugin_version());
         let mut phases: Vec<(Phase, Stage)> = Vec::new();
-        for phase in retriever.phases(&ctx, &pool.view())? {
+        for (i, phase) in wanted.into_iter().enumerate() {
             chain = chain.with(&phase.name).with(&phase.fingerprint);
-            let stage = self.store.stage(&phase.artefact, &chain.clone().short())?;
+            let fingerprint = chain.clone().short();
+            if i >= rebuilt && self.rebuild.empties(&format!("{}-{fingerprint}", phase.artefact)) {
+                self.store.discard(&phase.artefact, &fingerprint, &ctx)?;
+            }
+            let stage = self.store.stage(&phase.artefact, &fingerprint)?;
+            self.progress.add_phase(plan.name(), &phase, stage.dir())?;
             phases.push((phase, stage));
         }
         let fingerprint = chain.with(plan.identity().to_string()).short();
         Ok(Prepared { retriever, fingerprint, plan, phases })
     }
 
-    /// Runs units: one after the other with all threads, or many at once with a share each.
-    fn run_units(
+    /// Does every unit of a retriever that is missing.
+    fn prepare(&self, arm: &str, prepared: &Prepared, pool: &StoredPool) -> Result<()> {
+        for at in &prepared.phases {
+            let (phase, stage) = at;
+            let missing = stage.units_left(phase.units, &phase.suffix);
+            if missing.is_empty() {
+                log::debug!("{}: nothing to do", phase.name);
+            } else {
+                self.announce(prepared, phase, stage, missing.len(), pool);
+                self.do_units(arm, prepared, at, missing, pool)?;
+                // Others that did units of it may have been killed.
+                store::remove_stale(stage.dir());
+            }
+            if stage.card::<PhaseCard>().is_none() {
+                let retriever = prepared.plan.identity();
+                let (phase, pool) = (phase.clone(), pool.fingerprint().to_owned());
+                stage.write_card(&PhaseCard { retriever, phase, pool })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what is to be done, and why what was made before does not serve.
+    fn announce(
         &self,
         prepared: &Prepared,
         phase: &Phase,
-        units: &[usize],
+        stage: &Stage,
+        missing: usize,
+        pool: &StoredPool,
+    ) {
+        let name = stage.dir().file_name().unwrap_or_default().to_string_lossy();
+        log::info!("{} ({name}): {missing} of {} units to do", phase.name, phase.units);
+        if missing < phase.units {
+            return;
+        }
+        let identity = prepared.plan.identity();
+        let same_pool = |(_, card): &&(String, PhaseCard)| card.pool == pool.fingerprint();
+        let others = self.store.cards::<PhaseCard>(&phase.artefact);
+        let different = |(folder, card): &(String, PhaseCard)| {
+            (folder.clone(), store::differences(&identity, &card.retriever))
+        };
+        let of_pool = others.iter().filter(same_pool).filter(|(_, c)| c.phase.name == phase.name);
+        let nearest = of_pool.map(different).min_by_key(|(_, differences)| differences.len());
+        if let Some((folder, differences)) = nearest.filter(|(_, d)| !d.is_empty()) {
+            log::info!("{folder} does not serve: {}", differences.join("; "));
+        }
+    }
+
+    /// Does units: one after the other with all threads, many at once with a share each, or in
+    /// processes of their own.
+    fn do_units(
+        &self,
+        arm: &str,
+        prepared: &Prepared,
+        at: &(Phase, Stage),
+        units: Vec<usize>,
         pool: &StoredPool,
     ) -> Result<()> {
-        let per_unit = if phase.threads == 0 { self.threads } else { phase.threads };
-        let at_once = (self.threads / per_unit).clamp(1, units.len());
-        let next = AtomicUsize::new(0);
-        let failed: Mutex<Option<Error>> = Mutex::new(None);
-        let work = || {
-            while let Some(&unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let label = format!("{} {} of {}", phase.name, unit + 1, phase.units);
-                let services = self.services(&label);
-                let ctx = services.context(self.manifest.seed).with_threads(per_unit);
-                let done = ctx
-                    .check()
-                    .and_then(|()| prepared.run_unit(&phase.name, unit, pool, &ctx))
-                    .map_err(|e| e.with_context("phase", &phase.name).with_context("unit", unit));
-                if let Err(error) = done {
-                    // The first failure stops the others from starting.
-                    next.store(units.len(), Ordering::Relaxed);
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
-                }
+        let (phase, stage) = at;
+        let failures = Failures::of_run(&self.dir);
+        let services = self.services(&phase.name);
+        let ctx = services.context(self.manifest.seed);
+        let is_done = |unit| stage.has_unit(unit, &phase.suffix);
+        let ctx_of_units = if units.len() > 1 { ctx } else { ctx.quiet() };
+        let mut executors: Vec<Box<dyn Executor + '_>> = Vec::new();
+        if self.options.workers > 0 {
+            for number in 0..self.options.workers.min(units.len()) {
+                executors.push(Box::new(self.worker(arm, phase, number, ctx)?));
             }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..at_once {
-                scope.spawn(work);
+        } else {
+            let threads = if phase.threads == 0 { self.threads } else { phase.threads };
+            for _ in 0..(self.threads / threads).clamp(1, units.len()) {
+                executors.push(Box::new(InProcess { run: self, prepared, at, pool, threads }));
             }
-            work();
-        });
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(()),
         }
+        let retries = self.options.retries;
+        Queue::new(&phase.name, units, retries, &failures, &is_done, ctx_of_units).run(executors)
     }
 }
 
-/// How many examples come from each data set.
-pub(super) fn dataset_counts(
-    pool: &StoredPool,
-    ids: impl Iterator<Item = usize>,
-) -> Result<HashMap<String, usize>> {
-    let ids: Vec<usize> = ids.collect();
-    let mut counts = HashMap::new();
-    for chunk in ids.chunks(4096) {
-        for example in pool.get(chunk)? {
-            *counts.entry(example.provenance.dataset).or_default() += 1;
-        }
+/// Does units in a thread of this process.
+struct InProcess<'a> {
+    run: &'a Run,
+    prepared: &'a Prepared,
+    at: &'a (Phase, Stage),
+    pool: &'a StoredPool,
+    threads: usize,
+}
+
+impl Executor for InProcess<'_> {
+    fn execute(&mut self, unit: usize) -> Result<Outcome> {
+        let (phase, _) = self.at;
+        let label = format!("{} {} of {}", phase.name, unit + 1, phase.units);
+        let services = self.run.services(&label);
+        let ctx = services.context(self.run.manifest.seed).with_threads(self.threads);
+        self.prepared.try_unit(self.at, unit, self.pool, &ctx)
     }
-    Ok(counts)
 }

@@ -8,8 +8,9 @@ use deft_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Outputs, Prepared, Run};
-use crate::manifest::{Policy, Task};
+use super::outputs::Outputs;
+use super::{Prepared, Run, arms};
+use crate::manifest::Task;
 use crate::pool::{StoredPool, read_examples};
 use crate::selection::{QueryHits, choose_queries};
 use crate::store;
@@ -27,20 +28,17 @@ struct HitsLine {
 }
 
 impl Run {
-    /// Whether an arm's selection is made from hits, and is wanted at all.
     pub(super) fn needs_hits(&self, arm: &str) -> bool {
-        self.trains(arm) && self.manifest.selection_of(arm).policy == Policy::Union
+        arms::needs_hits(&self.manifest, arm)
     }
 
-    /// Whether an arm ends in training (or, without any trainer, in a selection).
     pub(super) fn trains(&self, arm: &str) -> bool {
-        self.manifest.trainer_of(arm).is_none_or(|(block, _)| !block.is_none())
+        arms::trains(&self.manifest, arm)
     }
 
     /// Searches the pool for every task and arm that needs hits.
     pub(super) fn retrieve_all(&mut self, pool: &StoredPool) -> Result<()> {
-        for arm in self.searching_arms()? {
-            let prepared = self.prepare(&arm, pool)?;
+        for (arm, prepared) in self.prepare_all(pool)? {
             // Opened for the first task that needs it, and then shared by the others.
             let mut searcher = None;
             for task in self.manifest.tasks.clone() {
@@ -71,11 +69,12 @@ impl Run {
             .short();
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
-        if outputs.has("hits", &fingerprint) && dir.join("hits.jsonl").exists() {
+        let is_current = outputs.has("hits", &fingerprint) && dir.join("hits.jsonl").exists();
+        if is_current && !self.rebuild.output("hits") {
             log::info!("{}/{arm}: hits are up to date", task.name);
             return Ok(());
         }
-        outputs.announce("hits");
+        outputs.begin("hits", &fingerprint)?;
         let services = self.services(&format!("search for {}", task.name));
         let ctx = services.context(self.manifest.seed);
         let queries = read_examples(&*reader, &paths, None, &ctx)?;

@@ -6,8 +6,9 @@ use std::path::Path;
 use deft_core::{Error, Example, Examples, Fingerprint, Result};
 use serde::Serialize;
 
+use super::Run;
+use super::outputs::Outputs;
 use super::retrieve::read_hits;
-use super::{Outputs, Run};
 use crate::manifest::{Policy, Task};
 use crate::pool::StoredPool;
 use crate::selection::{self, QueryHits, Selected};
@@ -104,10 +105,11 @@ impl Run {
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
         let path = dir.join("selection.jsonl");
-        if outputs.has("selection", &fingerprint) && path.exists() {
+        let is_current = outputs.has("selection", &fingerprint) && path.exists();
+        if is_current && !self.rebuild.output("selection") {
             log::info!("{}/{arm}: selection of {} is up to date", task.name, ids.len());
         } else {
-            outputs.announce("selection");
+            outputs.begin("selection", &fingerprint)?;
             store::commit(&path, |path| write_lines(path, selected, &ids, pool))?;
             outputs.note("selection", &fingerprint)?;
             log::info!("{}/{arm}: {} of {} examples selected", task.name, ids.len(), pool.len());

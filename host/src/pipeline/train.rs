@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use deft_core::{Context, Error, Examples, Fingerprint, Kind, Result, ResultExt, Trainer};
 
+use super::outputs::Outputs;
 use super::select::{SelectedExamples, Selection, Selections};
-use super::{Outputs, Results, Run};
+use super::{Results, Run};
 use crate::components::Plan;
 use crate::manifest::Task;
 use crate::pool::StoredPool;
@@ -103,8 +104,9 @@ impl Run {
             Fingerprint::new().with(&trainer.fingerprint).with(&selection.fingerprint).short();
         let mut outputs = Outputs::open(&dir)?;
         let model = dir.join("model");
-        if !(outputs.has("model", &fingerprint) && model.is_dir()) {
-            outputs.announce("model");
+        let is_current = outputs.has("model", &fingerprint) && model.is_dir();
+        if self.rebuild.output("model") || !is_current {
+            outputs.begin("model", &fingerprint)?;
             let label = format!("train {}/{arm} seed {}", task.name, trainer.seed);
             log::info!("{label}: {} examples", selection.ids.len());
             let services = self.services(&label);

@@ -1,6 +1,7 @@
 //! Reading the pool's sources into the store, part by part.
 
 use std::iter::{once, repeat_with};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use deft_core::{Context, Error, ErrorKind, Example, Fingerprint, Result, ResultExt};
@@ -9,76 +10,183 @@ use serde_json::{Value, json};
 use super::parquet::{PartReader, ROWS_PER_GROUP, SUFFIX, write_part};
 use super::sources::{ReadSource, Skipped, read_paths};
 use super::{PoolCard, StoredPool};
-use crate::store::{Stage, Store};
+use crate::store::{self, HashedSource, Stage, Store};
 
-/// Reads the sources into the store, unless they are there already.
+/// The name of pools in the store.
+const NAME: &str = "pool";
+
+/// Opens the pool of some sources in the store, and reads it first if it is not there.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Data`] from a reader, with file and row; [`ErrorKind::Io`].
+/// Those of [`WantedPool::find`] and [`WantedPool::read`].
 pub fn ensure(
     store: &Store,
     sources: &[ReadSource],
     rows_per_part: usize,
     ctx: &Context<'_>,
 ) -> Result<StoredPool> {
-    let mut described = Vec::new();
-    for source in sources {
-        let mut files = Vec::new();
-        for path in &source.paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.push(json!({"name": name, "sha256": store.hash_source(path)?}));
-        }
-        described.push(json!({"reader": source.identity, "files": files, "limit": source.limit}));
-    }
-    let described = Value::Array(described);
-    let fingerprint = Fingerprint::new()
-        .with("pool")
-        .with(rows_per_part.to_string())
-        .with(described.to_string())
-        .short();
-    let stage = store.stage("pool", &fingerprint)?;
-    if let Some(card) = stage.card().and_then(|card| serde_json::from_value(card).ok()) {
-        return Ok(StoredPool::new(stage, card));
-    }
-    let card = ingest(&stage, sources, rows_per_part, described, ctx)?;
-    let value = serde_json::to_value(&card).or_error(ErrorKind::Unexpected, "no JSON")?;
-    stage.write_card(&value)?;
-    Ok(StoredPool::new(stage, card))
+    WantedPool::find(store, sources, rows_per_part, false, ctx)?.read(store, ctx)
 }
 
-/// Reads on this thread and writes on another, a few row groups between them.
-fn ingest(
-    stage: &Stage,
-    sources: &[ReadSource],
-    rows_per_part: usize,
+/// A pool that a run wants: where it belongs in the store, whether it is there or not.
+#[derive(Debug)]
+pub struct WantedPool<'a> {
+    stage: Stage,
+    sources: &'a [ReadSource],
+    /// The sources with their hashes, as the card tells of them.
     described: Value,
-    ctx: &Context<'_>,
-) -> Result<PoolCard> {
-    let threads = ctx.threads();
-    let (sender, receiver) = sync_channel(threads);
-    let (rows, skipped) = std::thread::scope(|scope| {
-        let writer = scope.spawn(move || write_parts(stage, &receiver, rows_per_part, threads));
-        let mut parts = Parts { sender, group: Vec::new(), rows_per_part, rows: 0 };
-        let read = read_sources(sources, &mut parts, ctx)
-            .and_then(|skipped| parts.finish().map(|()| (parts.rows, skipped)));
-        // Dropping the sender ends the writer.
-        drop(parts);
-        let written = writer.join().unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unexpected, "writing the pool panicked"))
-        });
-        match (read, written) {
-            // A failed send only says that the writer has failed.
-            (Ok(_), Err(error)) => Err(error),
-            (Err(_), Err(error)) if error.kind() != ErrorKind::Cancelled => Err(error),
-            (read, _) => read,
+    hashed: Vec<HashedSource>,
+    rows_per_part: usize,
+}
+
+impl<'a> WantedPool<'a> {
+    /// Hashes the sources and finds the pool's place; `discard` what is there, to read it again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when a source cannot be read or the place not be made.
+    pub fn find(
+        store: &Store,
+        sources: &'a [ReadSource],
+        rows_per_part: usize,
+        discard: bool,
+        ctx: &Context<'_>,
+    ) -> Result<Self> {
+        let (mut described, mut hashed) = (Vec::new(), Vec::new());
+        for source in sources {
+            let mut files = Vec::new();
+            for path in &source.paths {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let hash = store.hash_source(path)?;
+                files.push(json!({"name": name, "sha256": hash.hash}));
+                hashed.push(hash);
+            }
+            described
+                .push(json!({"reader": source.identity, "files": files, "limit": source.limit}));
         }
-    })?;
-    skipped.warn();
-    if rows == 0 {
-        return Err(skipped.nothing_left("the pool has no examples"));
+        let described = Value::Array(described);
+        let fingerprint = Fingerprint::new()
+            .with("pool")
+            .with(rows_per_part.to_string())
+            .with(described.to_string())
+            .short();
+        if discard {
+            store.discard(NAME, &fingerprint, ctx)?;
+        }
+        let stage = store.stage(NAME, &fingerprint)?;
+        Ok(Self { stage, sources, described, hashed, rows_per_part })
     }
-    Ok(PoolCard { rows, rows_per_part, skipped: skipped.counts(), sources: described })
+
+    /// The pool's folder.
+    pub fn dir(&self) -> &Path {
+        self.stage.dir()
+    }
+
+    /// Opens the pool; reads it first if it is not there, or waits for another run that does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`] from a reader, with file and row, or when a source changes meanwhile;
+    /// [`ErrorKind::Io`].
+    pub fn read(self, store: &Store, ctx: &Context<'_>) -> Result<StoredPool> {
+        if let Some(pool) = StoredPool::open(&self.stage)? {
+            return Ok(pool);
+        }
+        let _lock = self.stage.lock("reads the pool", ctx)?;
+        if let Some(pool) = StoredPool::open(&self.stage)? {
+            return Ok(pool);
+        }
+        self.announce(store);
+        let card = self.ingest(ctx)?;
+        self.stage.write_card(&card)?;
+        Ok(StoredPool::new(self.stage, card))
+    }
+
+    /// Says why the pool that was read before does not serve.
+    fn announce(&self, store: &Store) {
+        let others = store.cards::<PoolCard>(NAME);
+        let different = |(name, card): &(String, PoolCard)| {
+            (name.clone(), store::differences(&self.described, &card.sources))
+        };
+        let nearest = others.iter().map(different).min_by_key(|(_, differences)| differences.len());
+        if let Some((name, differences)) = nearest {
+            let why = if differences.is_empty() {
+                "rows_per_part differs".to_owned()
+            } else {
+                differences.join("; ")
+            };
+            log::info!("the pool is read again: {name} does not serve ({why})");
+        }
+    }
+
+    /// Reads on this thread and writes on another, a few row groups between them.
+    fn ingest(&self, ctx: &Context<'_>) -> Result<PoolCard> {
+        let threads = ctx.threads();
+        let (sender, receiver) = sync_channel(threads);
+        let rows_per_part = self.rows_per_part;
+        let (rows, skipped) = std::thread::scope(|scope| {
+            let writer = scope.spawn(move || self.write_parts(&receiver, threads));
+            let mut parts = Parts { sender, group: Vec::new(), rows_per_part, rows: 0 };
+            let read = read_sources(self.sources, &mut parts, ctx)
+                .and_then(|skipped| parts.finish().map(|()| (parts.rows, skipped)));
+            // Dropping the sender ends the writer.
+            drop(parts);
+            let written = writer.join().unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Unexpected, "writing the pool panicked"))
+            });
+            match (read, written) {
+                // A failed send only says that the writer has failed.
+                (Ok(_), Err(error)) => Err(error),
+                (Err(_), Err(error)) if error.kind() != ErrorKind::Cancelled => Err(error),
+                (read, _) => read,
+            }
+        })?;
+        skipped.warn();
+        if rows == 0 {
+            return Err(skipped.nothing_left("the pool has no examples"));
+        }
+        let sources = self.described.clone();
+        Ok(PoolCard { rows, rows_per_part, skipped: skipped.counts(), sources })
+    }
+
+    /// Writes parts until the sender is gone; a part without its end is given up as cancelled.
+    fn write_parts(&self, pieces: &Receiver<Piece>, threads: usize) -> Result<()> {
+        for number in 0.. {
+            let Ok(first) = pieces.recv() else { break };
+            let mut groups = once(Ok(first)).chain(repeat_with(|| pieces.recv())).map_while(
+                |piece| match piece {
+                    Ok(Piece::Group(examples)) => Some(Ok(examples)),
+                    Ok(Piece::End) => None,
+                    Err(_gone) => Some(Err(Error::cancelled())),
+                },
+            );
+            if self.keeps(number)? {
+                groups.try_for_each(|group| group.map(drop))?;
+                continue;
+            }
+            self.stage.commit_unit(number, SUFFIX, |path| {
+                write_part(path, groups, threads)?;
+                // What was read must be what was hashed.
+                self.hashed.iter().try_for_each(HashedSource::check_unchanged)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a part that a killed run wrote serves: parts are committed whole, and only the last
+    /// one is shorter, which is written again. A damaged one is removed.
+    fn keeps(&self, number: usize) -> Result<bool> {
+        let path = self.stage.unit(number, SUFFIX);
+        if !path.exists() {
+            return Ok(false);
+        }
+        if let Ok(part) = PartReader::open(&path) {
+            return Ok(part.rows() == self.rows_per_part);
+        }
+        std::fs::remove_file(&path).or_io("cannot remove", &path)?;
+        Ok(false)
+    }
 }
 
 /// What goes to the writing thread: the row groups of a part in order, then the part's end.
@@ -132,41 +240,6 @@ impl Parts {
             .send(piece)
             .map_err(|_| Error::new(ErrorKind::Io, "the pool can no longer be written"))
     }
-}
-
-/// Writes parts until the sender is gone; a part without its end is given up as cancelled.
-fn write_parts(
-    stage: &Stage,
-    pieces: &Receiver<Piece>,
-    rows_per_part: usize,
-    threads: usize,
-) -> Result<()> {
-    for number in 0.. {
-        let Ok(first) = pieces.recv() else { break };
-        let mut groups =
-            once(Ok(first)).chain(repeat_with(|| pieces.recv())).map_while(|piece| match piece {
-                Ok(Piece::Group(examples)) => Some(Ok(examples)),
-                Ok(Piece::End) => None,
-                Err(_gone) => Some(Err(Error::cancelled())),
-            });
-        // A killed run's parts are whole: what is there need not be written again. Only the last
-        // part is shorter, and is.
-        let path = stage.unit(number, SUFFIX);
-        let is_full = |part: PartReader| part.rows() == rows_per_part;
-        if path.exists() {
-            match PartReader::open(&path).map(is_full) {
-                Ok(true) => {
-                    groups.try_for_each(|group| group.map(drop))?;
-                    continue;
-                }
-                Ok(false) => {}
-                // A commit does not replace what is there.
-                Err(_damaged) => std::fs::remove_file(&path).or_io("cannot remove", &path)?,
-            }
-        }
-        stage.commit_unit(number, SUFFIX, |path| write_part(path, groups, threads))?;
-    }
-    Ok(())
 }
 
 fn read_sources(sources: &[ReadSource], parts: &mut Parts, ctx: &Context<'_>) -> Result<Skipped> {

@@ -117,14 +117,49 @@ fn a_writer_that_fails_is_the_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("source");
     std::fs::write(&path, "").unwrap();
-    let stage = Store::new(&dir.path().join("store")).stage("pool", "0").unwrap();
-    std::fs::remove_dir_all(stage.dir()).unwrap();
-    // A file where the folder must be.
-    std::fs::write(stage.dir(), "").unwrap();
     let reader = Arc::new(Numbers { examples: EXAMPLES, fails_at: None });
-    let source = ReadSource { reader, identity: json!(0), paths: vec![path], limit: None };
+    let sources = [ReadSource { reader, identity: json!(0), paths: vec![path], limit: None }];
     let ctx = Context::new(&NoServices, 0, 1);
-    let error = ingest(&stage, &[source], 100, Value::Null, &ctx).unwrap_err();
+    let store = Store::new(&dir.path().join("store"));
+    let wanted = WantedPool::find(&store, &sources, 100, false, &ctx).unwrap();
+    // A file where the folder must be.
+    std::fs::remove_dir_all(wanted.dir()).unwrap();
+    std::fs::write(wanted.dir(), "").unwrap();
+    let error = wanted.ingest(&ctx).unwrap_err();
     assert_ne!(error.message(), "the pool can no longer be written");
     assert_ne!(error.kind(), ErrorKind::Cancelled);
+}
+
+/// Changes its source while it is read.
+struct Meddler(Numbers);
+
+impl Reader for Meddler {
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+        std::fs::write(source, "changed").or_io("cannot write", source)?;
+        self.0.open(ctx, source)
+    }
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_leaves_no_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("source");
+    std::fs::write(&path, "as hashed").unwrap();
+    let reader = Arc::new(Meddler(Numbers { examples: EXAMPLES, fails_at: None }));
+    let sources = [ReadSource { reader, identity: json!(0), paths: vec![path], limit: None }];
+    let ctx = Context::new(&NoServices, 0, 1);
+    let store = Store::new(&dir.path().join("store"));
+    let wanted = WantedPool::find(&store, &sources, 1000, false, &ctx).unwrap();
+    let error = wanted.read(&store, &ctx).unwrap_err();
+    assert!(error.to_string().contains("changed while it was read"), "{error}");
+    assert!(parts(dir.path()).is_empty());
+}
+
+#[test]
+fn a_pool_whose_card_says_more_than_is_there_is_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = ingested(dir.path(), 2500, None).unwrap();
+    std::fs::remove_file(pool.dir().join("part-00000.parquet")).unwrap();
+    let pool = ingested(dir.path(), 2500, None).unwrap();
+    assert_eq!(pool.view().examples.get(&[1]).unwrap(), [example(1)]);
 }

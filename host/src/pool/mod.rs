@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deft_core::{Error, ErrorKind, Example, Examples, Result};
 use serde::{Deserialize, Serialize};
 
-pub use ingest::ensure;
+pub use ingest::{WantedPool, ensure};
 pub use sources::{ReadSource, expand_source, read_examples};
 pub(crate) use sources::{Skipped, read_paths, relative_to};
 
@@ -69,6 +69,23 @@ impl StoredPool {
     fn new(stage: Stage, card: PoolCard) -> Self {
         let (examples, inputs) = (GroupCache(Mutex::default()), GroupCache(Mutex::default()));
         Self { stage, card, examples, inputs }
+    }
+
+    /// The pool in a stage, if it is complete and as its card says.
+    fn open(stage: &Stage) -> Result<Option<Self>> {
+        let Some(card) = stage.card::<PoolCard>() else { return Ok(None) };
+        let PoolCard { rows, rows_per_part, .. } = card;
+        if rows == 0 || rows_per_part == 0 {
+            return Ok(None);
+        }
+        let last = (rows - 1) / rows_per_part;
+        let part = PartReader::open(&stage.unit(last, parquet::SUFFIX))?;
+        let whole = stage.units_left(last, parquet::SUFFIX).is_empty()
+            && part.rows() == rows - last * rows_per_part;
+        if !whole {
+            log::warn!("{}: parts are missing: they are read again", stage.dir().display());
+        }
+        Ok(whole.then(|| Self::new(stage.clone(), card)))
     }
 
     /// Fingerprint of the pool's content.

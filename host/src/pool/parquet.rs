@@ -1,6 +1,7 @@
 //! One part of the pool as a Parquet file.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory,
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
@@ -175,8 +177,12 @@ pub(super) struct PartReader {
 impl PartReader {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).or_io("cannot open the part", path)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        let length = file.metadata().or_io("cannot open the part", path)?.len();
+        let builder = attempt(|| ParquetRecordBatchReaderBuilder::try_new(file))
             .map_err(|error| damaged(path).with_source(&error))?;
+        if !is_within(builder.metadata(), length) {
+            return Err(damaged(path).with_context("why", "its columns are not within the file"));
+        }
         if builder.schema().fields() != schema().fields() {
             return Err(damaged(path).with_context("why", "its columns are not a pool's"));
         }
@@ -214,20 +220,33 @@ impl PartReader {
         }
         let path = self.path;
         let bad = |error: &dyn std::error::Error| damaged(&path).with_source(error);
-        let reader = self
-            .builder
-            .with_row_groups(vec![group])
-            .with_projection(columns)
-            .with_batch_size(ROWS_PER_GROUP)
-            .build()
-            .map_err(|error| bad(&error))?;
+        let builder = self.builder.with_row_groups(vec![group]).with_projection(columns);
+        let build = || builder.with_batch_size(ROWS_PER_GROUP).build();
+        let mut reader = attempt(build).map_err(|error| bad(&error))?;
         let mut rows = Vec::with_capacity(ROWS_PER_GROUP);
-        for batch in reader {
-            let batch = batch.map_err(|error| bad(&error))?;
+        let mut next = || attempt(|| reader.next().transpose().map_err(ParquetError::from));
+        while let Some(batch) = next().map_err(|error| bad(&error))? {
             add_rows(&batch, &mut rows).ok_or_else(|| damaged(&path))?;
         }
         Ok(rows)
     }
+}
+
+/// Whether every column lies in the file: the parquet crate takes it for granted.
+fn is_within(metadata: &ParquetMetaData, length: u64) -> bool {
+    metadata.row_groups().iter().flat_map(|group| group.columns()).all(|column| {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let places = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+        let end = places.and_then(|(start, bytes)| start.checked_add(bytes));
+        end.is_some_and(|end| end <= length)
+    })
+}
+
+/// What the parquet crate makes of a file; its panics over damaged ones are errors, too.
+fn attempt<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(ParquetError::General("its pages are not what its metadata says".to_owned()))
+    })
 }
 
 fn damaged(path: &Path) -> Error {

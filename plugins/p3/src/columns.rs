@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -11,11 +12,14 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use deft_core::excerpt;
 use deft_core::prelude::*;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use serde_json::{Map, Value};
 
 use crate::config::{P3Config, Unlabelled};
@@ -51,22 +55,24 @@ impl Columns {
     /// Opens a file.
     pub(crate) fn open(path: &Path, config: P3Config) -> Result<Self> {
         let file = File::open(path).or_io("cannot open the source", path)?;
-        let unreadable = |source| {
+        let length = file.metadata().or_io("cannot open the source", path)?.len();
+        let unreadable = |source: ParquetError| {
             Error::new(ErrorKind::Data, "the Parquet file is damaged or of an unknown kind")
                 .with_context("file", path.display())
                 .with_source(&source)
         };
         // Without the writer's Arrow schema every text is `Utf8` and every list is `List`.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .map_err(unreadable)?;
+        let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
+        let builder = attempt(open).map_err(unreadable)?;
+        check_places(builder.metadata(), length).map_err(unreadable)?;
         let names = Names::find(builder.schema(), config)
             .map_err(|error| error.with_context("file", path.display()))?;
         let schema = builder.schema();
         let wanted = (0..schema.fields().len()).filter(|&i| names.contains(schema.field(i).name()));
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-        let reader =
-            builder.with_projection(mask).with_batch_size(BATCH).build().map_err(unreadable)?;
+        let build = || builder.with_projection(mask).with_batch_size(BATCH).build();
+        let reader = attempt(build).map_err(unreadable)?;
         let batch = RecordBatch::new_empty(Schema::empty().into());
         Ok(Self { path: path.to_owned(), reader, names, batch, next: 0, number: 0 })
     }
@@ -75,13 +81,15 @@ impl Columns {
     pub(crate) fn advance(&mut self) -> Result<bool> {
         self.next += 1;
         while self.next >= self.batch.num_rows() {
-            let Some(batch) = self.reader.next() else { return Ok(false) };
-            self.batch = batch.map_err(|source| {
+            let next = attempt(|| self.reader.next().transpose().map_err(ParquetError::from));
+            let batch = next.map_err(|source| {
                 Error::new(ErrorKind::Data, "the Parquet file is damaged")
                     .with_context("file", self.path.display())
                     .with_context("after row", self.number)
                     .with_source(&source)
             })?;
+            let Some(batch) = batch else { return Ok(false) };
+            self.batch = batch;
             self.next = 0;
         }
         self.number += 1;
@@ -171,6 +179,33 @@ impl Names {
             || optional.contains(&Some(name))
             || self.extra.iter().any(|extra| extra == name)
     }
+}
+
+/// Refuses columns that lie outside of the file, which the parquet crate takes for its own mistake.
+fn check_places(metadata: &ParquetMetaData, length: u64) -> Result<(), ParquetError> {
+    let is_within = |start: i64, bytes: i64| {
+        let end = u64::try_from(start).ok().zip(u64::try_from(bytes).ok());
+        end.and_then(|(start, bytes)| start.checked_add(bytes)).is_some_and(|end| end <= length)
+    };
+    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let wrong = columns.find(|column| {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        !is_within(start, column.compressed_size())
+    });
+    match wrong {
+        Some(column) => {
+            let name = excerpt(&column.column_path().string());
+            Err(ParquetError::General(format!("the column `{name}` is not within the file")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the parquet crate makes of a file; its panics over damaged ones are errors, too.
+fn attempt<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(ParquetError::General("its pages are not what its metadata says".to_owned()))
+    })
 }
 
 /// The first of these columns that the file has; one without any value counts as absent.

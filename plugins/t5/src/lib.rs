@@ -13,6 +13,7 @@ mod model;
 mod network;
 mod parallel;
 mod pickle;
+mod pickle_bounds;
 mod predict;
 mod tokens;
 mod trainer;

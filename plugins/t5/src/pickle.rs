@@ -7,16 +7,18 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use candle_core::pickle::{PthTensors, TensorInfo};
 use candle_core::{DType, Tensor};
-use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
+use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt, excerpt};
 use safetensors::tensor::{Dtype, View};
 use serde::Deserialize;
 
+use crate::pickle_bounds;
 use crate::weights::{EMBEDDINGS, Safetensors, TensorFile};
 
 /// Opens a pickle, or its copy in the cache, which is made if it is missing or damaged.
@@ -80,9 +82,22 @@ impl TensorFile for Pickle {
 
 impl Pickle {
     fn open(path: &Path) -> Result<Self> {
-        let tensors = PthTensors::new(path, None)
-            .or_error(ErrorKind::Model, "this is no PyTorch checkpoint")
-            .map_err(|e| e.with_context("file", path.display()))?;
+        let no_checkpoint = |why: String| {
+            Error::new(ErrorKind::Model, "this is no PyTorch checkpoint")
+                .with_context("file", path.display())
+                .with_context("why", excerpt(&why))
+                .with_hint("download the file again")
+        };
+        pickle_bounds::check(path).map_err(no_checkpoint)?;
+        // candle takes some objects apart without a look at how many parts they have.
+        let tensors = catch_unwind(AssertUnwindSafe(|| PthTensors::new(path, None)))
+            .map_err(|_| no_checkpoint("an object has too few parts".to_owned()))?
+            .map_err(|error| no_checkpoint(error.to_string()))?;
+        let length = path.metadata().or_io("cannot see the weights' length", path)?.len();
+        // Tensors are not compressed there, and candle makes room for them before it reads.
+        if let Some(info) = tensors.tensor_infos().values().find(|info| !fits(info, length)) {
+            return Err(no_checkpoint(format!("the file cannot hold its tensor `{}`", info.name)));
+        }
         Ok(Self { tensors, path: path.to_owned() })
     }
 
@@ -125,6 +140,13 @@ impl Pickle {
         let is_repeated = move |name: &str| infos.contains_key(first) && others.contains(&name);
         infos.values().filter(move |info| !is_repeated(&info.name))
     }
+}
+
+/// Whether a file of this length can hold a tensor.
+fn fits(info: &TensorInfo, length: u64) -> bool {
+    let size = info.dtype.size_in_bytes();
+    let bytes = info.layout.dims().iter().try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
+    bytes.is_some_and(|bytes| bytes as u64 <= length)
 }
 
 /// A tensor of a pickle that is read when it is written, so that memory holds one at a time.
@@ -307,6 +329,50 @@ mod tests {
             let error = tensors(&cache.context(), dir.path()).expect_err("damaged");
             assert_eq!(error.message(), "this is no PyTorch checkpoint");
             assert!(cache.files().is_empty());
+        }
+    }
+
+    /// An archive around a pickle, which has one storage of eight bytes.
+    fn archive(dir: &TempDir, pickle: &[u8]) -> PathBuf {
+        use std::io::Write;
+        use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+        let path = dir.path().join("pytorch_model.bin");
+        let mut zip = ZipWriter::new(File::create(&path).expect("a file"));
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        for (name, bytes) in [("archive/data.pkl", pickle), ("archive/data/0", &[0; 8])] {
+            zip.start_file(name, options).expect("an entry");
+            zip.write_all(bytes).expect("written");
+        }
+        zip.finish().expect("written");
+        path
+    }
+
+    /// A dictionary with the tensor `a`, of this shape and with these arguments after its storage.
+    fn tensor(rest: &[u8]) -> Vec<u8> {
+        let storage = b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQ";
+        let head = b"\x80\x02}(X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n";
+        [&head[..], storage, rest, b"tRu."].concat()
+    }
+
+    #[test]
+    fn a_pickle_that_would_end_the_process_is_an_error() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let good =
+            Pickle::open(&archive(&dir, &tensor(b"K\x00(K\x02t(K\x01t\x89}"))).expect("good");
+        let a = good.get("a").expect("read").expect("there");
+        assert_eq!(a.dims(), [2]);
+        let nested = [b"N".to_vec(), b"\x85".repeat(1_000_000), b".".to_vec()].concat();
+        let huge =
+            tensor(b"K\x00(J\xff\xff\xff\x7fJ\xff\xff\xff\x7ft(J\xff\xff\xff\x7fK\x01t\x89}");
+        for (pickle, why) in [
+            (tensor(b""), "too few parts"),
+            (tensor(b"K\x00"), "too few parts"),
+            (huge, "cannot hold its tensor `a`"),
+            (nested, "too deep"),
+        ] {
+            let error = Pickle::open(&archive(&dir, &pickle)).err().expect("refused");
+            assert_eq!(error.message(), "this is no PyTorch checkpoint");
+            assert!(error.context("why").is_some_and(|found| found.contains(why)), "{error}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Texts to token ids and back, by a `tokenizer.json`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use deft_core::{Error, ErrorKind, Result, ResultExt, excerpt};
@@ -36,7 +37,10 @@ impl Tokens {
         let wrong = |message: String| {
             Error::new(ErrorKind::Model, message).with_context("file", path.display())
         };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes)
+        let mut tokenizer = attempt(|| Tokenizer::from_bytes(&bytes))
+            .ok_or_else(|| {
+                wrong("this is no tokenizer.json: a part of it is malformed".to_owned())
+            })?
             .map_err(|e| wrong("this is no tokenizer.json".to_owned()).with_source(e.as_ref()))?;
         // Files may carry limits of their own; ours are options.
         tokenizer.with_padding(None);
@@ -61,11 +65,13 @@ impl Tokens {
 
     /// The ids of a text, `</s>` last, at most `limit` of them.
     pub(crate) fn encode(&self, text: &str, limit: Option<usize>) -> Result<Encoded> {
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|error| {
+        let failed = || {
             Error::new(ErrorKind::Data, "a text cannot be tokenised")
                 .with_context("text", excerpt(text))
-                .with_source(error.as_ref())
-        })?;
+        };
+        let encoding = attempt(|| self.tokenizer.encode_fast(text, true))
+            .ok_or_else(|| failed().with_hint("is tokenizer.json whole? copy it again"))?
+            .map_err(|error| failed().with_source(error.as_ref()))?;
         let mut ids = encoding.get_ids().to_vec();
         // Every T5 tokenizer adds it; one that does not would give other vectors.
         if ids.last() != Some(&self.eos) {
@@ -88,7 +94,36 @@ impl Tokens {
     }
 }
 
+/// What the tokenizers crate makes of a file; `None` where it panics over it instead of refusing it.
+fn attempt<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
 /// Where the tokenizer of a model lies.
 pub(crate) fn default_path(model: &Path) -> PathBuf {
     model.join("tokenizer.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::model_dir;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_malformed_part_of_a_tokenizer_is_an_error() {
+        let dir = model_dir(&json!({}));
+        let text = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("readable");
+        let config = NetworkConfig::parse(&text("config.json"), dir.path()).expect("valid");
+        let mut tokenizer: Value = serde_json::from_str(&text("tokenizer.json")).expect("JSON");
+        let path = dir.path().join("tokenizer.json");
+        Tokens::read(&path, &config).expect("a tokenizer");
+        // The crate expects a name of every decoder.
+        tokenizer["decoder"] = json!({"no type": "Metaspace"});
+        std::fs::write(&path, tokenizer.to_string()).expect("written");
+        let error = Tokens::read(&path, &config).expect_err("malformed");
+        assert_eq!(error.kind(), ErrorKind::Model);
+        assert!(error.message().starts_with("this is no tokenizer.json"), "{error}");
+        assert!(error.context("file").is_some());
+    }
 }

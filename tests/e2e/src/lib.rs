@@ -3,10 +3,16 @@
 //! The tests run `target/release/deft` with the libraries beside it, as a user does: `make build
 //! plugins` (or `make test`, which does it first) must have built them.
 
+mod failure;
+mod kills;
+mod library;
 mod program;
 mod project;
 mod shared;
 
+pub use failure::fails;
+pub use kills::{Kills, kill_runs};
+pub use library::{copy_with_descriptor, copy_with_word};
 pub use program::{Deft, Output, examples_dir, program_dir};
 pub use project::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
 pub use shared::{shared, skipped};

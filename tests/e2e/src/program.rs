@@ -64,18 +64,27 @@ impl Deft {
         self
     }
 
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.0.args(args);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
     /// Runs to the end.
     ///
     /// # Panics
     ///
     /// When the program cannot be started.
     pub fn run(mut self) -> Output {
-        let output = self.0.output().expect("the program starts");
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        self.0.output().expect("the program starts").into()
     }
 
     /// Runs to the end, which must be a good one.
@@ -89,6 +98,36 @@ impl Deft {
         output
     }
 
+    /// Starts without waiting; what it writes is kept for [`Output::from`].
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    pub fn spawn_piped(mut self) -> Child {
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    /// Starts without waiting; messages can be read from the child's stderr.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    pub fn spawn_with_stderr(mut self) -> Child {
+        self.0.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    /// The same under `nohup`, which has the child ignore SIGHUP.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    pub fn spawn_under_nohup(self) -> Child {
+        let mut command = Command::new("nohup");
+        command.arg(self.0.get_program()).args(self.0.get_args()).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
+    }
+
     /// Starts without waiting.
     ///
     /// # Panics
@@ -96,5 +135,15 @@ impl Deft {
     /// When the program cannot be started.
     pub fn spawn(mut self) -> Child {
         self.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+    }
+}
+
+impl From<std::process::Output> for Output {
+    fn from(output: std::process::Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }

@@ -85,6 +85,11 @@ fn a_run_killed_in_every_stage_and_continued_ends_like_one_never_killed() {
 }
 
 #[test]
+fn runs_killed_at_random_moments_end_like_runs_never_killed() {
+    deft_e2e::kill_runs(7, 12, |_| {}).unwrap();
+}
+
+#[test]
 fn ctrl_c_stops_at_a_safe_point_with_exit_code_130_and_the_run_goes_on_later() {
     let project = project();
     let mut child = project.deft("run").spawn();

@@ -8,6 +8,7 @@ use abi_stable::std_types::{RArc, RSlice, RSliceMut, RStr, RString};
 use super::data::{FfiResult, export_texts, from_json, import_texts, to_json};
 use super::guard::{Guarded, guard};
 use super::origin::Origin;
+use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind, Result, TextRole};
 
@@ -61,7 +62,7 @@ pub(crate) struct EncoderImport {
 
 impl EncoderImport {
     pub(crate) fn new(remote: FfiEncoderArc, origin: Origin) -> Result<Self> {
-        let info = origin.on(remote.info().into_result().map_err(Error::from))?;
+        let info = origin.call(Method::Info, || Ok(remote.info().into_result()?))?;
         let mut info: EncoderInfo = from_json(&info)?;
         info.fingerprint = origin.fingerprint(info.fingerprint);
         if info.dimension == 0 {
@@ -73,9 +74,11 @@ impl EncoderImport {
 
 impl Encoder for EncoderImport {
     fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
-        self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
-        }))
+        self.origin.call(Method::Call, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+            })
+        })
     }
 
     fn info(&self) -> EncoderInfo {
@@ -96,10 +99,12 @@ impl Encoder for EncoderImport {
                 .with_context("numbers", out.len()));
         }
         let texts = export_texts(texts);
-        self.origin.on(with_exported(ctx, |ctx| {
-            let (texts, role) = (texts.as_slice().into(), role.as_str().into());
-            let report = self.remote.encode(ctx, texts, role, out.into());
-            from_json(&report.into_result()?)
-        }))
+        self.origin.call(Method::Encode, || {
+            with_exported(ctx, |ctx| {
+                let (texts, role) = (texts.as_slice().into(), role.as_str().into());
+                let report = self.remote.encode(ctx, texts, role, out.into());
+                from_json(&report.into_result()?)
+            })
+        })
     }
 }

@@ -11,10 +11,10 @@ use abi_stable::std_types::{RArc, RBox, ROption, RStr, RString};
 use super::data::{FfiHits, FfiMatrix, FfiResult, export_path, from_json, to_json, to_usize};
 use super::guard::{Guarded, guard, guard_or};
 use super::origin::Origin;
+use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
-    Context, Error, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, Matrix, Result,
-    VectorStore,
+    Context, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, Matrix, Result, VectorStore,
 };
 
 /// Where vectors lie and which rows are meant: each side opens the files itself.
@@ -164,16 +164,18 @@ pub(crate) struct IndexFactoryImport {
 
 impl IndexFactoryImport {
     pub(crate) fn new(remote: FfiIndexFactoryArc, origin: Origin) -> Result<Self> {
-        let info = origin.on(remote.info().into_result().map_err(Error::from))?;
+        let info = origin.call(Method::Info, || Ok(remote.info().into_result()?))?;
         Ok(Self { remote, info: from_json(&info)?, origin })
     }
 }
 
 impl IndexFactory for IndexFactoryImport {
     fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
-        self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
-        }))
+        self.origin.call(Method::Call, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+            })
+        })
     }
 
     fn info(&self) -> IndexInfo {
@@ -187,18 +189,22 @@ impl IndexFactory for IndexFactoryImport {
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
         let trained = trained.map(export_path).transpose()?.map(RStr::from);
-        let builder = self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.builder(ctx, dimension as u64, trained.into()).into_result()?)
-        }))?;
+        let builder = self.origin.call(Method::Builder, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.builder(ctx, dimension as u64, trained.into()).into_result()?)
+            })
+        })?;
         Ok(Box::new(BuilderImport { remote: builder, origin: self.origin.clone() }))
     }
 
     fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
         let dir = export_path(dir)?;
         let vectors = FfiVectors::export(&vectors)?;
-        let index = self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.open(ctx, dir.into(), vectors).into_result()?)
-        }))?;
+        let index = self.origin.call(Method::Open, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.open(ctx, dir.into(), vectors).into_result()?)
+            })
+        })?;
         Ok(Box::new(IndexImport { remote: index, origin: self.origin.clone() }))
     }
 }
@@ -210,19 +216,22 @@ struct BuilderImport {
 
 impl IndexBuilder for BuilderImport {
     fn train(&mut self, ctx: &Context<'_>, sample: Matrix<'_>) -> Result<()> {
-        let done = with_exported(ctx, |ctx| self.remote.train(ctx, sample.into()).into_result());
-        self.origin.on(done.map_err(Error::from))
+        self.origin.call(Method::Train, || {
+            with_exported(ctx, |ctx| Ok(self.remote.train(ctx, sample.into()).into_result()?))
+        })
     }
 
     fn add(&mut self, ctx: &Context<'_>, rows: Matrix<'_>) -> Result<()> {
-        let done = with_exported(ctx, |ctx| self.remote.add(ctx, rows.into()).into_result());
-        self.origin.on(done.map_err(Error::from))
+        self.origin.call(Method::Add, || {
+            with_exported(ctx, |ctx| Ok(self.remote.add(ctx, rows.into()).into_result()?))
+        })
     }
 
     fn finish(&mut self, ctx: &Context<'_>, dir: &Path) -> Result<()> {
         let dir = export_path(dir)?;
-        let done = with_exported(ctx, |ctx| self.remote.finish(ctx, dir.into()).into_result());
-        self.origin.on(done.map_err(Error::from))
+        self.origin.call(Method::Finish, || {
+            with_exported(ctx, |ctx| Ok(self.remote.finish(ctx, dir.into()).into_result()?))
+        })
     }
 }
 
@@ -238,9 +247,11 @@ impl Index for IndexImport {
 
     fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, mut hits: HitsMut<'_>) -> Result<()> {
         hits.clear();
-        self.origin.on(with_exported(ctx, |ctx| {
-            self.remote.search(ctx, queries.into(), hits.reborrow().into()).into_result()?;
-            hits.check(self.len())
-        }))
+        self.origin.call(Method::Search, || {
+            with_exported(ctx, |ctx| {
+                self.remote.search(ctx, queries.into(), hits.reborrow().into()).into_result()?;
+                hits.check(self.len())
+            })
+        })
     }
 }

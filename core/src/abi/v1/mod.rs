@@ -33,6 +33,7 @@ mod module;
 mod origin;
 mod reader;
 mod retriever;
+pub mod running;
 mod services;
 mod trainer;
 

@@ -1,5 +1,6 @@
 //! Which component an imported object is, for error messages and fingerprints.
 
+use super::running::{Label, Method, Running};
 use crate::{Fingerprint, Kind, Result};
 
 /// Where an imported component comes from.
@@ -9,17 +10,35 @@ pub struct Origin {
     component: String,
     /// Name and version; empty inside a plugin that was handed the component as a child.
     plugin: String,
+    /// How its calls are told of while they run; none inside a plugin.
+    label: Option<Label>,
 }
 
 impl Origin {
     /// A component that the host imports from a plugin.
     pub fn of_plugin(kind: Kind, component: &str, name: &str, version: &str) -> Self {
-        Self { kind, component: component.to_owned(), plugin: format!("{name} {version}") }
+        let plugin = format!("{name} {version}");
+        let label = Label::of(kind, component, &plugin);
+        Self { kind, component: component.to_owned(), plugin, label }
     }
 
     /// A child that a plugin imports from the host, which has named its plugin already.
     pub(crate) fn of_child(kind: Kind, component: &str) -> Self {
-        Self { kind, component: component.to_owned(), plugin: String::new() }
+        Self { kind, component: component.to_owned(), plugin: String::new(), label: None }
+    }
+
+    /// Makes a call of the component, seen in [`super::running`] while it runs, and names the
+    /// component in its error.
+    ///
+    /// # Errors
+    ///
+    /// That of the call; see [`Self::on`].
+    #[inline]
+    pub fn call<T>(&self, method: Method, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        let running = self.label.and_then(|label| Running::enter(label, method));
+        let done = body();
+        drop(running);
+        self.on(done)
     }
 
     /// Names the component in an error, unless a component further in has been named.

@@ -14,6 +14,7 @@ use super::data::{
 };
 use super::guard::{Guarded, guard};
 use super::origin::Origin;
+use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::metrics::{ExampleScore, TaskSpec};
 use crate::{Batch, Context, Error, ErrorKind, Example, ExampleStream, Prediction, Reader, Result};
@@ -105,23 +106,25 @@ pub(crate) struct ReaderImport {
 
 impl ReaderImport {
     pub(crate) fn new(remote: FfiReaderArc, origin: Origin) -> Result<Self> {
-        let task = origin.on(remote.task().into_result().map_err(Error::from))?;
+        let task = origin.call(Method::Task, || Ok(remote.task().into_result()?))?;
         Ok(Self { remote, task: from_json(&task)?, origin })
     }
 }
 
 impl Reader for ReaderImport {
     fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
-        self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
-        }))
+        self.origin.call(Method::Call, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+            })
+        })
     }
 
     fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let source = export_path(source)?;
-        let stream = self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.open(ctx, source.into()).into_result()?)
-        }))?;
+        let stream = self.origin.call(Method::Open, || {
+            with_exported(ctx, |ctx| Ok(self.remote.open(ctx, source.into()).into_result()?))
+        })?;
         Ok(Box::new(StreamImport { remote: stream, origin: self.origin.clone() }))
     }
 
@@ -137,10 +140,12 @@ impl Reader for ReaderImport {
     ) -> Result<Vec<ExampleScore>> {
         let exported = export_examples(examples.to_vec());
         let predictions = to_json(&predictions);
-        let scores: Vec<ExampleScore> = self.origin.on(with_exported(ctx, |ctx| {
-            let scores = self.remote.score(ctx, exported, predictions.as_rstr());
-            from_json(&scores.into_result()?)
-        }))?;
+        let scores: Vec<ExampleScore> = self.origin.call(Method::Score, || {
+            with_exported(ctx, |ctx| {
+                let scores = self.remote.score(ctx, exported, predictions.as_rstr());
+                from_json(&scores.into_result()?)
+            })
+        })?;
         if scores.len() != examples.len() {
             return Err(Error::new(ErrorKind::Plugin, "the reader did not score every example")
                 .with_context("examples", examples.len())
@@ -157,13 +162,15 @@ struct StreamImport {
 
 impl ExampleStream for StreamImport {
     fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
-        let batch = with_exported(ctx, |ctx| self.remote.next_batch(ctx, max as u64).into_result());
+        let batch = self.origin.call(Method::NextBatch, || {
+            with_exported(ctx, |ctx| Ok(self.remote.next_batch(ctx, max as u64).into_result()?))
+        })?;
         let import = |batch: FfiBatch| {
             Ok(Batch {
                 examples: import_examples(batch.examples)?,
                 skipped: batch.skipped.into_iter().map(Into::into).collect(),
             })
         };
-        self.origin.on(batch.map_err(Error::from))?.into_option().map(import).transpose()
+        batch.into_option().map(import).transpose()
     }
 }

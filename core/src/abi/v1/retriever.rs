@@ -14,6 +14,7 @@ use super::data::{
 use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
 use super::guard::Guarded;
 use super::origin::Origin;
+use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
     Context, Error, ErrorKind, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searcher,
@@ -200,18 +201,21 @@ impl RetrieverImport {
 
 impl Retriever for RetrieverImport {
     fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
-        self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
-        }))
+        self.origin.call(Method::Call, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+            })
+        })
     }
 
     fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
-        self.origin.on(with_exported(ctx, |ctx| {
-            let phases: Vec<Phase> =
-                with_pool(pool, |pool| from_json(&self.remote.phases(ctx, pool).into_result()?))?;
+        self.origin.call(Method::Phases, || {
+            let phases: Vec<Phase> = with_exported(ctx, |ctx| {
+                with_pool(pool, |pool| from_json(&self.remote.phases(ctx, pool).into_result()?))
+            })?;
             check_phases(&phases)?;
             Ok(phases)
-        }))
+        })
     }
 
     fn run_unit(
@@ -224,13 +228,15 @@ impl Retriever for RetrieverImport {
         out: &Path,
     ) -> Result<()> {
         let (dirs, out) = (export_dirs(dirs)?, export_path(out)?);
-        self.origin.on(with_exported(ctx, |ctx| {
-            with_pool(pool, |pool| {
-                let (unit, dirs) = (unit as u64, dirs.as_slice().into());
-                let done = self.remote.run_unit(ctx, phase.into(), unit, pool, dirs, out.into());
-                Ok(done.into_result()?)
+        self.origin.call(Method::RunUnit, || {
+            with_exported(ctx, |ctx| {
+                with_pool(pool, |pool| {
+                    let (unit, dirs, out) = (unit as u64, dirs.as_slice().into(), out.into());
+                    let done = self.remote.run_unit(ctx, phase.into(), unit, pool, dirs, out);
+                    Ok(done.into_result()?)
+                })
             })
-        }))
+        })
     }
 
     fn open(
@@ -240,11 +246,13 @@ impl Retriever for RetrieverImport {
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>> {
         let dirs = export_dirs(dirs)?;
-        let searcher = self.origin.on(with_exported(ctx, |ctx| {
-            with_pool(pool, |pool| {
-                Ok(self.remote.open(ctx, pool, dirs.as_slice().into()).into_result()?)
+        let searcher = self.origin.call(Method::Open, || {
+            with_exported(ctx, |ctx| {
+                with_pool(pool, |pool| {
+                    Ok(self.remote.open(ctx, pool, dirs.as_slice().into()).into_result()?)
+                })
             })
-        }))?;
+        })?;
         let (origin, examples) = (self.origin.clone(), pool.examples.len());
         Ok(Box::new(SearcherImport { remote: searcher, origin, examples }))
     }
@@ -261,10 +269,12 @@ impl Searcher for SearcherImport {
     fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], mut hits: HitsMut<'_>) -> Result<()> {
         let queries = export_texts(queries);
         hits.clear();
-        self.origin.on(with_exported(ctx, |ctx| {
-            let queries = queries.as_slice().into();
-            self.remote.retrieve(ctx, queries, hits.reborrow().into()).into_result()?;
-            hits.check(self.examples)
-        }))
+        self.origin.call(Method::Retrieve, || {
+            with_exported(ctx, |ctx| {
+                let queries = queries.as_slice().into();
+                self.remote.retrieve(ctx, queries, hits.reborrow().into()).into_result()?;
+                hits.check(self.examples)
+            })
+        })
     }
 }

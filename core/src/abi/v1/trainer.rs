@@ -13,6 +13,7 @@ use super::data::{
 use super::examples::{ExamplesExport, ExamplesImport, FfiExamplesRef};
 use super::guard::{Guarded, guard};
 use super::origin::Origin;
+use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
     Context, Error, ErrorKind, Example, Examples, Prediction, PredictionKind, Predictor, Result,
@@ -107,7 +108,7 @@ pub(crate) struct TrainerImport {
 
 impl TrainerImport {
     pub(crate) fn new(remote: FfiTrainerArc, origin: Origin) -> Result<Self> {
-        let info = origin.on(remote.info().into_result().map_err(Error::from))?;
+        let info = origin.call(Method::Info, || Ok(remote.info().into_result()?))?;
         let mut info: TrainerInfo = from_json(&info)?;
         info.fingerprint = origin.fingerprint(info.fingerprint);
         Ok(Self { remote, info, origin })
@@ -116,9 +117,11 @@ impl TrainerImport {
 
 impl Trainer for TrainerImport {
     fn call(&self, ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
-        self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
-        }))
+        self.origin.call(Method::Call, || {
+            with_exported(ctx, |ctx| {
+                Ok(self.remote.call(ctx, name.into(), json.into()).into_result()?.into())
+            })
+        })
     }
 
     fn info(&self) -> TrainerInfo {
@@ -128,17 +131,19 @@ impl Trainer for TrainerImport {
     fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
         let out = export_path(out)?;
         let examples = ExamplesExport(examples);
-        self.origin.on(with_exported(ctx, |ctx| {
-            let report = self.remote.train(ctx, examples.lend(), out.into());
-            from_json(&report.into_result()?)
-        }))
+        self.origin.call(Method::Train, || {
+            with_exported(ctx, |ctx| {
+                let report = self.remote.train(ctx, examples.lend(), out.into());
+                from_json(&report.into_result()?)
+            })
+        })
     }
 
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
         let model = model.map(export_path).transpose()?.map(RStr::from);
-        let predictor = self.origin.on(with_exported(ctx, |ctx| {
-            Ok(self.remote.open(ctx, model.into()).into_result()?)
-        }))?;
+        let predictor = self.origin.call(Method::Open, || {
+            with_exported(ctx, |ctx| Ok(self.remote.open(ctx, model.into()).into_result()?))
+        })?;
         Ok(Box::new(PredictorImport { remote: predictor, origin: self.origin.clone() }))
     }
 }
@@ -170,9 +175,11 @@ impl Predictor for PredictorImport {
     ) -> Result<Vec<Prediction>> {
         let exported = export_examples(examples.to_vec());
         let kind = to_json(&kind);
-        let predictions: Vec<Prediction> = self.origin.on(with_exported(ctx, |ctx| {
-            from_json(&self.remote.predict(ctx, exported, kind.as_rstr()).into_result()?)
-        }))?;
+        let predictions: Vec<Prediction> = self.origin.call(Method::Predict, || {
+            with_exported(ctx, |ctx| {
+                from_json(&self.remote.predict(ctx, exported, kind.as_rstr()).into_result()?)
+            })
+        })?;
         if predictions.len() != examples.len() {
             return Err(Error::new(ErrorKind::Plugin, "not every example got a prediction")
                 .with_context("examples", examples.len())

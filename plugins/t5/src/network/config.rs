@@ -5,6 +5,11 @@ use std::path::Path;
 use deft_core::{Error, ErrorKind, Result, ResultExt};
 use serde::Deserialize;
 
+/// Largest size that is believed: a hundred times that of any T5, and products of three still fit.
+const MAX_SIZE: usize = 10_000_000;
+/// Most layers of an encoder or decoder that are believed; the largest T5 has 24.
+const MAX_LAYERS: usize = 1000;
+
 /// The shape of a T5 network, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NetworkConfig {
@@ -115,6 +120,15 @@ impl File {
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(format!("`{name}` must be at least 1 (found: 0)"));
         }
+        if let Some((name, size)) = self.largest().into_iter().find(|(_, size)| *size > MAX_SIZE) {
+            return Err(format!("`{name}` cannot be more than {MAX_SIZE} (found: {size})"));
+        }
+        if let Some(layers) = self.layers().into_iter().find(|layers| *layers > MAX_LAYERS) {
+            return Err(format!("more than {MAX_LAYERS} layers cannot be (found: {layers})"));
+        }
+        if self.layer_norm_epsilon.is_some_and(|epsilon| !(0.0..=1.0).contains(&epsilon)) {
+            return Err("`layer_norm_epsilon` must be in 0 ..= 1".to_owned());
+        }
         let (buckets, distance) = self.positions();
         if buckets < 4 || buckets % 2 == 1 || distance <= buckets / 2 {
             return Err(format!(
@@ -129,6 +143,23 @@ impl File {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What has one row or column of a tensor each.
+    fn largest(&self) -> [(&'static str, usize); 6] {
+        let (buckets, _) = self.positions();
+        [
+            ("vocab_size", self.vocab_size),
+            ("d_model", self.d_model),
+            ("d_kv", self.d_kv),
+            ("d_ff", self.d_ff),
+            ("num_heads", self.num_heads),
+            ("relative_attention_num_buckets", buckets),
+        ]
+    }
+
+    fn layers(&self) -> [usize; 2] {
+        [self.num_layers, self.num_decoder_layers.unwrap_or(self.num_layers)]
     }
 
     fn positions(&self) -> (usize, usize) {
@@ -252,5 +283,13 @@ mod tests {
         assert!(message(json!({"model_type": "bert"})).contains("`bert`"));
         assert!(message(json!({"d_kv": 0})).contains("`d_kv`"));
         assert!(message(json!({"d_kv": null})).contains("config.json"));
+        // These would not fit into memory, or into a number.
+        for size in ["vocab_size", "d_model", "d_kv", "d_ff", "num_heads"] {
+            assert!(message(json!({size: 1_u64 << 40})).contains("cannot be more than"), "{size}");
+        }
+        for layers in ["num_layers", "num_decoder_layers"] {
+            assert!(message(json!({layers: 1_u64 << 40})).contains("layers"), "{layers}");
+        }
+        assert!(message(json!({"layer_norm_epsilon": -1e-6})).contains("`layer_norm_epsilon`"));
     }
 }

@@ -1,0 +1,23 @@
+//! What libraries read from the environment when they are loaded.
+
+#![expect(unsafe_code, reason = "setting the environment is unsafe by nature")]
+
+/// Sets what libraries read from the environment when they are loaded; what a user set stays.
+///
+/// A plugin's threads come from its context. Pools that a library would start by itself, one
+/// thread per core each, would compete with them.
+///
+/// # Safety
+///
+/// No other thread may be running: call it first thing in `main`.
+pub unsafe fn prepare_environment() {
+    for (name, value) in [("RAYON_NUM_THREADS", "1")] {
+        if std::env::var_os(name).is_none() {
+            #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+            // SAFETY: the caller guarantees that no other thread reads the environment.
+            unsafe {
+                std::env::set_var(name, value);
+            }
+        }
+    }
+}

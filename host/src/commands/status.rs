@@ -1,0 +1,82 @@
+//! `deft status`: how far a run is.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use deft_core::{ErrorKind, Result, ResultExt};
+
+use super::print;
+use crate::console::human_time;
+use crate::pipeline::status::{PhaseStatus, Status, status as status_of};
+
+/// Arguments of `deft status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The manifest
+    manifest: PathBuf,
+    /// Set a value of the manifest, as for the run
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+    /// Folder of the run [default: runs/NAME beside the manifest]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn status(args: &StatusArgs) -> Result<()> {
+    let status = status_of(&args.manifest, &args.overrides, args.run.as_deref())?;
+    if args.json {
+        let text =
+            serde_json::to_string_pretty(&status).or_error(ErrorKind::Unexpected, "no JSON")?;
+        return print(&format!("{text}\n"));
+    }
+    print(&describe(&status))
+}
+
+fn describe(status: &Status) -> String {
+    let working = match &status.working {
+        Some(holder) if !holder.doing.is_empty() => format!("{holder} works: {}", holder.doing),
+        Some(holder) => format!("{holder} works"),
+        None => "nobody works in it now".to_owned(),
+    };
+    let pool =
+        status.pool_rows.map_or_else(|| "not read".to_owned(), |rows| format!("{rows} rows"));
+    let mut text = format!("{}: {working}\n  pool: {pool}\n", status.run.display());
+    for phase in &status.phases {
+        describe_phase(&mut text, phase);
+    }
+    for (output, there, all) in &status.outputs {
+        let _ = writeln!(text, "  {output}: {there} of {all}");
+    }
+    text
+}
+
+fn describe_phase(text: &mut String, phase: &PhaseStatus) {
+    let _ = write!(
+        text,
+        "  {} {}: {} of {} units",
+        phase.retriever, phase.phase, phase.done, phase.units
+    );
+    if !phase.running.is_empty() {
+        let _ = write!(text, ", {} running", phase.running.len());
+    }
+    if !phase.failed.is_empty() {
+        let _ = write!(text, ", {} failed", phase.failed.len());
+    }
+    if let Some(seconds) = phase.seconds_left {
+        let _ = write!(text, ", about {} left", human_time(seconds));
+    }
+    text.push('\n');
+    for (unit, holder) in &phase.running {
+        if let Some(holder) = holder {
+            let _ = writeln!(text, "    unit {unit} running: {holder}");
+        }
+    }
+    for failure in &phase.failed {
+        let (unit, attempts, error) = (failure.unit, failure.attempts, &failure.error);
+        let _ = writeln!(text, "    unit {unit} failed ({attempts} attempts): {error}");
+    }
+}

@@ -1,0 +1,211 @@
+//! What the types of a manifest cannot express.
+//!
+//! Every check takes time in proportion to the manifest, which may have many thousands of arms.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use deft_core::{Error, Result, excerpt};
+
+use super::{Block, Manifest, Policy, Selection};
+
+/// Longest name, in characters: names become folders, with endings of their own.
+const MAX_NAME: usize = 100;
+
+impl Manifest {
+    pub(super) fn check(&self) -> Result<()> {
+        let at = |path: &str, message: &str| Error::option_at(path, message);
+        if self.version != 1 {
+            return Err(at("version", &format!("version {} is unknown", self.version))
+                .with_hint("this deft reads version 1"));
+        }
+        check_name("name", &self.name)?;
+        if self.rows_per_part == 0 {
+            return Err(at("rows_per_part", "must be at least 1"));
+        }
+        if self.pool.is_empty() {
+            return Err(at("pool", "needs at least one source"));
+        }
+        if self.seeds.is_empty() {
+            return Err(at("seeds", "needs at least one seed"));
+        }
+        if self.trainer.as_ref().is_some_and(Block::is_none) {
+            return Err(at("trainer", "`none` is for arms: leave `trainer` out"));
+        }
+        self.selection.check().map_err(|error| error.within_option("selection"))?;
+        let mut names = HashSet::new();
+        for (i, task) in self.tasks.iter().enumerate() {
+            check_name(&format!("tasks[{i}].name"), &task.name)?;
+            if !names.insert(&task.name) {
+                return Err(at(&format!("tasks[{i}].name"), "another task has this name"));
+            }
+        }
+        let unsearched = self.tasks.iter().find(|task| task.query_source.is_none());
+        let unsearched = unsearched.map(|task| task.name.as_str());
+        for name in self.arms.keys() {
+            check_name(&format!("arms.{name}"), name)?;
+            self.check_arm(name, unsearched)
+                .map_err(|error| error.within_option(&format!("arms.{name}")))?;
+        }
+        self.arm_order().map(|_| ())
+    }
+
+    /// Checks an arm; `unsearched` is a task without queries.
+    fn check_arm(&self, name: &str, unsearched: Option<&str>) -> Result<()> {
+        let arm = &self.arms[name];
+        let selection = self.selection_of(name);
+        selection.check().map_err(|error| error.within_option("selection"))?;
+        if let Some(other) = &selection.same_as
+            && !self.arms.contains_key(other)
+        {
+            let shown = excerpt(other);
+            let near = deft_core::options::nearest(&shown, self.arms.keys().map(String::as_str));
+            let error = Error::option_at("selection.same_as", format!("there is no arm `{shown}`"));
+            return Err(match near {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+        let trains = !arm.trainer.as_ref().is_some_and(Block::is_none);
+        if trains && selection.policy == Policy::Union {
+            if arm.retriever.is_none() && self.retriever.is_none() {
+                return Err(Error::option_at("", "policy `union` needs a `retriever`"));
+            }
+            if let Some(task) = unsearched {
+                return Err(Error::option_at(
+                    "",
+                    format!("policy `union` needs `query_source` in task `{task}`"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The arms, each after the one whose size it takes; otherwise as the manifest lists them.
+    ///
+    /// # Errors
+    ///
+    /// [`deft_core::ErrorKind::Options`] when `same_as` goes in a circle.
+    pub fn arm_order(&self) -> Result<Vec<&str>> {
+        let names: Vec<&str> = self.arms.keys().map(String::as_str).collect();
+        // What can come next, the first of the list foremost; and what waits for which arm.
+        let mut ready = BinaryHeap::new();
+        let mut waiting: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (i, name) in names.iter().enumerate() {
+            match &self.selection_of(name).same_as {
+                Some(other) => waiting.entry(other).or_default().push(i),
+                None => ready.push(Reverse(i)),
+            }
+        }
+        let mut order = Vec::with_capacity(names.len());
+        while let Some(Reverse(i)) = ready.pop() {
+            order.push(names[i]);
+            ready.extend(waiting.remove(names[i]).into_iter().flatten().map(Reverse));
+        }
+        if order.len() < names.len() {
+            return Err(Error::option_at("arms", "`same_as` goes in a circle"));
+        }
+        Ok(order)
+    }
+}
+
+impl Selection {
+    fn check(&self) -> Result<()> {
+        let at = Error::option_at;
+        match self.policy {
+            Policy::Union => {
+                for (name, value) in [("queries", self.queries), ("neighbors", self.neighbors)] {
+                    if value == 0 {
+                        return Err(at(name, "must be at least 1"));
+                    }
+                }
+                if self.same_as.is_some() {
+                    return Err(at("same_as", "is for policy `random`; `union` takes `size`"));
+                }
+            }
+            Policy::Random if self.size.is_some() == self.same_as.is_some() => {
+                return Err(at("policy", "`random` needs either `size` or `same_as`"));
+            }
+            Policy::All if self.size.is_some() || self.same_as.is_some() => {
+                return Err(at("policy", "`all` takes neither `size` nor `same_as`"));
+            }
+            Policy::Random | Policy::All => {}
+        }
+        Ok(())
+    }
+}
+
+/// Names become folders: no separators, nothing hidden, not too long.
+fn check_name(path: &str, name: &str) -> Result<()> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    let is_long = name.chars().count() > MAX_NAME;
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(fine) || is_long {
+        return Err(Error::option_at(path, format!("`{}` cannot name a folder", excerpt(name)))
+            .with_hint(format!(
+                "allowed: letters, digits, - _ . + and no leading full stop, at most {MAX_NAME}"
+            )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Document;
+    use super::*;
+    use std::fmt::Write as _;
+    use std::time::{Duration, Instant};
+
+    const HEAD: &str = "version: 1\nname: x\nplugins: []\npool: [{ reader: p3, source: a }]\n\
+                        tasks: []\nretriever: bm25\n";
+
+    fn load(text: &str) -> Result<(Manifest, Document)> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.yaml");
+        std::fs::write(&path, text).unwrap();
+        Manifest::load(&path, &[])
+    }
+
+    #[test]
+    fn arms_follow_the_arm_whose_size_they_take_and_else_the_list() {
+        let random =
+            |other: &str| format!("{{ selection: {{ policy: random, same_as: {other} }} }}");
+        let text = format!(
+            "{HEAD}arms:\n  a: {}\n  b: {{}}\n  c: {}\n  d: {{}}\n",
+            random("d"),
+            random("b")
+        );
+        assert_eq!(load(&text).unwrap().0.arm_order().unwrap(), ["b", "c", "d", "a"]);
+        let circle = format!("{HEAD}arms:\n  a: {}\n  b: {}\n", random("b"), random("a"));
+        assert_eq!(load(&circle).unwrap_err().message(), "`same_as` goes in a circle");
+    }
+
+    #[test]
+    fn many_arms_and_tasks_are_checked_in_time() {
+        let mut text = HEAD.replace("tasks: []\n", "");
+        text.push_str("tasks:\n");
+        for i in 0..20_000 {
+            writeln!(text, "  - {{ name: t{i}, reader: p3, query_source: q }}").unwrap();
+        }
+        text.push_str("arms:\n");
+        for i in 0..20_000 {
+            let after = i + 1;
+            writeln!(text, "  a{i}: {{ selection: {{ policy: random, same_as: a{after} }} }}")
+                .unwrap();
+        }
+        text.push_str("  a20000: {}\n");
+        let start = Instant::now();
+        let order = load(&text).unwrap().0;
+        assert_eq!(order.arm_order().unwrap()[0], "a20000");
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_name_that_no_folder_can_have_is_refused_in_a_few_words() {
+        for name in ["x".repeat(101), "x".repeat(1_000_000), "a/b".to_owned(), ".a".to_owned()] {
+            let error = load(&HEAD.replace("name: x", &format!("name: {name}"))).unwrap_err();
+            assert!(error.message().ends_with("cannot name a folder"), "{error}");
+            assert!(error.message().len() < 200);
+            assert!(error.context("at").unwrap().ends_with("m.yaml:2:1"));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What can be known of a manifest before anything runs.
+
+use std::path::PathBuf;
+
+use deft_core::{ErrorKind, Kind, Result, ResultExt};
+use serde_json::Value;
+
+use super::Run;
+use crate::manifest::{Arm, Block};
+use crate::pool::expand_source;
+
+impl Run {
+    /// Checks every block and source of the manifest, without reading or building anything.
+    pub(super) fn check(&self) -> Result<()> {
+        self.completed_manifest()?;
+        for (i, source) in self.manifest.pool.iter().enumerate() {
+            self.expand(&source.source, &format!("pool[{i}].source"))?;
+        }
+        for (i, task) in self.manifest.tasks.iter().enumerate() {
+            for (name, source) in [
+                ("query_source", &task.query_source),
+                ("evaluation_source", &task.evaluation_source),
+            ] {
+                if let Some(source) = source {
+                    self.expand(source, &format!("tasks[{i}].{name}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn expand(&self, source: &str, path: &str) -> Result<Vec<PathBuf>> {
+        expand_source(source, self.document.dir())
+            .map_err(|error| self.document.locate(error.within_option(path)))
+    }
+
+    /// The manifest with every default filled in, those of components too.
+    pub(super) fn completed_manifest(&self) -> Result<Value> {
+        let mut value = serde_json::to_value(&self.manifest)
+            .or_error(ErrorKind::Unexpected, "the manifest is no JSON")?;
+        for (i, source) in self.manifest.pool.iter().enumerate() {
+            let plan = self.plan(Kind::Reader, &source.reader, &format!("pool[{i}].reader"))?;
+            value["pool"][i]["reader"] = plan.completed();
+        }
+        for (i, task) in self.manifest.tasks.iter().enumerate() {
+            let plan = self.plan(Kind::Reader, &task.reader, &format!("tasks[{i}].reader"))?;
+            value["tasks"][i]["reader"] = plan.completed();
+        }
+        let own = |block: &Option<Block>| block.clone().filter(|block| !block.is_none());
+        if let Some(block) = own(&self.manifest.retriever) {
+            value["retriever"] = self.plan(Kind::Retriever, &block, "retriever")?.completed();
+        }
+        if let Some(block) = own(&self.manifest.trainer) {
+            value["trainer"] = self.plan(Kind::Trainer, &block, "trainer")?.completed();
+        }
+        for (name, arm) in &self.manifest.arms {
+            self.complete_arm(name, arm, &mut value["arms"][name.as_str()])?;
+        }
+        Ok(value)
+    }
+
+    fn complete_arm(&self, name: &str, arm: &Arm, value: &mut Value) -> Result<()> {
+        for (key, kind, block) in [
+            ("retriever", Kind::Retriever, &arm.retriever),
+            ("trainer", Kind::Trainer, &arm.trainer),
+        ] {
+            if let Some(block) = block.as_ref().filter(|block| !block.is_none()) {
+                let path = format!("arms.{name}.{key}");
+                value[key] = self.plan(kind, block, &path)?.completed();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Units that failed, noted in the run's folder until they are done.
+
+use std::path::{Path, PathBuf};
+
+use deft_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::store;
+
+/// A unit that failed, and how often it was tried.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    /// The phase.
+    pub phase: String,
+    /// The unit's number.
+    pub unit: usize,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What went wrong the last time.
+    pub error: Error,
+}
+
+/// The folder of failures of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Failures(PathBuf);
+
+impl Failures {
+    pub(super) fn of_run(dir: &Path) -> Self {
+        Self(dir.join("failed"))
+    }
+
+    pub(super) fn note(&self, failure: &Failure) -> Result<()> {
+        store::write_json(&self.path(&failure.phase, failure.unit), failure)
+    }
+
+    /// Forgets a unit that is done now.
+    pub(super) fn clear(&self, phase: &str, unit: usize) {
+        let _ = std::fs::remove_file(self.path(phase, unit));
+        // Goes only once it is empty.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+
+    /// What has failed of a phase, by unit.
+    pub(super) fn of_phase(&self, phase: &str) -> Vec<Failure> {
+        let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
+        let read =
+            |entry: std::io::Result<std::fs::DirEntry>| store::read_json(&entry.ok()?.path());
+        let mut found: Vec<Failure> = entries.filter_map(read).collect();
+        found.retain(|failure| failure.phase == phase);
+        found.sort_by_key(|failure| failure.unit);
+        found
+    }
+
+    fn path(&self, phase: &str, unit: usize) -> PathBuf {
+        self.0.join(format!("{phase}-{unit:05}.json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deft_core::ErrorKind;
+
+    #[test]
+    fn failures_are_read_back_by_phase_and_leave_no_folder_once_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let failures = Failures::of_run(dir.path());
+        for (phase, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
+            let error = Error::new(ErrorKind::Io, "disk full");
+            let phase = phase.to_owned();
+            failures.note(&Failure { phase, unit, attempts: 3, error }).unwrap();
+        }
+        let units: Vec<usize> = failures.of_phase("encode").iter().map(|f| f.unit).collect();
+        assert_eq!(units, [2, 7]);
+        for (phase, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
+            failures.clear(phase, unit);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,282 @@
+//! Worker processes: `deft unit --worker` takes the numbers of units on stdin, a line each, and
+//! answers each with a line of JSON on stdout. A worker that crashes costs the unit in hand.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use deft_core::{Context, Error, ErrorKind, Phase, Result, ResultExt};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Run;
+use super::units::{Executor, Outcome};
+use crate::services::HostServices;
+use crate::store;
+use crate::store::lock::Holder;
+
+/// How often a waiting host looks whether it was asked to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a worker may take to stop once it was told to.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// Lines of a worker's log that an error quotes.
+const QUOTED: usize = 15;
+
+/// A worker's answer to the number of a unit.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// The unit is done.
+    Done,
+    /// Another process is doing it.
+    Busy(Option<Holder>),
+    /// It failed.
+    Failed(Error),
+}
+
+/// Answers the units asked for on stdin until it is closed; closed within a unit, it means stop.
+pub(super) fn serve(mut execute: impl FnMut(usize) -> Result<Outcome>) -> Result<()> {
+    let (sender, units) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+        crate::services::cancel();
+    });
+    for line in units {
+        let unit = line.trim().parse().map_err(|_| {
+            Error::option_at("", "a line on stdin is no unit's number").with_context("line", line)
+        })?;
+        let answer = match execute(unit) {
+            Ok(Outcome::Done) => Answer::Done,
+            Ok(Outcome::Busy(holder)) => Answer::Busy(holder),
+            Err(error) => Answer::Failed(error),
+        };
+        let line = serde_json::to_string(&answer).or_error(ErrorKind::Unexpected, "no JSON")?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush()).or_error(ErrorKind::Io, "stdout")?;
+    }
+    Ok(())
+}
+
+/// Does units in a process of its own, which is started when it is needed, and again after a crash.
+pub(super) struct Worker<'a> {
+    /// Program and arguments.
+    command: Vec<OsString>,
+    log: PathBuf,
+    ctx: Context<'a>,
+    /// Services under a label, for the progress of the unit in hand.
+    services: Box<dyn Fn(usize) -> HostServices + Send + 'a>,
+    running: Option<Running>,
+}
+
+/// A worker's process, with threads that read what it writes.
+struct Running {
+    child: Child,
+    /// Closed to stop the worker.
+    units: Option<ChildStdin>,
+    answers: Receiver<String>,
+    /// The last lines of its log.
+    tail: Arc<Mutex<VecDeque<String>>>,
+    /// Where the progress of the unit in hand is shown.
+    progress: Arc<Mutex<Option<HostServices>>>,
+}
+
+impl Run {
+    /// A worker process for units of a phase, with its share of the threads.
+    pub(super) fn worker<'a>(
+        &'a self,
+        arm: &str,
+        phase: &'a Phase,
+        number: usize,
+        ctx: Context<'a>,
+    ) -> Result<Worker<'a>> {
+        let program = std::env::current_exe().or_error(ErrorKind::Unexpected, "where am I")?;
+        let mut command: Vec<OsString> = vec![program.into(), "unit".into(), (&self.path).into()];
+        let mut add = |name: &str, value: OsString| command.extend([name.into(), value]);
+        for value in &self.overrides {
+            add("--set", value.into());
+        }
+        for dir in &self.options.plugin_dirs {
+            add("--plugin-dir", dir.into());
+        }
+        if let Some(store) = &self.options.store {
+            add("--store", store.into());
+        }
+        add("--run", (&self.dir).into());
+        add("--arm", arm.into());
+        add("--phase", phase.name.clone().into());
+        add("--threads", (self.threads / self.options.workers).max(1).to_string().into());
+        add("--log-format", "json".into());
+        command.push("--worker".into());
+        let logs = self.dir.join("logs");
+        store::make_dir(&logs)?;
+        let log = logs.join(format!("{}-worker-{number}.log", phase.name));
+        let label = move |unit: usize| format!("{} {} of {}", phase.name, unit + 1, phase.units);
+        let services = Box::new(move |unit| self.services(&label(unit)));
+        Ok(Worker { command, log, ctx, services, running: None })
+    }
+}
+
+impl Executor for Worker<'_> {
+    fn execute(&mut self, unit: usize) -> Result<Outcome> {
+        if self.running.is_none() {
+            self.running = Some(Running::start(&self.command, &self.log)?);
+        }
+        let Some(running) = &mut self.running else { return Ok(Outcome::Busy(None)) };
+        running.show(Some((self.services)(unit)));
+        let answer = running.ask(unit, &self.ctx);
+        running.show(None);
+        match answer? {
+            Some(Answer::Done) => Ok(Outcome::Done),
+            Some(Answer::Busy(holder)) => Ok(Outcome::Busy(holder)),
+            Some(Answer::Failed(error)) => {
+                // Whatever a failed unit left in memory goes with its process.
+                self.running = None;
+                Err(error.with_context("log", self.log.display()))
+            }
+            None => {
+                let running = self.running.take();
+                Err(running.map_or_else(Error::cancelled, |running| running.crashed(&self.log)))
+            }
+        }
+    }
+}
+
+impl Running {
+    fn start(command: &[OsString], log: &Path) -> Result<Self> {
+        let (program, arguments) = command.split_first().ok_or_else(Error::cancelled)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .or_error(ErrorKind::Unexpected, "cannot start a worker process")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .or_io("cannot write the log", log)?;
+        let (sender, answers) = channel();
+        let (tail, progress) = (Arc::default(), Arc::default());
+        if let Some(stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let (tail, progress) = (Arc::clone(&tail), Arc::clone(&progress));
+            std::thread::spawn(move || follow(stderr, log, &tail, &progress));
+        }
+        Ok(Self { units: child.stdin.take(), child, answers, tail, progress })
+    }
+
+    fn show(&self, services: Option<HostServices>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = services;
+    }
+
+    /// Asks for a unit and waits; `None` when the process has ended.
+    fn ask(&mut self, unit: usize, ctx: &Context<'_>) -> Result<Option<Answer>> {
+        let Some(units) = &mut self.units else { return Ok(None) };
+        if writeln!(units, "{unit}").and_then(|()| units.flush()).is_err() {
+            return Ok(None);
+        }
+        loop {
+            match self.answers.recv_timeout(LOOK) {
+                Ok(line) => {
+                    let answer = serde_json::from_str(&line);
+                    return answer
+                        .or_error(ErrorKind::Unexpected, "a worker answered otherwise")
+                        .map(Some);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => ctx.check()?,
+            }
+        }
+    }
+
+    /// What is known of a process that ended without an answer.
+    fn crashed(mut self, log: &Path) -> Error {
+        let status = self.stop();
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
+        Error::new(ErrorKind::Unexpected, "the worker process crashed")
+            .with_context("status", status.map_or_else(|| "unknown".to_owned(), |s| s.to_string()))
+            .with_context("log", log.display())
+            .with_hint(format!("its last lines:\n  {}", tail.join("\n  ")))
+    }
+
+    /// Ends the process, by force if it takes too long.
+    fn stop(&mut self) -> Option<ExitStatus> {
+        self.units = None;
+        let start = Instant::now();
+        while start.elapsed() < STOP_WITHIN {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(LOOK / 10);
+        }
+        let _ = self.child.kill();
+        self.child.wait().ok()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Passes a worker's log on: progress to its bar, warnings to the host's log, all lines to a file.
+fn follow(
+    stderr: impl std::io::Read,
+    mut log: File,
+    tail: &Mutex<VecDeque<String>>,
+    progress: &Mutex<Option<HostServices>>,
+) {
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let value: Value = serde_json::from_str(&line).unwrap_or_default();
+        if let Some(event) = value["progress"].as_object() {
+            let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or(0);
+            let unit = event.get("unit").and_then(Value::as_str).unwrap_or_default();
+            let shown = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(services) = shown.as_ref() {
+                services.progress().update(number("done"), number("total"), unit);
+            }
+            continue;
+        }
+        let text = match (value["level"].as_str(), value["message"].as_str()) {
+            (Some(level), Some(message)) => {
+                if level == "warn" {
+                    log::warn!(target: value["target"].as_str().unwrap_or("worker"), "{message}");
+                }
+                let time = value["time"].as_str().unwrap_or_default();
+                format!("{time} {level}: {message}").trim_start().to_owned()
+            }
+            _ => line,
+        };
+        // A log that cannot be written is no reason to stop.
+        let _ = writeln!(log, "{text}");
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == QUOTED {
+            tail.pop_front();
+        }
+        tail.push_back(text);
+    }
+}

@@ -1,0 +1,75 @@
+//! Small files of a store or run: text, JSON, JSON lines.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use deft_core::{ErrorKind, Result, ResultExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::commit::commit;
+
+/// Writes a file as [`commit`] does.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when it cannot be written.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+    commit(path, |temporary| fs::write(temporary, content).or_io("cannot write", path))
+}
+
+/// Writes a value as readable JSON, as [`commit`] does.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when it cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value)
+        .or_error(ErrorKind::Unexpected, "a value cannot be written as JSON")?;
+    text.push('\n');
+    write_file(path, text.as_bytes())
+}
+
+/// Reads JSON; what is not there or not of this form is `None`.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// A file of JSON lines being written; call it inside [`commit`].
+#[derive(Debug)]
+pub struct LineWriter {
+    path: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl LineWriter {
+    /// Starts the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).or_io("cannot write", path)?;
+        Ok(Self { path: path.to_owned(), out: BufWriter::new(file) })
+    }
+
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be written.
+    pub fn write(&mut self, line: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.out, line).or_io("cannot write", &self.path)?;
+        self.out.write_all(b"\n").or_io("cannot write", &self.path)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush().or_io("cannot write", &self.path)
+    }
+}

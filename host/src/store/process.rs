@@ -1,0 +1,90 @@
+//! Processes, as temporaries and locks name them: alive or gone.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use deft_core::Fingerprint;
+
+/// A process: machine, number, and when it started, since numbers are used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    machine: String,
+    pid: u32,
+    started: u64,
+}
+
+impl Process {
+    /// This process.
+    pub(super) fn this() -> &'static Self {
+        static THIS: OnceLock<Process> = OnceLock::new();
+        THIS.get_or_init(|| {
+            let pid = std::process::id();
+            Self { machine: machine(), pid, started: start_time(pid).unwrap_or(0) }
+        })
+    }
+
+    /// The process with a name that [`Process::name`] gave, and what follows the name.
+    pub(super) fn parse(name: &str) -> Option<(Self, &str)> {
+        let mut fields = name.splitn(4, '-');
+        let machine = fields.next()?.to_owned();
+        let pid = fields.next()?.parse().ok()?;
+        let started = fields.next()?.parse().ok()?;
+        Some((Self { machine, pid, started }, fields.next()?))
+    }
+
+    /// Its name in a file's name: `<machine>-<pid>-<start>`.
+    pub(super) fn name(&self) -> String {
+        format!("{}-{}-{}", self.machine, self.pid, self.started)
+    }
+
+    /// Whether it is gone; `None` where that cannot be told: on another machine.
+    pub(super) fn is_gone(&self) -> Option<bool> {
+        if self.machine != Self::this().machine || !Path::new("/proc/self").exists() {
+            return None;
+        }
+        Some(start_time(self.pid) != Some(self.started))
+    }
+}
+
+/// Name of the machine, for messages.
+pub(super) fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// What tells this machine from others. Containers may share a host name, but number their
+/// processes each for itself.
+fn machine() -> String {
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    Fingerprint::new().with(host_name()).with(namespace.to_string_lossy().as_bytes()).short()
+}
+
+/// When a process started, in clock ticks since the machine did; a clock set back changes nothing.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the command in brackets, and may hold anything; the 22nd is the start.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_an_earlier_one_of_its_number() {
+        let this = Process::this();
+        assert_eq!(this.is_gone(), Some(false));
+        let earlier = Process { started: this.started.wrapping_sub(1), ..this.clone() };
+        assert_eq!(earlier.is_gone(), Some(true));
+        let elsewhere = Process { machine: "0123".to_owned(), ..this.clone() };
+        assert_eq!(elsewhere.is_gone(), None);
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        let name = format!("{}-0-part-00001.parquet", Process::this().name());
+        assert_eq!(Process::parse(&name), Some((Process::this().clone(), "0-part-00001.parquet")));
+        assert_eq!(Process::parse("0123-12"), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! One stage's outputs: units, and a card once all of them are there.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deft_core::{Context, Error, ErrorKind, Result, ResultExt, part_name};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::commit::{self, commit_first, make_dir, remove_stale, sorted_entries};
+use super::files::{read_json, write_json};
+use super::lock::{Attempt, Lock, TRY_AGAIN, is_at};
+
+/// The file that says that a stage is complete, and what it was made from.
+const CARD: &str = "card.json";
+
+/// A folder of the store.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    dir: PathBuf,
+    fingerprint: String,
+    /// Locked for sharing as long as the stage is in use: nobody discards it meanwhile.
+    _in_use: Arc<Option<File>>,
+}
+
+/// `card.json`: the fingerprint of everything that can change the content, and what it was.
+#[derive(Debug, Serialize, Deserialize)]
+struct Card<T> {
+    fingerprint: String,
+    deft: String,
+    #[serde(flatten)]
+    content: T,
+}
+
+impl Stage {
+    pub(super) fn open(root: &Path, name: &str, fingerprint: &str) -> Result<Self> {
+        let dir = root.join(format!("{name}-{fingerprint}"));
+        let in_use = Arc::new(make_and_use(&dir)?);
+        let dir = dir.canonicalize().or_io("cannot resolve the store's folder", &dir)?;
+        let stage = Self { dir, fingerprint: fingerprint.to_owned(), _in_use: in_use };
+        stage.check_card()?;
+        remove_stale(&stage.dir);
+        Ok(stage)
+    }
+
+    /// Refuses a folder that was copied or renamed by hand.
+    fn check_card(&self) -> Result<()> {
+        let path = self.dir.join(CARD);
+        let Some(card) = read_json::<Card<serde::de::IgnoredAny>>(&path) else { return Ok(()) };
+        if card.fingerprint == self.fingerprint {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Data, "this folder of the store was made from something else")
+            .with_context("folder", self.dir.display())
+            .with_context("found", card.fingerprint)
+            .with_context("wanted", &self.fingerprint)
+            .with_hint("it was renamed or copied by hand: remove it, and it is made again"))
+    }
+
+    /// The stage's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What can change its content.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Where a unit's output is, once it is done.
+    pub fn unit(&self, unit: usize, suffix: &str) -> PathBuf {
+        self.dir.join(part_name(unit, suffix))
+    }
+
+    /// Whether a unit is done.
+    pub fn has_unit(&self, unit: usize, suffix: &str) -> bool {
+        self.unit(unit, suffix).exists()
+    }
+
+    /// The units of so many that are not done.
+    pub fn units_left(&self, units: usize, suffix: &str) -> Vec<usize> {
+        (0..units).filter(|&unit| !self.has_unit(unit, suffix)).collect()
+    }
+
+    /// Tries to take the lock of a unit, to be the only one who does it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when the lock's file cannot be made.
+    pub fn lock_unit(&self, unit: usize, suffix: &str) -> Result<Attempt> {
+        Lock::try_take(&self.dir, &part_name(unit, suffix))
+    }
+
+    /// Takes the lock of the whole stage, once nobody else has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`]; [`ErrorKind::Io`] when the lock's file cannot be made.
+    pub fn lock(&self, doing: &str, ctx: &Context<'_>) -> Result<Lock> {
+        let lock = Lock::wait(&self.dir, CARD, doing, ctx)?;
+        lock.tell(doing);
+        Ok(lock)
+    }
+
+    /// Runs `write` on a path beside a unit's and commits what it left there, unless another
+    /// process has committed the unit meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What `write` returns; then nothing of it is left. [`ErrorKind::Io`] when the output cannot
+    /// be synced or renamed.
+    pub fn commit_unit(
+        &self,
+        unit: usize,
+        suffix: &str,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        commit_first(&self.unit(unit, suffix), write)
+    }
+
+    /// The card, if the stage is complete; a damaged one counts as none, since it can be made again.
+    pub fn card<T: DeserializeOwned>(&self) -> Option<T> {
+        read_card(&self.dir)
+    }
+
+    /// Marks the stage as complete.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be written.
+    pub fn write_card(&self, content: &impl Serialize) -> Result<()> {
+        let (fingerprint, deft) = (self.fingerprint.clone(), env!("CARGO_PKG_VERSION").to_owned());
+        write_json(&self.dir.join(CARD), &Card { fingerprint, deft, content })
+    }
+}
+
+/// Makes a stage's folder, if it is missing, and keeps others from discarding it; `None` where the
+/// file system has no locks.
+fn make_and_use(dir: &Path) -> Result<Option<File>> {
+    loop {
+        make_dir(dir)?;
+        let folder = File::open(dir).or_io("cannot open the store's folder", dir)?;
+        match folder.try_lock_shared() {
+            // Somebody is discarding it, or has: then there is another folder now.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_AGAIN),
+            Err(TryLockError::Error(_)) => return Ok(None),
+            Ok(()) if is_at(&folder, dir) => return Ok(Some(folder)),
+            Ok(()) => {}
+        }
+    }
+}
+
+fn read_card<T: DeserializeOwned>(dir: &Path) -> Option<T> {
+    read_json::<Card<T>>(&dir.join(CARD)).map(|card| card.content)
+}
+
+pub(super) fn discard(root: &Path, name: &str, fingerprint: &str, ctx: &Context<'_>) -> Result<()> {
+    let dir = root.join(format!("{name}-{fingerprint}"));
+    let Ok(folder) = File::open(&dir) else { return Ok(()) };
+    let mut told = false;
+    while let Err(TryLockError::WouldBlock) = folder.try_lock() {
+        ctx.check()?;
+        if !told {
+            told = true;
+            log::info!("waiting: another run uses {}, which is to be made again", dir.display());
+        }
+        std::thread::sleep(TRY_AGAIN);
+    }
+    commit::discard(&dir)
+}
+
+pub(super) fn cards<T: DeserializeOwned>(root: &Path, name: &str) -> Vec<(String, T)> {
+    let mut found = Vec::new();
+    for dir in sorted_entries(root).unwrap_or_default() {
+        let folder = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_other = folder.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        if let Some(card) = is_other.then(|| read_card(&dir)).flatten() {
+            found.push((folder, card));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::*;
+    use std::fs;
+
+    use deft_core::{ErrorKind, NoServices};
+    use serde_json::{Value, json};
+
+    fn names(dir: &Path) -> Vec<String> {
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        sorted_entries(dir).unwrap().iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_failed_unit_leaves_nothing_and_a_done_one_its_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = Store::new(dir.path()).stage("t5", "0123").unwrap();
+        let fail = |path: &Path| {
+            fs::write(path, "half").unwrap();
+            Err(Error::new(ErrorKind::Io, "disk full"))
+        };
+        assert!(stage.commit_unit(3, ".bin", fail).is_err());
+        assert!(names(stage.dir()).is_empty());
+        stage.commit_unit(3, ".bin", |path| fs::write(path, "whole").or_io("x", path)).unwrap();
+        assert_eq!(stage.units_left(4, ".bin"), [0, 1, 2]);
+        assert_eq!(names(stage.dir()), ["part-00003.bin"]);
+    }
+
+    #[test]
+    fn a_unit_that_another_process_committed_first_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = Store::new(dir.path()).stage("bm25", "0123").unwrap();
+        let unit = stage.unit(0, "");
+        let late = |path: &Path| {
+            fs::create_dir_all(&unit).or_io("x", &unit)?;
+            fs::write(unit.join("theirs"), "").or_io("x", &unit)?;
+            fs::create_dir(path).or_io("x", path)
+        };
+        stage.commit_unit(0, "", late).unwrap();
+        assert!(unit.join("theirs").exists());
+        assert_eq!(names(stage.dir()), ["part-00000"]);
+    }
+
+    #[test]
+    fn a_folder_that_was_made_from_something_else_is_refused_with_both_fingerprints() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.stage("faiss", "aaaa").unwrap().write_card(&json!({"encoder": "t5"})).unwrap();
+        fs::rename(dir.path().join("faiss-aaaa"), dir.path().join("faiss-bbbb")).unwrap();
+        let error = store.stage("faiss", "bbbb").unwrap_err();
+        assert_eq!((error.context("found"), error.context("wanted")), (Some("aaaa"), Some("bbbb")));
+    }
+
+    #[test]
+    fn cards_are_read_back_by_stage_and_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let stage = store.stage("t5", "aaaa").unwrap();
+        assert_eq!(stage.card::<Value>(), None);
+        stage.write_card(&json!({"rows": 3})).unwrap();
+        assert_eq!(stage.card::<Value>().unwrap()["rows"], 3);
+        store.stage("t5x", "cccc").unwrap().write_card(&json!({"rows": 4})).unwrap();
+        let cards = store.cards::<Value>("t5");
+        assert_eq!(cards.len(), 1, "another name with the same beginning is no card of this one");
+        assert_eq!(cards[0].0, "t5-aaaa");
+    }
+
+    #[test]
+    fn a_stage_in_use_is_not_discarded_before_it_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let stage = store.stage("t5", "aaaa").unwrap();
+        fs::write(stage.unit(0, ""), "").unwrap();
+        let ctx = Context::new(&NoServices, 0, 1);
+        std::thread::scope(|scope| {
+            let discarding = scope.spawn(|| store.discard("t5", "aaaa", &ctx).unwrap());
+            std::thread::sleep(2 * TRY_AGAIN);
+            assert!(stage.has_unit(0, ""), "it is in use");
+            drop(stage);
+            discarding.join().unwrap();
+        });
+        assert!(names(dir.path()).is_empty());
+    }
+}

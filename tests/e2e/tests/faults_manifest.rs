@@ -1,0 +1,137 @@
+//! What a manifest may get wrong: one message with the place, what was found and what is allowed.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use deft_e2e::{Project, RETRIEVER_BM25, fails};
+
+/// Line and column of the first line that holds `text`, at `text`, in the manifest.
+fn place(project: &Project, text: &str) -> String {
+    let path = project.path("manifest.yaml");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    let (line, column) = manifest
+        .lines()
+        .enumerate()
+        .find_map(|(line, words)| Some((line + 1, words.find(text)? + 1)))
+        .unwrap();
+    format!("(at: {}:{line}:{column})", path.display())
+}
+
+#[test]
+fn an_option_two_levels_down_has_line_column_and_the_nearest_spelling() {
+    let project = Project::new();
+    let retriever = |encoder: &str, rest: &str| {
+        format!(
+            "retriever:\n  use: dense\n  encoder:\n    use: t5\n    model: model\n{encoder}{rest}  index: exact\n"
+        )
+    };
+    for (encoder, rest, key, says, hint) in [
+        (
+            "    max_token: 64\n",
+            "",
+            "max_token: 64",
+            "retriever.encoder.max_token: unknown option `max_token`",
+            "did you mean `max_tokens`? allowed: ",
+        ),
+        (
+            "    max_tokens: many\n",
+            "",
+            "max_tokens: many",
+            "retriever.encoder.max_tokens: invalid type: string \"many\", expected a whole number",
+            "",
+        ),
+        (
+            "    init: randon\n",
+            "",
+            "init: randon",
+            "retriever.encoder.init: unknown value `randon`",
+            "did you mean `random`? allowed: ",
+        ),
+        (
+            "",
+            "  vectors: f61\n",
+            "vectors: f61",
+            "retriever.vectors: unknown value `f61`",
+            "did you mean `f16`? allowed: ",
+        ),
+    ] {
+        project.manifest(&[&retriever(encoder, rest)]);
+        fails(&project, &[], 2, &[says, &place(&project, key), hint]);
+    }
+}
+
+#[test]
+fn an_option_in_a_list_or_an_arm_has_its_place() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    let path = project.path("manifest.yaml");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    for (from, to, says, key, hint) in [
+        (
+            "{ reader: p3, source: pool.jsonl }",
+            "{ reader: { use: p3, variant: papre }, source: pool.jsonl }",
+            "pool[0].reader.variant: unknown value `papre`",
+            "variant",
+            "did you mean `paper`?",
+        ),
+        (
+            "same_as: retrieved",
+            "same_as: retreived",
+            "arms.random.selection.same_as: there is no arm `retreived`",
+            "same_as",
+            "did you mean `retrieved`?",
+        ),
+        (
+            "  none: { trainer: none }",
+            "  other: { retriever: { use: bm25, b1: 2 } }",
+            "arms.other.retriever.b1: unknown option `b1`",
+            "b1",
+            "did you mean `b`? allowed: ",
+        ),
+    ] {
+        assert!(manifest.contains(from));
+        std::fs::write(&path, manifest.replace(from, to)).unwrap();
+        fails(&project, &[], 2, &[says, &place(&project, key), hint]);
+    }
+}
+
+#[test]
+fn wrong_types_missing_children_and_unknown_keys_are_one_message_each() {
+    let project = Project::new();
+    for (block, says) in [
+        (
+            "retriever: { use: bm25, k1: lots }\n",
+            "retriever.k1: invalid type: string \"lots\", expected a number",
+        ),
+        (
+            "retriever: { use: dense, index: exact }\n",
+            "needs `encoder`, a component of kind encoder",
+        ),
+        ("retriver: bm25\n", "did you mean `retriever`?"),
+        ("retriever: bm52\n", "did you mean `bm25`?"),
+        ("retriever: t5\n", "`t5` is a component of kind"),
+        ("retriever: { use: dense, encoder: bm25, index: exact }\n", "is a component of kind"),
+        ("retriever: bm25\nretriever: bm25\n", "the key `retriever` is there twice"),
+        ("retriever: bm25\nseeds: []\n", "seeds: needs at least one seed"),
+    ] {
+        project.manifest(&[block]);
+        fails(&project, &[], 2, &[says, "manifest.yaml:"]);
+        assert!(!project.path("runs").exists(), "nothing is written for {block}");
+    }
+}
+
+#[test]
+fn a_missing_source_is_named_before_anything_runs() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    let set = ["--set", "pool[0].source=gone/*.jsonl"];
+    fails(&project, &set, 2, &["nothing is at `gone/*.jsonl`"]);
+    assert!(!project.path("runs").exists(), "nothing is written");
+}
+
+#[test]
+fn a_bad_data_line_is_named_by_file_and_line() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    project.write("pool.jsonl", "{\"input\": \"a\", \"target\": \"b\"}\n{\"input\": \n");
+    fails(&project, &[], 1, &["pool.jsonl", "line: 2"]);
+}

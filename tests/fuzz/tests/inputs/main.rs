@@ -1,0 +1,10 @@
+//! Mutated inputs, one module for what belongs together; see the package's documentation.
+
+mod cards;
+mod manifests;
+mod models;
+mod parquets;
+mod plugins;
+mod support;
+mod texts;
+mod vectors;
