@@ -93,7 +93,15 @@ fn describe(path: &str, message: &str) -> Error {
     if message.starts_with("missing field ") && !names.is_empty() {
         return Error::option_at(path, format!("`{}` is missing", names[0]));
     }
-    Error::option_at(path, in_plain_words(message))
+    let error = Error::option_at(path, in_plain_words(message));
+    let one = message
+        .strip_suffix(", expected a sequence")
+        .and_then(|found| found.strip_prefix("invalid type: string \""))
+        .and_then(|found| found.strip_suffix('"'));
+    match one {
+        Some(one) => error.with_hint(format!("a list of one is written `[{one}]`")),
+        None => error,
+    }
 }
 
 /// `invalid type: string "many", expected usize` in words that are not Rust's.
@@ -186,6 +194,13 @@ mod tests {
             let error = error_of(&wrong);
             assert!(error.message().len() < 300 && error.message().contains('…'), "{error}");
         }
+    }
+
+    #[test]
+    fn one_word_in_place_of_a_list_is_answered_with_the_list() {
+        let error = parse::<Vec<String>>(&json!("bm25")).expect_err("no list");
+        assert_eq!(error.message(), "invalid type: string \"bm25\", expected a list");
+        assert_eq!(error.hint(), Some("a list of one is written `[bm25]`"));
     }
 
     #[test]

@@ -56,6 +56,7 @@ static TERMINAL: AtomicBool = AtomicBool::new(false);
 pub fn install(json: bool) {
     JSON.store(json, Ordering::Relaxed);
     TERMINAL.store(std::io::stderr().is_terminal(), Ordering::Relaxed);
+    widen_second_stack();
     for (place, (signal, ..)) in PREVIOUS.iter().zip(SIGNALS) {
         // The new handler may be called at once, and looks for the one before.
         let Some(previous) = current(signal) else { continue };
@@ -65,6 +66,18 @@ pub fn install(json: bool) {
             action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             set(signal, &action);
         }
+    }
+}
+
+/// Gives this thread a second stack for handlers with room to spare: what Rust gives it is mostly
+/// taken by the registers of a large processor.
+fn widen_second_stack() {
+    const BYTES: usize = 64 << 10;
+    let stack = vec![0_u8; BYTES].leak();
+    let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: BYTES };
+    // SAFETY: the memory is never given back, and nothing else uses it.
+    unsafe {
+        libc::sigaltstack(&raw const stack, std::ptr::null_mut());
     }
 }
 
@@ -182,6 +195,13 @@ fn stack_pointer(context: *const c_void) -> Option<usize> {
 
 /// Goes on to the handler before ours, then to the default action.
 fn chain(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // Rust ends a stack overflow with an abort: another call of ours would not fit on the second
+    // stack, and has nothing to tell.
+    for (place, (other, ..)) in PREVIOUS.iter().zip(SIGNALS) {
+        if let Some(previous) = place.get() {
+            set(other, previous);
+        }
+    }
     let place = SIGNALS.iter().position(|(number, ..)| *number == signal);
     let previous = place.and_then(|place| PREVIOUS[place].get());
     if let Some(action) = previous

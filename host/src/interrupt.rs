@@ -66,12 +66,10 @@ pub fn handle_ctrl_c() -> Result<()> {
     };
     let watch = Builder::new().name("deft-watch".to_owned()).spawn(|| watch());
     let _ = WATCH.set(watch.map_err(|error| cannot(&error))?.thread().clone());
-    let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
-    let ignored = signals.map(crash::is_ignored);
+    let under_nohup = crash::is_ignored(libc::SIGHUP);
     ctrlc::set_handler(on_signal).map_err(|error| cannot(&error))?;
-    // `nohup` and shells ignore signals for those whom they start: that stays.
-    for (signal, _) in signals.into_iter().zip(ignored).filter(|(_, ignored)| *ignored) {
-        crash::ignore(signal);
+    if under_nohup {
+        crash::ignore(libc::SIGHUP);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! - [`store`] and [`pool`]: finished stage outputs on disk; the pool's examples among them;
 //! - [`selection`]: which examples are trained on, as pure functions over hits;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
-//! - [`report`]: the table at the end;
+//! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
 //! - [`interrupt`] and [`crash`]: a stop that the user asks for, and an end that nobody did.
 //!
@@ -25,6 +25,7 @@ pub mod pipeline;
 pub mod pool;
 pub mod registry;
 pub mod report;
+pub mod schema;
 pub mod selection;
 pub mod services;
 pub mod store;

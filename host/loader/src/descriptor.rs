@@ -17,10 +17,16 @@ pub fn read_descriptor(path: &Path) -> Result<Descriptor> {
 }
 
 fn read(path: &Path) -> Result<Descriptor> {
-    if path.is_dir() {
+    let unreadable = "cannot read the plugin";
+    let metadata = std::fs::metadata(path).or_error(ErrorKind::Plugin, unreadable)?;
+    if metadata.is_dir() {
         return Err(Error::new(ErrorKind::Plugin, "the plugin is a folder, not a library"));
     }
-    let bytes = std::fs::read(path).or_error(ErrorKind::Plugin, "cannot read the plugin")?;
+    // Reading a pipe would never end.
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::Plugin, "the plugin is no regular file"));
+    }
+    let bytes = std::fs::read(path).or_error(ErrorKind::Plugin, unreadable)?;
     let file = parse_library(&bytes)?;
     let section = file.section_by_name(SECTION).ok_or_else(|| {
         Error::new(ErrorKind::Plugin, "this library is no DEFT plugin")

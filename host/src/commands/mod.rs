@@ -5,6 +5,7 @@ mod encode;
 mod plugin;
 mod read;
 mod run;
+mod schema;
 mod search;
 mod single;
 mod status;
@@ -61,6 +62,8 @@ pub enum Command {
     Encode(encode::EncodeArgs),
     /// Read a source and print its examples as JSON lines
     Read(read::ReadArgs),
+    /// Print the JSON Schema of manifests, for editors, or the reference of all keys and options
+    Schema(schema::SchemaArgs),
     /// List and inspect plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -125,6 +128,7 @@ pub fn execute(command: &Command) -> Result<()> {
         Command::Search(args) => search::search(args),
         Command::Encode(args) => encode::encode(args),
         Command::Read(args) => read::read(args),
+        Command::Schema(args) => schema::schema(args),
         Command::Plugin(command) => plugin::plugin(command),
     }
 }

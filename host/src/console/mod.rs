@@ -67,11 +67,14 @@ impl Console {
 
     /// Writes whole lines above the bars. Nobody is left to tell when stderr is closed.
     fn print(&self, lines: &str) {
-        if self.terminal {
-            let _ = self.bars.println(lines);
+        // One call for all: lines of several threads and processes are not mixed.
+        let text = format!("{lines}\n");
+        let write = || drop(std::io::stderr().write_all(text.as_bytes()));
+        // A terminal that was closed is none any more; `suspend` panics where it cannot write.
+        if self.terminal && std::io::stderr().is_terminal() {
+            self.bars.suspend(write);
         } else {
-            // One call for all: lines of several threads and processes are not mixed.
-            let _ = std::io::stderr().write_all(format!("{lines}\n").as_bytes());
+            write();
         }
     }
 }

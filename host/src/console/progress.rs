@@ -60,22 +60,26 @@ impl Progress {
         }
         let now = Reading { label: &self.label, done, total, unit, per_second };
         if console.terminal {
-            if state.shown.is_none() {
-                console.bars.add(self.bar.clone());
-            }
-            self.show(&now);
+            self.show(&now, state.shown.is_none());
         } else {
             console.write(log::Level::Info, OWN_TARGET, &now.line(), Some(&now.object()));
         }
         state.shown = Some(Instant::now());
     }
 
-    fn show(&self, now: &Reading<'_>) {
-        if let Ok(style) = ProgressStyle::with_template(now.template()) {
-            self.bar.set_style(style);
+    /// Every change of a bar that is there draws it.
+    fn show(&self, now: &Reading<'_>, is_first: bool) {
+        let (length, template) = (now.total.max(now.done), now.template());
+        if is_first || self.bar.length() != Some(length) {
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style);
+            }
+            self.bar.set_length(length);
         }
-        self.bar.set_prefix(self.label.clone());
-        self.bar.set_length(now.total.max(now.done));
+        if is_first {
+            self.bar.set_prefix(self.label.clone());
+            console().bars.add(self.bar.clone());
+        }
         self.bar.set_position(now.done);
         self.bar.set_message(now.tail());
     }
@@ -128,6 +132,7 @@ impl Reading<'_> {
 
     fn speed(&self) -> String {
         let rate = match self.per_second {
+            Some(rate) if rate >= 100.0 => format!(", {rate:.0}/s"),
             Some(rate) if rate >= 0.1 => format!(", {rate:.1}/s"),
             Some(rate) => format!(", {} each", human(1.0 / rate)),
             None => String::new(),

@@ -190,7 +190,7 @@ fn yaml(text: &str) -> Result<(Value, Outline), Refusal> {
         let message = error.to_string();
         // The position goes to the context.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
-        let error = if message.contains("u128") || message.contains("i128") {
+        let error = if message.contains("number out of range") {
             Error::option_at("", "a number is too large")
                 .with_hint("the largest is 18446744073709551615; quote it if it is a text")
         } else {

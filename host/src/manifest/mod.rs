@@ -8,9 +8,11 @@ mod document;
 mod outline;
 mod variables;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deft_core::Result;
+use deft_core::schemars::{self, JsonSchema, Schema, SchemaGenerator, json_schema};
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -18,37 +20,43 @@ use serde_json::{Map, Value};
 pub use document::Document;
 
 /// A whole manifest.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(crate = "deft_core::schemars")]
 pub struct Manifest {
-    /// Version of the manifest's form: 1.
+    /// Form of the manifest: 1.
+    #[schemars(range(min = 1, max = 1))]
     pub version: u32,
-    /// Name of the run: its results go to `runs/<name>`.
+    /// Name of the run; its results go to the folder of this name in `runs`, beside the manifest.
     pub name: String,
-    /// What a reader of the results should know; printed with them.
+    /// What a reader of the results should know; printed below the table. Changes nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Seed of everything random but training.
+    /// Seed of everything random but training: the draw of queries, policy `random`, bootstrap
+    /// intervals, a component's own draws.
     #[serde(default)]
     pub seed: u64,
-    /// Plugins to load: names on the search path, or paths.
+    /// Plugins to load: names on the search path; a text with a `/` is a path.
     pub plugins: Vec<String>,
-    /// The store's folder.
+    /// Folder of pool, vectors and indexes; runs share it.
     #[serde(default = "default_store")]
     pub store: PathBuf,
-    /// Pool rows of each part.
+    /// Pool rows of each part. Another value makes another pool.
+    #[schemars(range(min = 1))]
     #[serde(default = "default_rows_per_part")]
     pub rows_per_part: usize,
-    /// The pool's sources; ids run in this order.
+    /// Sources of the pool, at least one; ids run in this order.
     pub pool: Vec<PoolSource>,
     /// The retriever, where an arm has none of its own.
     #[serde(default)]
+    #[schemars(schema_with = "retriever_schema")]
     pub retriever: Option<Block>,
     /// The selection, where an arm has none of its own.
     #[serde(default)]
     pub selection: Selection,
     /// The trainer, where an arm has none of its own; without one a run ends with its selections.
     #[serde(default)]
+    #[schemars(schema_with = "trainer_schema")]
     pub trainer: Option<Block>,
     /// The target tasks.
     pub tasks: Vec<Task>,
@@ -57,7 +65,20 @@ pub struct Manifest {
     pub seeds: Vec<u64>,
     /// The arms that are compared, in the order of the report.
     #[serde(default = "default_arms")]
+    #[schemars(with = "BTreeMap<String, Arm>")]
     pub arms: IndexMap<String, Arm>,
+}
+
+fn reader_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/reader" })
+}
+
+fn retriever_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/retriever" })
+}
+
+fn trainer_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/trainer" })
 }
 
 fn default_store() -> PathBuf {
@@ -77,30 +98,35 @@ fn default_arms() -> IndexMap<String, Arm> {
 }
 
 /// One source of the pool.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(crate = "deft_core::schemars")]
 pub struct PoolSource {
-    /// How it is read.
+    /// Reads the source.
+    #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
     /// File, folder or glob.
     pub source: String,
-    /// Take only this many of its first examples.
+    /// Take only the first so many examples of this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 
 /// A target task.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(crate = "deft_core::schemars")]
 pub struct Task {
-    /// The task's name: a folder below the run.
+    /// A folder below the run; no two tasks share one.
     pub name: String,
-    /// How its sources are read, and its metric.
+    /// Reads both sources and has the metric.
+    #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
-    /// Where the query inputs are: file, folder or glob. Labels are not used.
+    /// File, folder or glob with inputs that the pool is searched with. Labels in it are not used.
+    /// Required where an arm has policy `union`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_source: Option<String>,
-    /// Where the evaluation examples are; without it the task ends with its model.
+    /// File, folder or glob with labelled examples. Without it the task ends with its models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_source: Option<String>,
     /// Data sets of the pool (`*` and `?` allowed) that are known to be related to the task: the
@@ -110,38 +136,46 @@ pub struct Task {
 }
 
 /// One way to a training set.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(crate = "deft_core::schemars")]
 pub struct Arm {
     /// Instead of the manifest's retriever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "retriever_schema")]
     pub retriever: Option<Block>,
-    /// Instead of the manifest's selection.
+    /// Instead of the manifest's selection, as a whole: keys left out have their own defaults, not
+    /// the manifest's values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Selection>,
-    /// Instead of the manifest's trainer; `none` evaluates the model as it is.
+    /// Instead of the manifest's trainer. `none`: nothing is selected and nothing trained; what is
+    /// evaluated is the model as the manifest's trainer finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "trainer_schema")]
     pub trainer: Option<Block>,
 }
 
 /// Which pool examples are trained on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(crate = "deft_core::schemars")]
 pub struct Selection {
     /// The rule.
     #[serde(default)]
     pub policy: Policy,
-    /// At most so many query inputs are searched: the first of a seeded shuffle.
+    /// At most so many inputs of the task are searched with: the first of a seeded shuffle.
+    #[schemars(range(min = 1))]
     #[serde(default = "default_queries")]
     pub queries: usize,
-    /// Hits for each query.
+    /// Hits for each query; no more than the pool has examples.
+    #[schemars(range(min = 1))]
     #[serde(default = "default_neighbors")]
     pub neighbors: usize,
-    /// `random`: how many examples. `union`: at most so many, by dropping the last hits of every
-    /// query alike.
+    /// `union`: the largest selection, by dropping the last hits of every query alike. `random`: the
+    /// number of examples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// `random`: as many as this arm selects.
+    /// Name of an arm. `random`: as many examples as that arm selects for the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
 }
@@ -167,8 +201,9 @@ impl Default for Selection {
 }
 
 /// The rule of a selection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(crate = "deft_core::schemars")]
 pub enum Policy {
     /// Every example that is a hit of some query: the paper's.
     #[default]

@@ -122,7 +122,8 @@ macro_rules! suite {
             /// Runs every check.
             pub fn report(&self) -> $crate::Report {
                 let common = $crate::component::COMMON;
-                let mut report = $crate::Report::of(self.component.title(), &self.component, common);
+                let mut report =
+                    $crate::Report::of(self.component.title(), &self.component, common);
                 report.add(self, $checks);
                 report
             }

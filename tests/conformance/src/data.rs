@@ -62,8 +62,24 @@ pub(crate) fn texts(count: usize, seed: u64) -> Vec<String> {
 /// Texts that nobody thinks of.
 pub(crate) fn odd_texts() -> Vec<String> {
     let long = "soup ".repeat(20_000);
-    let odd = ["", " ", "\n\t\r", "\0", "a\0b", "🥣👩‍👩‍👧‍👦🇫🇮", "مرحبا بالعالم", "שלום", "日本語のテキスト",
-        "e\u{301}", "\u{feff}bom", "\u{200f}\u{202e}", "</s> <pad>", "\"\\{}[]", "ﷺ", &long];
+    let odd = [
+        "",
+        " ",
+        "\n\t\r",
+        "\0",
+        "a\0b",
+        "🥣👩‍👩‍👧‍👦🇫🇮",
+        "مرحبا بالعالم",
+        "שלום",
+        "日本語のテキスト",
+        "e\u{301}",
+        "\u{feff}bom",
+        "\u{200f}\u{202e}",
+        "</s> <pad>",
+        "\"\\{}[]",
+        "ﷺ",
+        &long,
+    ];
     odd.iter().map(|&text| text.to_owned()).collect()
 }
 

@@ -74,7 +74,8 @@ impl EncoderChecks {
 
 /// The distance of two vectors as a share of the longer one's length.
 fn distance(a: &[f32], b: &[f32]) -> f32 {
-    let length = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| x * x).sum::<f32>().sqrt();
+    let length =
+        |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| x * x).sum::<f32>().sqrt();
     let apart = length(&mut a.iter().zip(b).map(|(a, b)| a - b));
     let longer = length(&mut a.iter().copied()).max(length(&mut b.iter().copied()));
     if apart == 0.0 { 0.0 } else { apart / longer }
@@ -170,7 +171,9 @@ fn order(it: &EncoderChecks) -> Verdict {
 fn threads(it: &EncoderChecks) -> Verdict {
     let (subject, texts) = (it.create()?, texts(300, 5));
     let one = subject.encode(&texts, 1)?;
-    [2, 5].iter().try_for_each(|&threads| it.compare(&texts, &subject.encode(&texts, threads)?, &one))
+    [2, 5]
+        .iter()
+        .try_for_each(|&threads| it.compare(&texts, &subject.encode(&texts, threads)?, &one))
 }
 
 fn concurrent(it: &EncoderChecks) -> Verdict {

@@ -10,9 +10,7 @@ use deft_core::Kind;
 use deft_loader::Plugin;
 use serde_json::Value;
 
-use crate::{
-    Component, EncoderChecks, IndexChecks, ReaderChecks, RetrieverChecks, TrainerChecks,
-};
+use crate::{Component, EncoderChecks, IndexChecks, ReaderChecks, RetrieverChecks, TrainerChecks};
 
 /// A plugin, loaded from its file.
 #[derive(Clone)]

@@ -136,7 +136,9 @@ impl From<std::io::Error> for Unmet {
 /// Leaves a check whose promise is broken.
 macro_rules! ensure {
     ($kept:expr, $($how:tt)+) => {
-        if !$kept {
+        // A name, so that comparisons with what is no number do not hold, and nobody negates them.
+        let is_kept: bool = $kept;
+        if !is_kept {
             return Err($crate::report::Unmet::Broken(format!($($how)+)));
         }
     };

@@ -78,7 +78,10 @@ pub(crate) fn must_stop<T>(
     let stopped = call(&services.context(SEED, threads)).map(|_| ());
     let took = start.elapsed();
     let kind = stopped.as_ref().err().map(Error::kind);
-    ensure!(kind == Some(ErrorKind::Cancelled), "{what}, cancelled from its start, gave {stopped:?}");
+    ensure!(
+        kind == Some(ErrorKind::Cancelled),
+        "{what}, cancelled from its start, gave {stopped:?}"
+    );
     ensure!(took < Duration::from_secs(1), "{what} took {took:?} to stop");
     Ok(())
 }

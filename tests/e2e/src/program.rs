@@ -71,13 +71,6 @@ impl Deft {
         self
     }
 
-    /// Sets a variable of the environment.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.0.env(name, value);
-        self
-    }
-
     /// Runs to the end.
     ///
     /// # Panics

@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-use deft_e2e::{Output, Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, program_dir, skipped};
+use deft_e2e::{Output, Project, RETRIEVER_DENSE, TRAINER, program_dir, skipped};
 
 /// Runs a shell script with `$deft`, `$project` set, where it may mount.
 fn in_name_space(project: &Project, script: &str) -> Option<Output> {
@@ -71,14 +71,14 @@ fn a_full_disk_is_named_with_what_to_do_and_the_run_goes_on_with_more_room() {
 #[test]
 fn a_read_only_store_serves_what_is_there_and_refuses_what_is_not() {
     let project = Project::new();
-    project.manifest(&[RETRIEVER_BM25]);
+    project.manifest(&[RETRIEVER_DENSE]);
     project.deft("index").succeed();
     let script = "
         mount --bind $project/runs/.store $project/runs/.store
         mount -o remount,ro,bind $project/runs/.store
         $deft run $project/manifest.yaml
         code=0
-        $deft run $project/manifest.yaml --set retriever.k1=2.5 || code=$?
+        $deft run $project/manifest.yaml --set retriever.encoder.init_seed=9 || code=$?
         [ $code = 1 ]
     ";
     let Some(output) = in_name_space(&project, script) else { return };

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use deft_e2e::skipped;
-use mistake::{Mistake, data, manifest, models, plugins, running};
+use mistake::{Mistake, data, install, manifest, models, plugins, running};
 
 const HEAD: &str = "\
 # Mistakes, and what the program says
@@ -24,7 +24,7 @@ The exit code is 2 for what a manifest, a command line or a plugin gets wrong, a
 ";
 
 /// The page, made by making every mistake.
-fn page() -> String {
+fn page(bin: &Path) -> String {
     let mut page = HEAD.to_owned();
     let chapters: [(&str, Vec<Mistake>); 5] = [
         ("The manifest", manifest()),
@@ -36,7 +36,7 @@ fn page() -> String {
     for (title, mistakes) in chapters {
         let _ = write!(page, "\n## {title}\n");
         for mistake in mistakes {
-            let made = mistake.make();
+            let made = mistake.make(bin);
             assert!(made.code == 1 || made.code == 2, "{}: exit code {}", mistake.what, made.code);
             let _ = write!(
                 page,
@@ -58,7 +58,9 @@ fn the_page_of_mistakes_shows_what_the_program_says() {
         return;
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mistakes.md");
-    let page = page();
+    let bin = tempfile::tempdir().unwrap();
+    install(bin.path());
+    let page = page(bin.path());
     if std::env::var_os("DEFT_BLESS").is_some() {
         std::fs::write(&path, page).unwrap();
         return;

@@ -27,7 +27,10 @@ pub(crate) struct Config {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn grown<S: serde::Serializer>(number: &u32, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+fn grown<S: serde::Serializer>(
+    number: &u32,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_u32(number + number.min(&1))
 }
 

@@ -46,10 +46,8 @@ impl Retriever for FaultyRetriever {
 
     fn phases(&self, _ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
         if pool.examples.is_empty() {
-            let kind = match self.config.has("empty_pool") {
-                true => ErrorKind::Unexpected,
-                false => ErrorKind::Unsupported,
-            };
+            let is_fault = self.config.has("empty_pool");
+            let kind = if is_fault { ErrorKind::Unexpected } else { ErrorKind::Unsupported };
             return Err(Error::new(kind, "the pool is empty"));
         }
         let salt = if self.config.has("phases") { EVER.count() } else { 0 };
@@ -106,11 +104,12 @@ impl Retriever for FaultyRetriever {
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>> {
         let has = |fault| self.config.has(fault);
-        let mut parts = read_parts(pool, dirs)?;
-        let count = dirs.get(COUNTS)?.join(part_name(0, "")).join(COUNT);
-        if !has("damaged") {
-            let _: usize = read(&count)?;
-        }
+        let mut parts = match read_parts(pool, dirs) {
+            // A fault: what cannot be read is not missed.
+            Err(_) if has("damaged") => Vec::new(),
+            parts => parts?,
+        };
+        let _: usize = read(&dirs.get(COUNTS)?.join(part_name(0, "")).join(COUNT))?;
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         if has("elsewhere") && begun.is_empty() {
             // What this instance has not made, it does not know.

@@ -40,9 +40,8 @@ pub(super) fn damaged(it: &IndexChecks) -> Verdict {
     let (built, queries) = (Built::new(it, it.rows())?, it.queries());
     let whole = built.search(built.open("index")?.as_ref(), &queries, K, 2)?;
     damage::each(&built.index_dir("index"), Damage::LengthsAndBits, |what| {
-        let found = built
-            .open("index")
-            .and_then(|index| built.search(index.as_ref(), &queries, K, 2));
+        let found =
+            built.open("index").and_then(|index| built.search(index.as_ref(), &queries, K, 2));
         match found {
             Ok(found) => ensure!(found == whole, "{what}: opened, and found other hits"),
             Err(error) => {

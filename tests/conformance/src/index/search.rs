@@ -48,9 +48,11 @@ pub(super) fn scores(it: &IndexChecks) -> Verdict {
     Ok(())
 }
 
+/// Rows of which the others are copies, where ties are looked at.
+const DISTINCT: usize = 60;
+
 pub(super) fn ties(it: &IndexChecks) -> Verdict {
     skip_unless!(it.is_exact(), "ties are promised by exact indexes alone");
-    const DISTINCT: usize = 60;
     let distinct = data::vectors(DISTINCT, it.dimension, 13);
     let rows: Vec<f32> = distinct.iter().copied().cycle().take(it.rows * it.dimension).collect();
     let (built, queries) = (Built::new(it, rows)?, it.queries());

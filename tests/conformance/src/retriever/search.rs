@@ -39,9 +39,11 @@ pub(super) fn hits(it: &RetrieverChecks) -> Verdict {
     Ok(())
 }
 
+/// Times that each text is in the pool, where ties are looked at.
+const COPIES: usize = 18;
+
 pub(super) fn ties(it: &RetrieverChecks) -> Verdict {
     skip_unless!(it.is_exact, "it is approximate");
-    const COPIES: usize = 18;
     // Each text is in every part of the pool, so that parts tie with each other.
     let distinct = texts(12, 27);
     let all = distinct.iter().cycle().take(12 * COPIES).cloned().collect();

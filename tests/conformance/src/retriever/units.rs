@@ -64,18 +64,16 @@ pub(super) fn again(it: &RetrieverChecks) -> Verdict {
 pub(super) fn interrupted(it: &RetrieverChecks) -> Verdict {
     let pool = pool();
     let wanted = straight(it, &pool)?;
-    for looks in [1, 2] {
+    for looks in [0, 1, 2] {
         let retriever = create(it)?;
         let prepared = Prepared::begun(retriever.as_ref(), &pool)?;
         prepared.for_each_unit(|unit| {
             let services = TestServices::cancelled_after(looks);
-            match unit.run_with(retriever.as_ref(), &services.context(SEED, 1)) {
-                Ok(()) => Ok(()),
-                Err(_) => {
-                    unit.discard()?;
-                    unit.run(retriever.as_ref())
-                }
+            if unit.run_with(retriever.as_ref(), &services.context(SEED, 1)).is_ok() {
+                return Ok(());
             }
+            unit.discard()?;
+            unit.run(retriever.as_ref())
         })?;
         let found = prepared.hits(retriever.as_ref())?;
         ensure!(found == wanted, "other hits after units cancelled at look {}", looks + 1);
@@ -125,7 +123,11 @@ pub(super) fn own_files(it: &RetrieverChecks) -> Verdict {
                 let mut others = after.iter().filter(|(_, path)| !path.starts_with(unit.out));
                 let is_kept = before.iter().all(|old| others.next() == Some(old));
                 let extra = others.next().map(|(_, path)| path);
-                ensure!(is_kept && extra.is_none(), "{}: another file changed {extra:?}", phase.name);
+                ensure!(
+                    is_kept && extra.is_none(),
+                    "{}: another file changed {extra:?}",
+                    phase.name
+                );
                 let wants_folder = phase.suffix.is_empty();
                 ensure!(
                     unit.out.exists() && unit.out.is_dir() == wants_folder,

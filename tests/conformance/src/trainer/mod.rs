@@ -22,7 +22,11 @@ pub struct TrainerChecks {
 suite!(TrainerChecks, CHECKS);
 
 const CHECKS: &[Check<TrainerChecks>] = &[
-    Check::new("loss_falls", "the loss is a number, and falls from epoch to epoch", train::loss_falls),
+    Check::new(
+        "loss_falls",
+        "the loss is a number, and falls from epoch to epoch",
+        train::loss_falls,
+    ),
     Check::new("every_parameter", "what is trained depends on the targets", train::every_parameter),
     Check::new("repeatable", "the same seed gives the same model", train::repeatable),
     Check::new("threads", "the model does not depend on the threads", train::threads),
@@ -33,7 +37,11 @@ const CHECKS: &[Check<TrainerChecks>] = &[
     Check::new("fingerprint", "equal options give equal information", train::fingerprint),
     Check::new("folder", "the model folder is complete and well formed", train::folder),
     Check::new("reopened", "a model opened elsewhere predicts the same", predict::reopened),
-    Check::new("untrained", "the model that training starts from can be opened", predict::untrained),
+    Check::new(
+        "untrained",
+        "the model that training starts from can be opened",
+        predict::untrained,
+    ),
     Check::new("no_model", "a folder without model is a model error", predict::no_model),
     Check::new("scores", "scores are log-probabilities, with token counts", predict::scores),
     Check::new("order", "predictions come in the order of the examples", predict::order),

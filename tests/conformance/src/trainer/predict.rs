@@ -10,12 +10,12 @@ use crate::services;
 
 pub(super) fn reopened(it: &TrainerChecks) -> Verdict {
     let trainer = create(it)?;
-    let trained = Trained::new(trainer.as_ref(), &it.examples)?;
+    let model = Trained::new(trainer.as_ref(), &it.examples)?;
     let kind = PredictionKind::OptionScores;
-    let here = open(trainer.as_ref(), Some(&trained.dir()))?;
+    let here = open(trainer.as_ref(), Some(&model.dir()))?;
     let wanted = predict(here.as_ref(), &it.examples, kind)?;
     drop((here, trainer));
-    let elsewhere = open(create(it)?.as_ref(), Some(&trained.moved()?))?;
+    let elsewhere = open(create(it)?.as_ref(), Some(&model.moved()?))?;
     let found = predict(elsewhere.as_ref(), &it.examples, kind)?;
     ensure!(found == wanted, "another instance predicts otherwise from the same model, moved");
     Ok(())
@@ -40,8 +40,8 @@ pub(super) fn no_model(it: &TrainerChecks) -> Verdict {
 /// Predictions of a trained model.
 fn predictions(it: &TrainerChecks, kind: PredictionKind) -> deft_core::Result<Vec<Prediction>> {
     let trainer = create(it)?;
-    let trained = Trained::new(trainer.as_ref(), &it.examples)?;
-    predict(open(trainer.as_ref(), Some(&trained.dir()))?.as_ref(), &it.examples, kind)
+    let model = Trained::new(trainer.as_ref(), &it.examples)?;
+    predict(open(trainer.as_ref(), Some(&model.dir()))?.as_ref(), &it.examples, kind)
 }
 
 pub(super) fn scores(it: &TrainerChecks) -> Verdict {
@@ -61,8 +61,8 @@ pub(super) fn scores(it: &TrainerChecks) -> Verdict {
 
 pub(super) fn order(it: &TrainerChecks) -> Verdict {
     let trainer = create(it)?;
-    let trained = Trained::new(trainer.as_ref(), &it.examples)?;
-    let predictor = open(trainer.as_ref(), Some(&trained.dir()))?;
+    let model = Trained::new(trainer.as_ref(), &it.examples)?;
+    let predictor = open(trainer.as_ref(), Some(&model.dir()))?;
     let kind = PredictionKind::OptionScores;
     let straight = predict(predictor.as_ref(), &it.examples, kind)?;
     let order = Random::new(41).order(it.examples.len());
@@ -115,8 +115,8 @@ pub(super) fn text(it: &TrainerChecks) -> Verdict {
 
 pub(super) fn concurrent(it: &TrainerChecks) -> Verdict {
     let trainer = create(it)?;
-    let trained = Trained::new(trainer.as_ref(), &it.examples)?;
-    let predictor = open(trainer.as_ref(), Some(&trained.dir()))?;
+    let model = Trained::new(trainer.as_ref(), &it.examples)?;
+    let predictor = open(trainer.as_ref(), Some(&model.dir()))?;
     let call = |_| predict(predictor.as_ref(), &it.examples, PredictionKind::OptionScores);
     let wanted = call(0)?;
     for found in services::at_once(4, call) {

@@ -9,7 +9,8 @@ use crate::report::{Unmet, Verdict, ensure, skip_unless};
 use crate::services::{SEED, TestServices, must_stop};
 
 pub(super) fn loss_falls(it: &TrainerChecks) -> Verdict {
-    let TrainReport { losses, steps, .. } = Trained::new(create(it)?.as_ref(), &it.examples)?.report;
+    let TrainReport { losses, steps, .. } =
+        Trained::new(create(it)?.as_ref(), &it.examples)?.report;
     ensure!(steps > 0, "no step was made");
     ensure!(losses.len() > 1, "there are {} losses: train for some epochs", losses.len());
     ensure!(losses.iter().all(|loss| loss.is_finite()), "losses {losses:?}");

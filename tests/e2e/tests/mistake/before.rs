@@ -85,7 +85,7 @@ pub fn plugins() -> Vec<Mistake> {
         }),
         mistake("A plugin was copied only in part.", |project| {
             let bytes = std::fs::read(program_dir().join("libdeft_exact.so")).unwrap();
-            std::fs::write(project.path("libdeft_exact.so"), &bytes[..bytes.len() / 2]).unwrap();
+            std::fs::write(project.path("libdeft_exact.so"), &bytes[..1 << 20]).unwrap();
         }),
     ]
 }

@@ -6,9 +6,11 @@ mod data;
 pub use before::{manifest, plugins};
 pub use data::{data, models, running};
 
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use deft_e2e::{Deft, Project, RETRIEVER_BM25, TRAINER, program_dir};
+use deft_e2e::{Project, RETRIEVER_BM25, TRAINER, program_dir};
 
 /// One mistake.
 pub struct Mistake {
@@ -42,9 +44,9 @@ pub fn on_command_line(what: &'static str, args: &'static [&'static str]) -> Mis
 #[track_caller]
 pub fn replace(project: &Project, from: &str, to: &str) {
     let path = project.path("manifest.yaml");
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "no «{from}» in the manifest");
-    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 impl Mistake {
@@ -58,35 +60,63 @@ impl Mistake {
     }
 
     /// Makes the mistake in a project of its own.
-    pub fn make(&self) -> Made {
+    pub fn make(&self, bin: &Path) -> Made {
         let project = Project::with_pool(300);
         project.manifest(&[RETRIEVER_BM25, TRAINER]);
         (self.spoil)(&project);
-        let home = project.path("home");
-        let mut call = Deft::new(&[])
-            .env("HOME", &home)
-            .env("XDG_DATA_HOME", home.join(".local/share"))
-            .env("XDG_CACHE_HOME", home.join(".cache"))
-            .env("HF_HUB_CACHE", home.join(".cache/huggingface/hub"));
-        for arg in self.args {
-            let is_path = Path::new(arg).extension().is_some_and(|end| end == "yaml");
-            call = if is_path { call.arg(project.path(arg)) } else { call.arg(arg) };
+        let made = call(bin, &project, self.args);
+        assert!(!made.message.is_empty(), "{}: no error, code {}", self.what, made.code);
+        if self.args[0] == "run" && made.code == 2 {
+            let checked = call(bin, &project, &[&["check"], &self.args[1..]].concat());
+            assert_eq!((checked.code, &checked.message), (2, &made.message), "{}", self.what);
+            assert!(!project.path("runs").exists(), "{}: nothing is written", self.what);
         }
-        let output = call.run();
-        let start = output.stderr.find("error: ").unwrap_or_else(|| {
-            panic!("{}: no error, code {}:\n{}", self.what, output.code, output.stderr)
-        });
-        Made { code: output.code, message: anonymous(&project, &output.stderr[start..]) }
+        made
     }
 }
 
+/// Puts the program and the plugins of these mistakes into a folder: messages list what is there.
+pub fn install(bin: &Path) {
+    let plugins = ["p3", "t0", "t5", "exact", "dense", "bm25"];
+    let libraries = plugins.map(|name| format!("libdeft_{name}.so"));
+    for file in ["deft"].into_iter().chain(libraries.iter().map(String::as_str)) {
+        let (from, to) = (program_dir().join(file), bin.join(file));
+        // Another file system needs a copy.
+        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ())).unwrap();
+    }
+}
+
+/// Calls the program in an environment without anything of this machine.
+fn call(bin: &Path, project: &Project, args: &[&str]) -> Made {
+    let home = project.path("home");
+    let mut command = Command::new(bin.join("deft"));
+    command
+        .current_dir("/")
+        .env_remove("DEFT_PLUGIN_PATH")
+        .env("HOME", &home)
+        .env("XDG_DATA_HOME", home.join(".local/share"))
+        .env("XDG_CACHE_HOME", home.join(".cache"))
+        .env("HF_HUB_CACHE", home.join(".cache/huggingface/hub"));
+    for arg in args {
+        let is_path = Path::new(arg).extension().is_some_and(|end| end == "yaml");
+        if is_path {
+            command.arg(project.path(arg))
+        } else {
+            command.arg(arg)
+        };
+    }
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let message = stderr.find("error: ").map_or("", |start| &stderr[start..]);
+    Made { code: output.status.code().unwrap_or(-1), message: anonymous(bin, project, message) }
+}
+
 /// The message without paths of this machine.
-fn anonymous(project: &Project, message: &str) -> String {
+fn anonymous(bin: &Path, project: &Project, message: &str) -> String {
     let mut text = message.trim_end().to_owned();
     let canonical = |path: &Path| path.canonicalize().unwrap().display().to_string();
     for (path, word) in [
-        (canonical(&program_dir()), "…/bin"),
-        (program_dir().display().to_string(), "…/bin"),
+        (canonical(bin), "…/bin"),
         (canonical(project.dir()), "…/project"),
         (project.dir().display().to_string(), "…/project"),
     ] {

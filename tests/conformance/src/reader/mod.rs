@@ -1,16 +1,15 @@
 //! What a reader promises.
 
+mod score;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deft_core::metrics::ExampleScore;
-use deft_core::{
-    Batch, ErrorKind, Example, ExampleStream, Handle, Prediction, PredictionKind, Reader, Result,
-};
+use deft_core::{Batch, ErrorKind, ExampleStream, Handle, Reader, Result};
 
 use crate::Component;
 use crate::component::suite;
-use crate::report::{Check, Verdict, ensure, skip_unless};
+use crate::report::{Check, Unmet, Verdict, ensure, skip_unless};
 use crate::services::{SEED, TestServices, must_stop};
 
 /// The checks of a reader, on sources that its author wrote.
@@ -25,18 +24,26 @@ pub struct ReaderChecks {
 suite!(ReaderChecks, CHECKS);
 
 const CHECKS: &[Check<ReaderChecks>] = &[
-    Check::new("batch_size", "batches are at most as long as asked, and nothing is lost", batch_size),
+    Check::new(
+        "batch_size",
+        "batches are at most as long as asked, and nothing is lost",
+        batch_size,
+    ),
     Check::new("reopened", "a source opened again gives the same in the same order", reopened),
     Check::new("several_open", "several sources may be open at once", several_open),
     Check::new("examples", "a source has examples, whose right answers are options", examples),
-    Check::new("skipped_rows", "rows left out are numbered from 1, in order, with a reason", skipped),
+    Check::new(
+        "skipped_rows",
+        "rows left out are numbered from 1, in order, with a reason",
+        skipped,
+    ),
     Check::new("bad_row", "a row that cannot be understood is named by file and row", bad_row),
     Check::new("empty_source", "an empty file has no example, and is no error", empty_source),
     Check::new("missing_source", "a missing file is an error that names its path", missing_source),
     Check::new("cancelled", "a cancelled call stops within a second, and says so", cancelled),
-    Check::new("metrics", "every example's score has every metric, as a number", metrics),
-    Check::new("perfect", "right answers score higher than wrong ones", perfect),
-    Check::new("poor", "wrong, equal and empty answers are scored, and never higher", poor),
+    Check::new("metrics", "every example's score has every metric, as a number", score::metrics),
+    Check::new("perfect", "right answers score higher than wrong ones", score::perfect),
+    Check::new("poor", "wrong, equal and empty answers are scored, and never higher", score::poor),
 ];
 
 impl ReaderChecks {
@@ -169,13 +176,17 @@ fn bad_row(it: &ReaderChecks) -> Verdict {
         let error = loop {
             match next(stream.as_mut(), 2) {
                 Ok(Some(_)) => {}
-                Ok(None) => ensure!(false, "{} was read to its end", path.display()),
+                Ok(None) => {
+                    let how = format!("{} was read to its end", path.display());
+                    return Err(Unmet::Broken(how));
+                }
                 Err(error) => break error,
             }
         };
         ensure!(error.kind() == ErrorKind::Data, "another kind of error: {error}");
         let text = error.to_string();
-        let names_file = path.file_name().is_some_and(|name| text.contains(&*name.to_string_lossy()));
+        let names_file =
+            path.file_name().is_some_and(|name| text.contains(&*name.to_string_lossy()));
         ensure!(names_file, "the file is not named: {text}");
         let places = ["line", "row"].map(|key| error.context(key));
         let names_row = places.contains(&Some(&*row.to_string()));
@@ -185,8 +196,9 @@ fn bad_row(it: &ReaderChecks) -> Verdict {
 }
 
 fn empty_source(it: &ReaderChecks) -> Verdict {
-    skip_unless!(it.empty.is_some(), "no empty source was given");
-    let Some(path) = &it.empty else { return Ok(()) };
+    let Some(path) = &it.empty else {
+        return Err(Unmet::Skipped("no empty source was given".to_owned()));
+    };
     let found = read(it.create()?.as_ref(), path, 16)?.examples.len();
     ensure!(found == 0, "the empty source has {found} examples");
     Ok(())
@@ -197,7 +209,7 @@ fn missing_source(it: &ReaderChecks) -> Verdict {
     let path = it.good().with_file_name(format!("there-is-no-such-{name}"));
     let opened = open(it.create()?.as_ref(), &path);
     let Err(error) = opened.and_then(|mut stream| next(stream.as_mut(), 1)) else {
-        return Err(crate::report::Unmet::Broken("it was read".to_owned()));
+        return Err(Unmet::Broken("it was read".to_owned()));
     };
     ensure!(error.kind() == ErrorKind::Io, "another kind of error: {error}");
     ensure!(error.to_string().contains(&*path.to_string_lossy()), "the path is not named: {error}");
@@ -208,84 +220,4 @@ fn cancelled(it: &ReaderChecks) -> Verdict {
     let reader = it.create()?;
     let mut stream = open(reader.as_ref(), it.good())?;
     must_stop("`next_batch`", 1, |ctx| stream.next_batch(ctx, 1000))
-}
-
-/// How right a made-up prediction is.
-#[derive(Debug, Clone, Copy)]
-enum Answer {
-    Right,
-    Wrong,
-    Empty,
-}
-
-/// The examples that can be scored, and how the reader scores such predictions.
-fn scored(it: &ReaderChecks, answer: Answer) -> Verdict<Vec<ExampleScore>> {
-    let reader = it.create()?;
-    let task = reader.task();
-    skip_unless!(!task.metrics.is_empty(), "it has no metric");
-    let mut examples = read(reader.as_ref(), it.good(), 16)?.examples;
-    examples.retain(|example| match task.prediction {
-        PredictionKind::OptionScores => example.gold.is_some() && example.options.len() > 1,
-        PredictionKind::Text => example.target.is_some(),
-    });
-    ensure!(!examples.is_empty(), "no example of the source has a right answer");
-    let predict = |example: &Example| prediction(example, task.prediction, answer);
-    let predictions: Vec<_> = examples.iter().map(predict).collect();
-    let services = TestServices::new();
-    Ok(reader.score(&services.context(SEED, 1), &examples, &predictions)?)
-}
-
-fn prediction(example: &Example, kind: PredictionKind, answer: Answer) -> Prediction {
-    if kind == PredictionKind::Text {
-        return Prediction::Text(match answer {
-            Answer::Right => example.target.clone().unwrap_or_default(),
-            Answer::Wrong => "neither this nor that".to_owned(),
-            Answer::Empty => String::new(),
-        });
-    }
-    let score = |option: usize| match (answer, Some(option) == example.gold) {
-        (Answer::Right, true) | (Answer::Wrong, false) => -0.125,
-        (Answer::Empty, _) => -3.0,
-        _ => -9.0,
-    };
-    let options = example.options.len();
-    Prediction::OptionScores {
-        log_probs: (0..options).map(score).collect(),
-        tokens: vec![1; options],
-    }
-}
-
-fn metrics(it: &ReaderChecks) -> Verdict {
-    let metrics = it.create()?.task().metrics;
-    for (number, score) in scored(it, Answer::Right)?.iter().enumerate() {
-        for metric in &metrics {
-            let value = score.values.get(&metric.name);
-            let is_number = value.is_some_and(|value| value.is_finite());
-            ensure!(is_number, "`{}` of example {number} is {value:?}", metric.name);
-        }
-    }
-    Ok(())
-}
-
-fn perfect(it: &ReaderChecks) -> Verdict {
-    compare(it, Answer::Wrong, "wrong", true)
-}
-
-fn poor(it: &ReaderChecks) -> Verdict {
-    compare(it, Answer::Wrong, "wrong", false)?;
-    compare(it, Answer::Empty, "empty", false)
-}
-
-/// No metric may be higher for other answers than for the right ones; nor the same, if `strictly`.
-fn compare(it: &ReaderChecks, answer: Answer, name: &str, strictly: bool) -> Verdict {
-    let (right, other) = (scored(it, Answer::Right)?, scored(it, answer)?);
-    for metric in it.create()?.task().metrics {
-        let of = |score: &ExampleScore| score.values.get(&metric.name).copied().unwrap_or(0.0);
-        let pairs = || right.iter().map(of).zip(other.iter().map(of));
-        let is_lower = pairs().all(|(right, other)| other <= right);
-        ensure!(is_lower, "{name} answers score higher in `{}`", metric.name);
-        let differs = !strictly || pairs().any(|(right, other)| other < right);
-        ensure!(differs, "right answers and {name} ones score the same in `{}`", metric.name);
-    }
-    Ok(())
 }

@@ -1,0 +1,58 @@
+//! What the readers of T0's tasks promise, through the built library.
+
+use deft_conformance::Library;
+use serde_json::{Value, json};
+
+/// Checks a reader on records made of their number.
+fn check(task: &str, record: fn(usize) -> Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let rows = |count: usize| -> String {
+        let line = |row: usize| if row % 10 == 6 { String::new() } else { record(row).to_string() };
+        (0..count).map(|row| line(row) + "\n").collect()
+    };
+    let source = write("rows.jsonl", &rows(40));
+    let bad = write("bad.jsonl", &(rows(3) + "{\"premise\": \n"));
+    let missing = write("missing.jsonl", &(rows(5) + "{}\n"));
+    let empty = write("empty.jsonl", "");
+    let library = Library::of_package(env!("CARGO_PKG_NAME"));
+    for variant in ["fixed", "paper"] {
+        library
+            .reader(&format!("t0/{task}"), json!({"variant": variant}))
+            .source(&source)
+            .empty(&empty)
+            .bad_row(&bad, 4)
+            .bad_row(&missing, 6)
+            .check();
+    }
+}
+
+#[test]
+fn rte_keeps_the_promises_of_a_reader() {
+    check(
+        "rte",
+        |row| json!({"premise": "It rains.", "hypothesis": "It is wet.", "label": row % 2}),
+    );
+}
+
+#[test]
+fn cb_keeps_the_promises_of_a_reader() {
+    check(
+        "cb",
+        |row| json!({"premise": "It rains.", "hypothesis": "It is wet.", "label": row % 3}),
+    );
+}
+
+#[test]
+fn copa_keeps_the_promises_of_a_reader() {
+    check("copa", |row| {
+        json!({
+            "premise": "The grass is wet.", "choice1": "It rained.", "choice2": "It was cut.",
+            "question": (["cause", "effect"][row / 2 % 2]), "label": row % 2,
+        })
+    });
+}
