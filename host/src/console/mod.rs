@@ -55,6 +55,7 @@ impl Console {
     fn write(&self, level: log::Level, target: &str, message: &str, progress: Option<&Value>) {
         self.print(&match self.format {
             LogFormat::Json => {
+                let target = source(target).map_or(OWN_TARGET, |_| target);
                 let mut line = object(&level.as_str().to_lowercase(), target, message);
                 if let Some(progress) = progress {
                     line["progress"] = progress.clone();

@@ -76,12 +76,13 @@ impl Progress {
             }
             self.bar.set_length(length);
         }
+        self.bar.set_position(now.done);
+        self.bar.set_message(now.tail());
         if is_first {
             self.bar.set_prefix(self.label.clone());
             console().bars.add(self.bar.clone());
+            self.bar.tick();
         }
-        self.bar.set_position(now.done);
-        self.bar.set_message(now.tail());
     }
 }
 

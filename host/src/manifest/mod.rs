@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deft_core::Result;
-use deft_core::schemars::{self, JsonSchema, Schema, SchemaGenerator, json_schema};
+use deft_core::schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};

@@ -8,8 +8,8 @@ use deft_core::metrics::{
     Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
 };
 use deft_core::{
-    Context, Error, Example, Examples as _, Fingerprint, Prediction, Predictor, Reader, Result,
-    TrainReport,
+    Context, Error, Example, Examples as _, Fingerprint, Prediction, PredictionKind, Predictor,
+    Reader, Result, TrainReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +109,7 @@ impl Run {
         let services = self.services("read the evaluation examples");
         let ctx = services.context(self.manifest.seed);
         let examples = read_examples(&*reader, &paths, None, &ctx)?;
+        check_choices(&examples, spec.prediction).map_err(|error| error.within_option(&path))?;
         let fingerprint = Fingerprint::new()
             .with(identity.to_string())
             .with(self.hash_files(&paths)?)
@@ -135,6 +136,7 @@ impl Run {
         let path = outcome.dir.join("metrics.json");
         if !self.rebuild.output("metrics")
             && outputs.has("metrics", &fingerprint)
+            && outcome.dir.join("predictions.jsonl").exists()
             && let Some(result) = store::read_json(&path)
         {
             return Ok(result);
@@ -200,6 +202,21 @@ impl Run {
             .map(|(_, count)| count)
             .sum();
         Ok(Some(related as f64 / selection.ids.len() as f64))
+    }
+}
+
+/// Refuses, before anything is trained, examples that could not be scored afterwards.
+fn check_choices(examples: &[Example], prediction: PredictionKind) -> Result<()> {
+    let without = examples.iter().position(|example| example.options.is_empty());
+    match without.filter(|_| prediction == PredictionKind::OptionScores) {
+        Some(position) => Err(Error::option_at(
+            "",
+            "an evaluation example has no answer choices, which rank classification needs",
+        )
+        .with_context("example", position + 1)
+        .with_context("input", deft_core::excerpt(&examples[position].input))
+        .with_hint("look at the source with `deft read`; p3 takes them from `answer_choices`")),
+        None => Ok(()),
     }
 }
 

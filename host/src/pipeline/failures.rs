@@ -10,8 +10,8 @@ use crate::store;
 /// A unit that failed, and how often it was tried.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
-    /// The phase.
-    pub phase: String,
+    /// The stage in the store.
+    pub stage: String,
     /// The unit's number.
     pub unit: usize,
     /// How often it was tried.
@@ -30,29 +30,29 @@ impl Failures {
     }
 
     pub(super) fn note(&self, failure: &Failure) -> Result<()> {
-        store::write_json(&self.path(&failure.phase, failure.unit), failure)
+        store::write_json(&self.path(&failure.stage, failure.unit), failure)
     }
 
     /// Forgets a unit that is done now.
-    pub(super) fn clear(&self, phase: &str, unit: usize) {
-        let _ = std::fs::remove_file(self.path(phase, unit));
+    pub(super) fn clear(&self, stage: &str, unit: usize) {
+        let _ = std::fs::remove_file(self.path(stage, unit));
         // Goes only once it is empty.
         let _ = std::fs::remove_dir(&self.0);
     }
 
-    /// What has failed of a phase, by unit.
-    pub(super) fn of_phase(&self, phase: &str) -> Vec<Failure> {
+    /// What has failed of a stage, by unit.
+    pub(super) fn of_stage(&self, stage: &str) -> Vec<Failure> {
         let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
         let read =
             |entry: std::io::Result<std::fs::DirEntry>| store::read_json(&entry.ok()?.path());
         let mut found: Vec<Failure> = entries.filter_map(read).collect();
-        found.retain(|failure| failure.phase == phase);
+        found.retain(|failure| failure.stage == stage);
         found.sort_by_key(|failure| failure.unit);
         found
     }
 
-    fn path(&self, phase: &str, unit: usize) -> PathBuf {
-        self.0.join(format!("{phase}-{unit:05}.json"))
+    fn path(&self, stage: &str, unit: usize) -> PathBuf {
+        self.0.join(format!("{stage}-{unit:05}.json"))
     }
 }
 
@@ -62,18 +62,18 @@ mod tests {
     use deft_core::ErrorKind;
 
     #[test]
-    fn failures_are_read_back_by_phase_and_leave_no_folder_once_cleared() {
+    fn failures_are_read_back_by_stage_and_leave_no_folder_once_cleared() {
         let dir = tempfile::tempdir().unwrap();
         let failures = Failures::of_run(dir.path());
-        for (phase, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
+        for (stage, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
             let error = Error::new(ErrorKind::Io, "disk full");
-            let phase = phase.to_owned();
-            failures.note(&Failure { phase, unit, attempts: 3, error }).unwrap();
+            let stage = stage.to_owned();
+            failures.note(&Failure { stage, unit, attempts: 3, error }).unwrap();
         }
-        let units: Vec<usize> = failures.of_phase("encode").iter().map(|f| f.unit).collect();
+        let units: Vec<usize> = failures.of_stage("encode").iter().map(|f| f.unit).collect();
         assert_eq!(units, [2, 7]);
-        for (phase, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
-            failures.clear(phase, unit);
+        for (stage, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
+            failures.clear(stage, unit);
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }

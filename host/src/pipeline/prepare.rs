@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deft_core::{Error, Fingerprint, Kind, Phase, Result};
+use deft_core::{Error, ErrorKind, Fingerprint, Kind, Phase, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ impl Run {
         let services = self.services(&format!("{} {unit}", phase.name));
         let ctx = services.context(self.manifest.seed);
         let is_done = |unit| stage.has_unit(unit, &phase.suffix);
-        let queue = Queue::new(&phase.name, vec![unit], 0, &failures, &is_done, ctx.quiet());
+        let queue = Queue::new(stage.name(), vec![unit], 0, &failures, &is_done, ctx.quiet());
         let (prepared, pool, threads) = (&prepared, &pool, self.threads);
         queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool, threads })])
     }
@@ -157,6 +157,11 @@ impl Run {
                 // Others that did units of it may have been killed.
                 store::remove_stale(stage.dir());
             }
+            if !stage.units_left(phase.units, &phase.suffix).is_empty() {
+                return Err(Error::new(ErrorKind::Unexpected, "units were said to be done and are not")
+                    .with_context("phase", &phase.name)
+                    .with_context("folder", stage.dir().display()));
+            }
             if stage.card::<PhaseCard>().is_none() {
                 let retriever = prepared.plan.identity();
                 let (phase, pool) = (phase.clone(), pool.fingerprint().to_owned());
@@ -175,7 +180,7 @@ impl Run {
         missing: usize,
         pool: &StoredPool,
     ) {
-        let name = stage.dir().file_name().unwrap_or_default().to_string_lossy();
+        let name = stage.name();
         log::info!("{} ({name}): {missing} of {} units to do", phase.name, phase.units);
         if missing < phase.units {
             return;
@@ -212,7 +217,7 @@ impl Run {
         let mut executors: Vec<Box<dyn Executor + '_>> = Vec::new();
         if self.options.workers > 0 {
             for number in 0..self.options.workers.min(units.len()) {
-                executors.push(Box::new(self.worker(arm, phase, number, ctx)?));
+                executors.push(Box::new(self.worker(arm, at, number, ctx)?));
             }
         } else {
             let threads = if phase.threads == 0 { self.threads } else { phase.threads };
@@ -221,7 +226,7 @@ impl Run {
             }
         }
         let retries = self.options.retries;
-        Queue::new(&phase.name, units, retries, &failures, &is_done, ctx_of_units).run(executors)
+        Queue::new(stage.name(), units, retries, &failures, &is_done, ctx_of_units).run(executors)
     }
 }
 

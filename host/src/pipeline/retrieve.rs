@@ -69,7 +69,8 @@ impl Run {
             .short();
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
-        let is_current = outputs.has("hits", &fingerprint) && dir.join("hits.jsonl").exists();
+        let is_there = ["hits.run", "hits.jsonl"].iter().all(|name| dir.join(name).exists());
+        let is_current = outputs.has("hits", &fingerprint) && is_there;
         if is_current && !self.rebuild.output("hits") {
             log::info!("{}/{arm}: hits are up to date", task.name);
             return Ok(());

@@ -134,7 +134,8 @@ fn phase_status(place: &StagePlace, failures: &Failures) -> PhaseStatus {
             Some((unit, holder.clone()))
         })
         .collect();
-    let mut failed = failures.of_phase(&place.phase);
+    let stage = place.dir.file_name().unwrap_or_default().to_string_lossy();
+    let mut failed = failures.of_stage(&stage);
     failed.retain(|failure| !path(failure.unit).exists());
     let times: Vec<Duration> = finished
         .iter()

@@ -32,7 +32,8 @@ const FAILED_AT_MOST: usize = 3;
 
 /// The units of one phase that are to be done, and what has become of them.
 pub(super) struct Queue<'a> {
-    phase: &'a str,
+    /// Name of the stage that they belong to.
+    stage: &'a str,
     /// How often a unit that failed is tried again.
     retries: u32,
     failures: &'a Failures,
@@ -56,7 +57,7 @@ struct State {
 
 impl<'a> Queue<'a> {
     pub(super) fn new(
-        phase: &'a str,
+        stage: &'a str,
         units: Vec<usize>,
         retries: u32,
         failures: &'a Failures,
@@ -65,7 +66,7 @@ impl<'a> Queue<'a> {
     ) -> Self {
         let total = units.len();
         let state = Mutex::new(State { pending: units.into(), ..State::default() });
-        Self { phase, retries, failures, is_done, ctx, total, state }
+        Self { stage, retries, failures, is_done, ctx, total, state }
     }
 
     /// Does every unit, with all executors at once.
@@ -130,7 +131,7 @@ impl<'a> Queue<'a> {
                 state.busy = 0;
                 let left = state.pending.len() + state.running + state.failed.len();
                 drop(state);
-                self.failures.clear(self.phase, unit);
+                self.failures.clear(self.stage, unit);
                 self.ctx.progress(self.total - left, self.total, "units");
             }
             Ok(Outcome::Busy(holder)) => {
@@ -138,7 +139,7 @@ impl<'a> Queue<'a> {
                 state.busy += 1;
                 if !std::mem::replace(&mut state.told_busy, true) {
                     let who = holder_name(holder.as_ref());
-                    log::info!("{}: {who} does unit {unit}; sharing the work", self.phase);
+                    log::info!("{}: {who} does unit {unit}; sharing the work", self.stage);
                 }
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => {
@@ -152,14 +153,14 @@ impl<'a> Queue<'a> {
         let attempts = state.attempts.entry(unit).or_default();
         *attempts += 1;
         let attempts = *attempts;
-        let error = error.with_context("phase", self.phase).with_context("unit", unit);
+        let error = error.with_context("stage", self.stage).with_context("unit", unit);
         if may_pass(&error) && attempts <= self.retries {
             log::warn!("{error}; tried again ({attempts} of {})", self.retries);
             state.pending.push_back(unit);
             return;
         }
         let failure =
-            Failure { phase: self.phase.to_owned(), unit, attempts, error: error.clone() };
+            Failure { stage: self.stage.to_owned(), unit, attempts, error: error.clone() };
         if let Err(error) = self.failures.note(&failure) {
             log::warn!("{error}");
         }

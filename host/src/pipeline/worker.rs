@@ -1,5 +1,7 @@
 //! Worker processes: `deft unit --worker` takes the numbers of units on stdin, a line each, and
 //! answers each with a line of JSON on stdout. A worker that crashes costs the unit in hand.
+//!
+//! Plugins may print: in a worker, what they print to stdout goes to the log.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -7,6 +9,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +21,7 @@ use serde_json::Value;
 use super::Run;
 use super::units::{Executor, Outcome};
 use crate::services::HostServices;
-use crate::store;
+use crate::store::{self, Stage};
 use crate::store::lock::Holder;
 
 /// How often a waiting host looks whether it was asked to stop.
@@ -32,8 +35,14 @@ const QUOTED: usize = 15;
 
 /// A worker's answer to the number of a unit.
 #[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    unit: usize,
+    answer: Answer,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+enum Answer {
     /// The unit is done.
     Done,
     /// Another process is doing it.
@@ -44,29 +53,44 @@ pub(super) enum Answer {
 
 /// Answers the units asked for on stdin until it is closed; closed within a unit, it means stop.
 pub(super) fn serve(mut execute: impl FnMut(usize) -> Result<Outcome>) -> Result<()> {
+    let mut answers = private_stdout()?;
     let (sender, units) = channel();
+    let at_work = Arc::new(AtomicBool::new(false));
+    let stops = Arc::clone(&at_work);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
                 return;
             }
         }
-        crate::services::cancel();
+        if stops.load(Ordering::SeqCst) {
+            crate::services::cancel();
+        }
     });
     for line in units {
         let unit = line.trim().parse().map_err(|_| {
             Error::option_at("", "a line on stdin is no unit's number").with_context("line", line)
         })?;
+        at_work.store(true, Ordering::SeqCst);
         let answer = match execute(unit) {
             Ok(Outcome::Done) => Answer::Done,
             Ok(Outcome::Busy(holder)) => Answer::Busy(holder),
             Err(error) => Answer::Failed(error),
         };
-        let line = serde_json::to_string(&answer).or_error(ErrorKind::Unexpected, "no JSON")?;
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{line}").and_then(|()| out.flush()).or_error(ErrorKind::Io, "stdout")?;
+        at_work.store(false, Ordering::SeqCst);
+        let line = serde_json::to_string(&Line { unit, answer })
+            .or_error(ErrorKind::Unexpected, "an answer is no JSON")?;
+        writeln!(answers, "{line}").or_error(ErrorKind::Io, "the host does not listen any more")?;
     }
     Ok(())
+}
+
+/// Takes stdout for answers alone; whatever else is printed goes to stderr from now on.
+fn private_stdout() -> Result<File> {
+    let failed = "cannot set up the worker's answers";
+    let own = rustix::io::dup(std::io::stdout()).or_error(ErrorKind::Unexpected, failed)?;
+    rustix::stdio::dup2_stdout(std::io::stderr()).or_error(ErrorKind::Unexpected, failed)?;
+    Ok(File::from(own))
 }
 
 /// Does units in a process of its own, which is started when it is needed, and again after a crash.
@@ -97,7 +121,7 @@ impl Run {
     pub(super) fn worker<'a>(
         &'a self,
         arm: &str,
-        phase: &'a Phase,
+        (phase, stage): &'a (Phase, Stage),
         number: usize,
         ctx: Context<'a>,
     ) -> Result<Worker<'a>> {
@@ -121,7 +145,7 @@ impl Run {
         command.push("--worker".into());
         let logs = self.dir.join("logs");
         store::make_dir(&logs)?;
-        let log = logs.join(format!("{}-worker-{number}.log", phase.name));
+        let log = logs.join(format!("{}-worker-{number}.log", stage.name()));
         let label = move |unit: usize| format!("{} {} of {}", phase.name, unit + 1, phase.units);
         let services = Box::new(move |unit| self.services(&label(unit)));
         Ok(Worker { command, log, ctx, services, running: None })
@@ -137,6 +161,10 @@ impl Executor for Worker<'_> {
         running.show(Some((self.services)(unit)));
         let answer = running.ask(unit, &self.ctx);
         running.show(None);
+        if answer.is_err() {
+            // Its answer would be taken for that to the next unit.
+            self.running = None;
+        }
         match answer? {
             Some(Answer::Done) => Ok(Outcome::Done),
             Some(Answer::Busy(holder)) => Ok(Outcome::Busy(holder)),
@@ -199,10 +227,11 @@ impl Running {
         loop {
             match self.answers.recv_timeout(LOOK) {
                 Ok(line) => {
-                    let answer = serde_json::from_str(&line);
-                    return answer
-                        .or_error(ErrorKind::Unexpected, "a worker answered otherwise")
-                        .map(Some);
+                    return match serde_json::from_str::<Line>(&line) {
+                        Ok(found) if found.unit == unit => Ok(Some(found.answer)),
+                        _ => Err(Error::new(ErrorKind::Unexpected, "a worker answered otherwise")
+                            .with_context("answer", deft_core::excerpt(&line))),
+                    };
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => ctx.check()?,
@@ -263,11 +292,12 @@ fn follow(
         }
         let text = match (value["level"].as_str(), value["message"].as_str()) {
             (Some(level), Some(message)) => {
+                let target = value["target"].as_str().unwrap_or("worker");
                 if level == "warn" {
-                    log::warn!(target: value["target"].as_str().unwrap_or("worker"), "{message}");
+                    log::warn!(target: target, "{message}");
                 }
                 let time = value["time"].as_str().unwrap_or_default();
-                format!("{time} {level}: {message}").trim_start().to_owned()
+                format!("{time} {level}: {target}: {message}")
             }
             _ => line,
         };

@@ -14,7 +14,7 @@ use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory,
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
@@ -234,7 +234,7 @@ impl PartReader {
 
 /// Whether every column lies in the file: the parquet crate takes it for granted.
 fn is_within(metadata: &ParquetMetaData, length: u64) -> bool {
-    metadata.row_groups().iter().flat_map(|group| group.columns()).all(|column| {
+    metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).all(|column| {
         let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
         let places = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
         let end = places.and_then(|(start, bytes)| start.checked_add(bytes));

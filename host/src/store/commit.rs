@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deft_core::{Result, ResultExt};
+use deft_core::{Error, ErrorKind, Result, ResultExt};
 
 use super::lock;
 use super::process::Process;
@@ -115,6 +115,11 @@ pub fn make_dir(dir: &Path) -> Result<()> {
     }
     match fs::create_dir(dir) {
         Err(error) if error.kind() == Io::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) if error.kind() == Io::AlreadyExists => {
+            Err(Error::new(ErrorKind::Io, "a file is where a folder must be made")
+                .with_context("path", dir.display())
+                .with_hint("move it away, or give other folders with --run and --store"))
+        }
         made => {
             made.or_io("cannot make the folder", dir)?;
             sync(above.unwrap_or(Path::new(".")))

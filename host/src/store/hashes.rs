@@ -23,7 +23,6 @@ const LARGE: u64 = 10 << 30;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     path: PathBuf,
-    device: u64,
     inode: u64,
     bytes: u64,
     modified_ns: i128,
@@ -35,7 +34,6 @@ impl Stamp {
         let ns = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Ok(Self {
             path: path.canonicalize().or_io("cannot resolve the source", path)?,
-            device: metadata.dev(),
             inode: metadata.ino(),
             bytes: metadata.len(),
             modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
@@ -91,7 +89,7 @@ pub(super) fn hash_source(path: &Path, notes: &Path) -> Result<HashedSource> {
     let metadata = fs::metadata(path).or_io("cannot read the source", path)?;
     if metadata.is_dir() {
         let (mut fingerprint, mut stamps) = (Fingerprint::new(), Vec::new());
-        for entry in sorted_entries(path)? {
+        for entry in sorted_entries(path)?.into_iter().filter(|entry| is_content(entry)) {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let inner = hash_source(&entry, notes)?;
             fingerprint = fingerprint.with(name).with(inner.hash);
@@ -108,6 +106,13 @@ pub(super) fn hash_source(path: &Path, notes: &Path) -> Result<HashedSource> {
         None => hash_file(path, &stamp, &note_path)?,
     };
     Ok(HashedSource { hash, stamps: vec![stamp] })
+}
+
+/// What counts of a folder: files, links to files, and folders in it; no links to folders, which may
+/// go in a circle, and nothing that cannot be read to an end.
+fn is_content(path: &Path) -> bool {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    is_folder || fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 fn hash_file(path: &Path, stamp: &Stamp, note_path: &Path) -> Result<String> {
@@ -170,6 +175,22 @@ mod tests {
         let mut stamp = Stamp::of(&source, &metadata).unwrap();
         stamp.modified_ns += 3_600_000_000_000;
         assert!(!stamp.is_settled());
+    }
+
+    #[test]
+    fn a_folder_with_circles_dead_links_and_pipes_is_hashed_by_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, notes) = (dir.path().join("source"), dir.path().join("notes"));
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("a.jsonl"), "one").unwrap();
+        let plain = hash_source(&source, &notes).unwrap().hash;
+        std::os::unix::fs::symlink(&source, source.join("circle")).unwrap();
+        std::os::unix::fs::symlink("nowhere", source.join("dead")).unwrap();
+        let fifo = std::process::Command::new("mkfifo").arg(source.join("pipe")).status();
+        assert!(fifo.unwrap().success());
+        assert_eq!(hash_source(&source, &notes).unwrap().hash, plain);
+        fs::write(source.join("b.jsonl"), "two").unwrap();
+        assert_ne!(hash_source(&source, &notes).unwrap().hash, plain);
     }
 
     #[test]

@@ -171,8 +171,8 @@ fn warn_without_locks(path: &Path, error: &std::io::Error) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::warn!(
-            "the file system of {} has no locks ({error}): two runs at once are safe here, but \
-             may do the same work twice",
+            "the file system of {} has no locks ({error}): two runs at once may do the same work \
+             twice, and need folders of their own (--run)",
             path.display()
         );
     });

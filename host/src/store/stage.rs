@@ -63,6 +63,11 @@ impl Stage {
         &self.dir
     }
 
+    /// The folder's name: what it holds, and the fingerprint.
+    pub fn name(&self) -> &str {
+        self.dir.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// What can change its content.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint

@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use serde_json::{Map, Value};
 
 use crate::config::{P3Config, Unlabelled};
@@ -187,7 +187,7 @@ fn check_places(metadata: &ParquetMetaData, length: u64) -> Result<(), ParquetEr
         let end = u64::try_from(start).ok().zip(u64::try_from(bytes).ok());
         end.and_then(|(start, bytes)| start.checked_add(bytes)).is_some_and(|end| end <= length)
     };
-    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let mut columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     let wrong = columns.find(|column| {
         let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
         !is_within(start, column.compressed_size())

@@ -11,7 +11,7 @@ struct Sources(tempfile::TempDir);
 impl Sources {
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.0.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(&path, bytes).expect("writable");
         path
     }
 }
@@ -37,14 +37,15 @@ fn rows(count: usize) -> String {
 #[test]
 fn p3_keeps_the_promises_of_a_reader() {
     let library = Library::of_package(env!("CARGO_PKG_NAME"));
-    let sources = Sources(tempfile::tempdir().unwrap());
+    let sources = Sources(tempfile::tempdir().expect("a temporary folder"));
     let bad = format!("{}{{\"input\": \"cut\n", rows(3));
     let wrong = format!("{}{}", rows(4), r#"{"input": 7, "target": "yes"}"#);
     let empty = sources.write("empty.jsonl", b"");
     let bad = sources.write("bad.jsonl", bad.as_bytes());
     let wrong = sources.write("wrong.jsonl", wrong.as_bytes());
     let plain = sources.write("rows.jsonl", rows(50).as_bytes());
-    let zstd = sources.write("rows.jsonl.zst", &zstd::encode_all(rows(50).as_bytes(), 1).unwrap());
+    let zstd = sources
+        .write("rows.jsonl.zst", &zstd::encode_all(rows(50).as_bytes(), 1).expect("compressed"));
     for (source, options) in [
         (&plain, json!({})),
         (&zstd, json!({})),

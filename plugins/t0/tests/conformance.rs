@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 /// Checks a reader on records made of their number.
 fn check(task: &str, record: fn(usize) -> Value) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).expect("writable");
         path
     };
     let rows = |count: usize| -> String {

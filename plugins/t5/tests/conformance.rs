@@ -8,7 +8,7 @@ fn library() -> Library {
 }
 
 fn model() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary folder");
     tiny_t5(dir.path());
     dir
 }

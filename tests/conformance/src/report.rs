@@ -135,13 +135,13 @@ impl From<std::io::Error> for Unmet {
 
 /// Leaves a check whose promise is broken.
 macro_rules! ensure {
-    ($kept:expr, $($how:tt)+) => {
-        // A name, so that comparisons with what is no number do not hold, and nobody negates them.
+    ($kept:expr, $($how:tt)+) => {{
+        // Named, so that a comparison with what is no number is not kept either.
         let is_kept: bool = $kept;
         if !is_kept {
             return Err($crate::report::Unmet::Broken(format!($($how)+)));
         }
-    };
+    }};
 }
 
 /// Leaves a check that does not apply.

@@ -51,25 +51,29 @@ fn measure(dir: &Path, rows: u64, name: &str, command: &str) {
     let call = Deft::new(&[command]).arg(dir.join("manifest.yaml"));
     let start = Instant::now();
     let mut child = call.arg("--plugin-dir").arg(examples_dir()).spawn();
-    let mut peak = 0;
+    let (mut peak, mut anonymous) = (0, 0);
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child") {
             break status;
         }
-        peak = peak.max(peak_rss(child.id()));
+        peak = peak.max(memory(child.id(), "VmHWM:"));
+        anonymous = anonymous.max(memory(child.id(), "RssAnon:"));
         std::thread::sleep(Duration::from_millis(2));
     };
     assert!(status.success(), "{command} with {name} failed");
     let seconds = start.elapsed().as_secs_f64();
     let what = format!("{name}: {command}");
     let speed = rows as f64 / seconds;
-    println!("{rows:>9}  {what:<26}  {seconds:>9.1}  {speed:>12.0}  {:>7} MB", peak / 1000);
+    let (peak, anonymous) = (peak / 1000, anonymous / 1000);
+    println!(
+        "{rows:>9}  {what:<26}  {seconds:>9.1}  {speed:>12.0}  {peak:>7} MB  {anonymous:>11} MB"
+    );
 }
 
-/// The most memory that a process has had so far, in kB.
-fn peak_rss(pid: u32) -> u64 {
+/// Memory of a process, in kB: the most so far (`VmHWM:`), or now without mapped files (`RssAnon:`).
+fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
 }
 

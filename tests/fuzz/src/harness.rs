@@ -19,7 +19,7 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 /// How much of an input is noted while it is at work: all but a library is shorter.
 const MAX_NOTED: usize = 1 << 20;
 /// An input that takes so long will not end: the process is given up.
-const HANGS: Duration = Duration::from_secs(60);
+const HANGS: Duration = Duration::from_mins(1);
 /// The most memory that the process may have touched when an input is done, in KiB. All kinds
 /// share it, as they run at the same time.
 const MAX_MEMORY: u64 = 1 << 20;

@@ -112,7 +112,7 @@ impl Mutation {
 }
 
 fn swap_lines(bytes: &mut Vec<u8>, one: usize, other: usize) {
-    let line_of = |at: usize| bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+    let line_of = |at: usize| bytes[..at].split(|&byte| byte == b'\n').count() - 1;
     let (one, other) = (line_of(one), line_of(other));
     let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     lines.swap(one, other);

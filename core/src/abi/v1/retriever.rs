@@ -172,6 +172,9 @@ fn check_phases(phases: &[Phase]) -> Result<()> {
         if phase.name.is_empty() || phases[..i].iter().any(|other| other.name == phase.name) {
             return refuse("a name is empty, or there twice");
         }
+        if phase.name.starts_with('.') || !plain(&phase.name) {
+            return refuse("a name has other characters than letters, digits, `-`, `_` and `.`");
+        }
         if phase.artefact.is_empty() || phase.artefact.starts_with('.') || !plain(&phase.artefact) {
             return refuse("an artefact's name cannot name a folder");
         }

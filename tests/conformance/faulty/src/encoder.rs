@@ -90,6 +90,8 @@ fn encode(text: &str, vector: &mut [f32]) -> u64 {
         count += 1;
     }
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    vector.iter_mut().for_each(|x| *x /= length);
+    for x in vector {
+        *x /= length;
+    }
     count
 }

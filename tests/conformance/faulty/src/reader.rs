@@ -50,7 +50,7 @@ impl Reader for FaultyReader {
         }
         let (config, calls) = (self.config.clone(), Arc::clone(&self.calls));
         let path = source.to_owned();
-        Ok(Box::new(Lines { config, calls, path, lines: lines.into_iter(), batches: 0 }))
+        Ok(Box::new(Source { config, calls, path, lines: lines.into_iter(), batches: 0 }))
     }
 
     fn task(&self) -> TaskSpec {
@@ -82,7 +82,7 @@ impl Reader for FaultyReader {
     }
 }
 
-struct Lines {
+struct Source {
     config: Config,
     calls: Arc<Calls>,
     path: PathBuf,
@@ -90,7 +90,7 @@ struct Lines {
     batches: usize,
 }
 
-impl ExampleStream for Lines {
+impl ExampleStream for Source {
     fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
         self.config.look(ctx)?;
         let has = |fault| self.config.has(fault);

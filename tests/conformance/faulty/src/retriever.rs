@@ -115,7 +115,7 @@ impl Retriever for FaultyRetriever {
             // What this instance has not made, it does not know.
             parts.truncate(1);
         }
-        if has("pool_sizes") && pool.examples.len() % pool.rows_per_part != 0 {
+        if has("pool_sizes") && !pool.examples.len().is_multiple_of(pool.rows_per_part) {
             parts.pop();
         }
         let texts: Vec<Words> = parts.into_iter().flatten().collect();

@@ -199,7 +199,9 @@ impl Predictor for Voter {
             let of = |option: &String| f64::from(all[place(option, ANSWERS)]);
             let mut log_probs: Vec<f64> = example.options.iter().map(of).collect();
             if is_disturbed || has("scores") {
-                log_probs.iter_mut().for_each(|log_prob| *log_prob += 9.0);
+                for log_prob in &mut log_probs {
+                    *log_prob += 9.0;
+                }
             }
             let tokens = vec![1; log_probs.len()];
             predictions.push(Prediction::OptionScores { log_probs, tokens });

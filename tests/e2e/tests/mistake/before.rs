@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Mistake, mistake, on_command_line, replace};
 
-pub fn manifest() -> Vec<Mistake> {
+pub(crate) fn manifest() -> Vec<Mistake> {
     vec![
         on_command_line("The manifest is in another folder.", &["run", "quickstart.yaml"]),
         mistake("A key is misspelt.", |project| {
@@ -56,7 +56,7 @@ pub fn manifest() -> Vec<Mistake> {
     ]
 }
 
-pub fn plugins() -> Vec<Mistake> {
+pub(crate) fn plugins() -> Vec<Mistake> {
     vec![
         mistake("A plugin's name is misspelt.", |project| {
             replace(project, "dense, bm25]", "dense, bm52]");

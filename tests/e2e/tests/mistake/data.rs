@@ -6,7 +6,7 @@ use deft_e2e::Project;
 
 use super::{Mistake, mistake, on_command_line, replace};
 
-pub fn data() -> Vec<Mistake> {
+pub(crate) fn data() -> Vec<Mistake> {
     vec![
         mistake("The pool's file is not there.", |project| {
             replace(project, "source: pool.jsonl", "source: pools.jsonl");
@@ -51,7 +51,7 @@ fn cut_off(project: &Project) -> Vec<u8> {
     [&header[..], &block, &content[..2000]].concat()
 }
 
-pub fn models() -> Vec<Mistake> {
+pub(crate) fn models() -> Vec<Mistake> {
     vec![
         mistake("The model has not been downloaded.", |project| {
             replace(project, "model: model, init: random", "model: google/t5-small-lm-adapt");
@@ -71,7 +71,7 @@ pub fn models() -> Vec<Mistake> {
     ]
 }
 
-pub fn running() -> Vec<Mistake> {
+pub(crate) fn running() -> Vec<Mistake> {
     vec![
         on_command_line(
             "A unit is asked for before the phase that it needs.",

@@ -3,8 +3,8 @@
 mod before;
 mod data;
 
-pub use before::{manifest, plugins};
-pub use data::{data, models, running};
+pub(crate) use before::{manifest, plugins};
+pub(crate) use data::{data, models, running};
 
 use std::fs;
 use std::path::Path;
@@ -13,9 +13,9 @@ use std::process::Command;
 use deft_e2e::{Project, RETRIEVER_BM25, TRAINER, program_dir};
 
 /// One mistake.
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// What was done, in a sentence.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// Makes it.
     spoil: fn(&Project),
     /// The command line after `deft`; `manifest.yaml` is the project's.
@@ -23,26 +23,26 @@ pub struct Mistake {
 }
 
 /// What the program answered.
-pub struct Made {
+pub(crate) struct Made {
     /// The exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// From `error:` on, without what depends on the machine.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// A mistake in the files, met by `deft run`.
-pub fn mistake(what: &'static str, spoil: fn(&Project)) -> Mistake {
+pub(crate) fn mistake(what: &'static str, spoil: fn(&Project)) -> Mistake {
     Mistake { what, spoil, args: &["run", "manifest.yaml"] }
 }
 
 /// A mistake on the command line.
-pub fn on_command_line(what: &'static str, args: &'static [&'static str]) -> Mistake {
+pub(crate) fn on_command_line(what: &'static str, args: &'static [&'static str]) -> Mistake {
     Mistake { what, spoil: |_| (), args }
 }
 
 /// Replaces a text of the manifest that must be there.
 #[track_caller]
-pub fn replace(project: &Project, from: &str, to: &str) {
+pub(crate) fn replace(project: &Project, from: &str, to: &str) {
     let path = project.path("manifest.yaml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "no «{from}» in the manifest");
@@ -51,7 +51,7 @@ pub fn replace(project: &Project, from: &str, to: &str) {
 
 impl Mistake {
     /// The command as a user types it.
-    pub fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         let quoted = |arg: &&str| {
             if arg.contains([' ', '[']) { format!("'{arg}'") } else { (*arg).to_owned() }
         };
@@ -60,7 +60,7 @@ impl Mistake {
     }
 
     /// Makes the mistake in a project of its own.
-    pub fn make(&self, bin: &Path) -> Made {
+    pub(crate) fn make(&self, bin: &Path) -> Made {
         let project = Project::with_pool(300);
         project.manifest(&[RETRIEVER_BM25, TRAINER]);
         (self.spoil)(&project);
@@ -76,7 +76,7 @@ impl Mistake {
 }
 
 /// Puts the program and the plugins of these mistakes into a folder: messages list what is there.
-pub fn install(bin: &Path) {
+pub(crate) fn install(bin: &Path) {
     let plugins = ["p3", "t0", "t5", "exact", "dense", "bm25"];
     let libraries = plugins.map(|name| format!("libdeft_{name}.so"));
     for file in ["deft"].into_iter().chain(libraries.iter().map(String::as_str)) {

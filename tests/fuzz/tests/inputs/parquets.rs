@@ -73,7 +73,9 @@ fn mutated_parquet_sources_are_read_or_refused() {
     let readers = [reader("p3", "p3", &json!({})), reader("p3", "p3", &keep)];
     fuzz("parquet", &seeds, WORDS, |input| {
         fs::write(&path, input).expect("written");
-        readers.iter().for_each(|reader| read_all(&**reader, &path));
+        for reader in &readers {
+            read_all(&**reader, &path);
+        }
     });
 }
 

@@ -73,7 +73,9 @@ fn check(kind: &str, name: &str, compression: Compression, seeds: &[Seed]) {
     fuzz(kind, seeds, WORDS, |input| {
         fs::write(&path, input).expect("written");
         lines(&path, compression);
-        readers.iter().for_each(|reader| read_all(&**reader, &path));
+        for reader in &readers {
+            read_all(&**reader, &path);
+        }
     });
 }
 

@@ -7,17 +7,20 @@
 
 #![expect(unsafe_code, reason = "signals are the system's, and so is `_exit`")]
 
+mod fault;
+mod out;
+
 use std::io::IsTerminal;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::SystemTime;
 
-use deft_core::abi::v1::running::{self, Call};
+use deft_core::abi::v1::running;
 use libc::{c_int, c_void, sigaction, siginfo_t};
 
-use crate::console::rfc3339;
 use crate::interrupt;
+use fault::Fault;
+use out::Out;
 
 /// A fatal signal: number, name, what it means, whose fault it is.
 type Signal = (c_int, &'static str, &'static str, &'static str);
@@ -143,56 +146,6 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     chain(signal, info, context);
 }
 
-/// What the system says of a signal.
-struct Fault {
-    /// A process sent the signal: there is no faulty instruction to come back to.
-    sent: bool,
-    /// Another process did.
-    from_outside: bool,
-    overflow: bool,
-}
-
-impl Fault {
-    fn new(info: *const siginfo_t, context: *const c_void) -> Self {
-        // SAFETY: the system hands a valid `siginfo_t` to a handler with `SA_SIGINFO`.
-        let info = unsafe { &*info };
-        let sent = info.si_code <= 0;
-        // SAFETY: signals sent by a process have a process id in that place.
-        let sender = sent.then(|| unsafe { info.si_pid() });
-        // SAFETY: all other signals handled here have an address in that place.
-        let address = (!sent).then(|| unsafe { info.si_addr() } as usize);
-        let near = |(address, stack): (usize, usize)| address.abs_diff(stack) < 64 << 10;
-        Self {
-            sent,
-            from_outside: sender.is_some_and(|id| id.cast_unsigned() != std::process::id()),
-            overflow: info.si_signo == libc::SIGSEGV
-                && address.zip(stack_pointer(context)).is_some_and(near),
-        }
-    }
-}
-
-/// Where the stack of the interrupted code ended.
-fn stack_pointer(context: *const c_void) -> Option<usize> {
-    if context.is_null() {
-        return None;
-    }
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    {
-        // SAFETY: the system hands a valid `ucontext_t` to a handler with `SA_SIGINFO`.
-        let context = unsafe { &*context.cast::<libc::ucontext_t>() };
-        let pointer = context.uc_mcontext.gregs[libc::REG_RSP as usize];
-        usize::try_from(pointer).ok()
-    }
-    #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
-    {
-        // SAFETY: as above.
-        let context = unsafe { &*context.cast::<libc::ucontext_t>() };
-        usize::try_from(context.uc_mcontext.sp).ok()
-    }
-    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    None
-}
-
 /// Goes on to the handler before ours, then to the default action.
 fn chain(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // Rust ends a stack overflow with an abort: another call of ours would not fit on the second
@@ -257,88 +210,4 @@ fn tell(signal: c_int, fault: &Fault) {
         out.add(&["what was finished is kept: the same command goes on"]);
     }
     out.end();
-}
-
-/// Text on its way to stderr, without allocation; small, since second stacks are.
-struct Out {
-    bytes: [u8; 256],
-    length: usize,
-    json: bool,
-}
-
-impl Default for Out {
-    fn default() -> Self {
-        Self { bytes: [0; 256], length: 0, json: JSON.load(Ordering::Relaxed) }
-    }
-}
-
-impl Out {
-    fn begin(&mut self) {
-        if self.json {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.raw(b"{\"time\":\"");
-            self.raw(&rfc3339(now));
-            self.raw(b"\",\"level\":\"error\",\"target\":\"deft\",\"message\":\"");
-        } else if TERMINAL.load(Ordering::Relaxed) {
-            self.raw(b"\n");
-        }
-    }
-
-    fn next_line(&mut self) {
-        self.raw(if self.json { b"; " } else { b"\n" });
-    }
-
-    fn end(&mut self) {
-        self.raw(if self.json { b"\"}\n" } else { b"\n" });
-        self.flush();
-    }
-
-    fn add(&mut self, texts: &[&str]) {
-        for byte in texts.iter().flat_map(|text| text.bytes()) {
-            if self.json && (byte == b'"' || byte == b'\\' || byte < b' ') {
-                self.raw(b"?");
-            } else {
-                self.raw(&[byte]);
-            }
-        }
-    }
-
-    fn add_call(&mut self, call: &Call) {
-        let (kind, name) = (call.kind().as_str(), call.name());
-        self.add(&[kind, " `", name, "` (plugin ", call.plugin(), "), method ", call.method()]);
-    }
-
-    /// Adds the calls of all threads: the fault is on a thread that a plugin started. Tells whether
-    /// there is any.
-    fn add_all(&mut self) -> bool {
-        const MANY: usize = 4;
-        let mut any = false;
-        for (i, call) in running::all().take(MANY).enumerate() {
-            any = true;
-            self.add(&[if i == 0 { " while this ran: " } else { ", " }]);
-            self.add_call(&call);
-        }
-        if !any {
-            self.add(&[" while no component was running"]);
-        }
-        any
-    }
-
-    fn raw(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.length == self.bytes.len() {
-                self.flush();
-            }
-            self.bytes[self.length] = byte;
-            self.length += 1;
-        }
-    }
-
-    fn flush(&mut self) {
-        // SAFETY: that many bytes are there. Nobody is left to tell when stderr is closed.
-        unsafe {
-            libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.length);
-        }
-        self.length = 0;
-    }
 }
