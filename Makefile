@@ -34,7 +34,7 @@ lint: ## formatting, lints, documentation
 	done
 
 build: ## the program and its plugins, into target/release
-	cargo build --release --workspace --locked
+	cargo build --release --locked
 
 plugins: ## the plugins outside the workspace, into target/examples/release
 	set -e; for project in $(OUTSIDE); do \

@@ -9,8 +9,8 @@ use deft_core::{ComponentInfo, Result, ResultExt, SlotInfo};
 use serde_json::{Value, json};
 
 use super::{CommonArgs, print};
-use crate::schema::type_of;
 use crate::registry::SearchPath;
+use crate::schema::type_of;
 use deft_loader::Plugin;
 
 /// The commands about plugins.

@@ -158,9 +158,12 @@ impl Run {
                 store::remove_stale(stage.dir());
             }
             if !stage.units_left(phase.units, &phase.suffix).is_empty() {
-                return Err(Error::new(ErrorKind::Unexpected, "units were said to be done and are not")
-                    .with_context("phase", &phase.name)
-                    .with_context("folder", stage.dir().display()));
+                return Err(Error::new(
+                    ErrorKind::Unexpected,
+                    "units were said to be done and are not",
+                )
+                .with_context("phase", &phase.name)
+                .with_context("folder", stage.dir().display()));
             }
             if stage.card::<PhaseCard>().is_none() {
                 let retriever = prepared.plan.identity();

@@ -64,9 +64,15 @@ impl<'a> Queue<'a> {
         is_done: &'a (dyn Fn(usize) -> bool + Sync),
         ctx: Context<'a>,
     ) -> Self {
-        let total = units.len();
-        let state = Mutex::new(State { pending: units.into(), ..State::default() });
-        Self { stage, retries, failures, is_done, ctx, total, state }
+        Self {
+            stage,
+            retries,
+            failures,
+            is_done,
+            ctx,
+            total: units.len(),
+            state: Mutex::new(State { pending: units.into(), ..State::default() }),
+        }
     }
 
     /// Does every unit, with all executors at once.

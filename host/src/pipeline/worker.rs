@@ -21,8 +21,8 @@ use serde_json::Value;
 use super::Run;
 use super::units::{Executor, Outcome};
 use crate::services::HostServices;
-use crate::store::{self, Stage};
 use crate::store::lock::Holder;
+use crate::store::{self, Stage};
 
 /// How often a waiting host looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_millis(100);

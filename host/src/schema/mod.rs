@@ -12,7 +12,8 @@ use crate::manifest::Manifest;
 pub use markdown::markdown;
 pub use types::type_of;
 
-pub(crate) const KINDS: [Kind; 5] = [Kind::Reader, Kind::Encoder, Kind::Index, Kind::Retriever, Kind::Trainer];
+pub(crate) const KINDS: [Kind; 5] =
+    [Kind::Reader, Kind::Encoder, Kind::Index, Kind::Retriever, Kind::Trainer];
 
 /// The schema of manifests that use these components.
 pub fn manifest_schema(components: &[&ComponentInfo]) -> Value {

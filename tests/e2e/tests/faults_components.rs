@@ -21,10 +21,10 @@ fn project_with(kind: &str, option: &str) -> (Project, Vec<String>) {
         "retriever" => retriever = format!("retriever: {panicky}\n"),
         "trainer" => trainer = format!("trainer: {panicky}\n"),
         "reader of the pool" => {
-            set.extend(["--set".to_owned(), format!("pool[0].reader={panicky}")])
+            set.extend(["--set".to_owned(), format!("pool[0].reader={panicky}")]);
         }
         "reader of the task" => {
-            set.extend(["--set".to_owned(), format!("tasks[0].reader={panicky}")])
+            set.extend(["--set".to_owned(), format!("tasks[0].reader={panicky}")]);
         }
         _ => unreachable!("no such kind"),
     }

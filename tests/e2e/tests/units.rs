@@ -73,9 +73,7 @@ fn a_unit_that_crashes_too_often_is_reported_with_its_log_and_the_others_are_don
     let project = flaky("crash_in: 1, times: 99");
     let output = call(&project, "index").arg("--workers").arg("2").arg("--retries").arg("1").run();
     assert_eq!(output.code, 1, "{}", output.stderr);
-    for part in
-        ["the worker process crashed", "SIGABRT", "unit: 1", "-worker-", "about to crash"]
-    {
+    for part in ["the worker process crashed", "SIGABRT", "unit: 1", "-worker-", "about to crash"] {
         assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
     }
     assert_eq!(begun(&project), BTreeMap::from([(0, 1), (1, 2), (2, 1), (3, 1)]));
