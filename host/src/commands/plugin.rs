@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{CommonArgs, print};
 use crate::registry::SearchPath;
 use crate::schema::type_of;
-use deft_loader::Plugin;
+use deft_loader::{Plugin, check_descriptor};
 
 /// The commands about plugins.
 #[derive(Debug, Subcommand)]
@@ -52,7 +52,13 @@ pub(super) fn plugin(command: &PluginCommand) -> Result<()> {
 }
 
 fn list(args: &ListArgs) -> Result<()> {
-    let found = SearchPath::new(&args.common.plugin_dirs, None).descriptors();
+    let mut found = SearchPath::new(&args.common.plugin_dirs, None).descriptors();
+    for (path, descriptor) in &mut found {
+        // What this program would refuse is told with the reason.
+        if let Err(error) = descriptor.as_ref().map_or(Ok(()), |d| check_descriptor(d, path)) {
+            *descriptor = Err(error);
+        }
+    }
     if args.json {
         let entry = |(path, descriptor): &(_, Result<_>)| match descriptor {
             Ok(descriptor) => json!({"path": path, "descriptor": descriptor}),

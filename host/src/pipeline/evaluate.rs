@@ -8,8 +8,8 @@ use deft_core::metrics::{
     Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
 };
 use deft_core::{
-    Context, Error, Example, Examples as _, Fingerprint, Prediction, PredictionKind, Predictor,
-    Reader, Result, TrainReport,
+    Context, Error, ErrorKind, Example, Examples as _, Fingerprint, Prediction, PredictionKind,
+    Predictor, Reader, Result, TrainReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ impl Run {
         let services = self.services("read the evaluation examples");
         let ctx = services.context(self.manifest.seed);
         let examples = read_examples(&*reader, &paths, None, &ctx)?;
-        check_choices(&examples, spec.prediction).map_err(|error| error.within_option(&path))?;
+        check_choices(&examples, spec.prediction, source)?;
         let fingerprint = Fingerprint::new()
             .with(identity.to_string())
             .with(self.hash_files(&paths)?)
@@ -206,13 +206,14 @@ impl Run {
 }
 
 /// Refuses, before anything is trained, examples that could not be scored afterwards.
-fn check_choices(examples: &[Example], prediction: PredictionKind) -> Result<()> {
+fn check_choices(examples: &[Example], prediction: PredictionKind, source: &str) -> Result<()> {
     let without = examples.iter().position(|example| example.options.is_empty());
     match without.filter(|_| prediction == PredictionKind::OptionScores) {
-        Some(position) => Err(Error::option_at(
-            "",
+        Some(position) => Err(Error::new(
+            ErrorKind::Data,
             "an evaluation example has no answer choices, which rank classification needs",
         )
+        .with_context("source", source)
         .with_context("example", position + 1)
         .with_context("input", deft_core::excerpt(&examples[position].input))
         .with_hint("look at the source with `deft read`; p3 takes them from `answer_choices`")),

@@ -147,9 +147,10 @@ impl Reader for ReaderImport {
             })
         })?;
         if scores.len() != examples.len() {
-            return Err(Error::new(ErrorKind::Plugin, "the reader did not score every example")
+            let error = Error::new(ErrorKind::Plugin, "the reader did not score every example")
                 .with_context("examples", examples.len())
-                .with_context("scores", scores.len()));
+                .with_context("scores", scores.len());
+            return self.origin.on(Err(error));
         }
         Ok(scores)
     }
@@ -171,6 +172,6 @@ impl ExampleStream for StreamImport {
                 skipped: batch.skipped.into_iter().map(Into::into).collect(),
             })
         };
-        batch.into_option().map(import).transpose()
+        self.origin.on(batch.into_option().map(import).transpose())
     }
 }

@@ -181,9 +181,10 @@ impl Predictor for PredictorImport {
             })
         })?;
         if predictions.len() != examples.len() {
-            return Err(Error::new(ErrorKind::Plugin, "not every example got a prediction")
+            let error = Error::new(ErrorKind::Plugin, "not every example got a prediction")
                 .with_context("examples", examples.len())
-                .with_context("predictions", predictions.len()));
+                .with_context("predictions", predictions.len());
+            return self.origin.on(Err(error));
         }
         let checked = examples.iter().zip(&predictions).try_for_each(|(e, p)| check(e, p));
         self.origin.on(checked.map(|()| predictions))

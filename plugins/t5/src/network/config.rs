@@ -59,10 +59,15 @@ pub(crate) enum Head {
     OwnIfStored,
 }
 
+/// What the file says of any model.
+#[derive(Debug, Deserialize)]
+struct Family {
+    model_type: Option<String>,
+}
+
 /// The file as it is: many writers, many defaults. Unknown keys do not matter.
 #[derive(Debug, Deserialize)]
 struct File {
-    model_type: Option<String>,
     vocab_size: usize,
     d_model: usize,
     d_kv: usize,
@@ -88,9 +93,17 @@ struct File {
 impl NetworkConfig {
     /// Reads the text of `config.json`; `path` is for messages.
     pub(crate) fn parse(json: &str, path: &Path) -> Result<Self> {
-        let file: File = serde_json::from_str(json)
-            .or_error(ErrorKind::Model, "this is no `config.json` of a T5 model")
-            .map_err(|error| error.with_context("file", path.display()))?;
+        let in_file = |error: Error| error.with_context("file", path.display());
+        let no_t5 = "this is no `config.json` of a T5 model";
+        // First, because the file of another model lacks keys, which would say less.
+        let Family { model_type } =
+            serde_json::from_str(json).or_error(ErrorKind::Model, no_t5).map_err(in_file)?;
+        if let Some(other) = model_type.filter(|name| !["t5", "mt5"].contains(&name.as_str())) {
+            let message = format!("`model_type` must be `t5` or `mt5` (found: `{other}`)");
+            return Err(in_file(Error::new(ErrorKind::Model, message)));
+        }
+        let file: File =
+            serde_json::from_str(json).or_error(ErrorKind::Model, no_t5).map_err(in_file)?;
         file.check().and_then(|()| file.network()).map_err(|message| {
             Error::new(ErrorKind::Model, message).with_context("file", path.display())
         })
@@ -104,11 +117,6 @@ impl NetworkConfig {
 
 impl File {
     fn check(&self) -> Result<(), String> {
-        if let Some(kind) = &self.model_type
-            && !["t5", "mt5"].contains(&kind.as_str())
-        {
-            return Err(format!("`model_type` must be `t5` or `mt5` (found: `{kind}`)"));
-        }
         let sizes = [
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
