@@ -135,7 +135,8 @@ fn what_it_did(runs: &Path) -> String {
             }
         }
     }
-    let doing = holder(&runs.join("small/.lock-run")).unwrap_or_else(|| "start".to_owned());
+    let doing = holder(&runs.join("small/.lock-run")).filter(|doing| !doing.is_empty());
+    let doing = doing.unwrap_or_else(|| "start".to_owned());
     if doing != "train and evaluate" {
         return doing;
     }
