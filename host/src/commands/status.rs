@@ -37,6 +37,9 @@ pub(super) fn status(args: &StatusArgs) -> Result<()> {
 }
 
 fn describe(status: &Status) -> String {
+    if !status.run.is_dir() {
+        return format!("{}: nothing has been run here\n", status.run.display());
+    }
     let working = match &status.working {
         Some(holder) if !holder.doing.is_empty() => format!("{holder} works: {}", holder.doing),
         Some(holder) => format!("{holder} works"),

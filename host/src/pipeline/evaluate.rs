@@ -18,7 +18,7 @@ use super::outputs::Outputs;
 use super::train::{SeededTrainer, TrainedArm};
 use crate::manifest::Task;
 use crate::pool::{StoredPool, read_examples};
-use crate::store::{self, LineWriter};
+use crate::store::{self, HashedSource, LineWriter};
 
 /// Examples predicted in one call.
 const EXAMPLES_AT_ONCE: usize = 128;
@@ -108,11 +108,13 @@ impl Run {
         let paths = self.expand(source, &path)?;
         let services = self.services("read the evaluation examples");
         let ctx = services.context(self.manifest.seed);
+        let (hash, hashed) = self.hash_files(&paths)?;
         let examples = read_examples(&*reader, &paths, None, &ctx)?;
+        hashed.iter().try_for_each(HashedSource::check_unchanged)?;
         check_choices(&examples, spec.prediction, source)?;
         let fingerprint = Fingerprint::new()
             .with(identity.to_string())
-            .with(self.hash_files(&paths)?)
+            .with(hash)
             .with(self.manifest.seed.to_string())
             .short();
         Ok(Some(Evaluation { reader, spec, examples, fingerprint }))
@@ -134,8 +136,7 @@ impl Run {
             .short();
         let mut outputs = Outputs::open(&outcome.dir)?;
         let path = outcome.dir.join("metrics.json");
-        if !self.rebuild.output("metrics")
-            && outputs.has("metrics", &fingerprint)
+        if outputs.has("metrics", &fingerprint)
             && outcome.dir.join("predictions.jsonl").exists()
             && let Some(result) = store::read_json(&path)
         {

@@ -43,9 +43,12 @@ impl Failures {
     /// What has failed of a stage, by unit.
     pub(super) fn of_stage(&self, stage: &str) -> Vec<Failure> {
         let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
-        let read =
-            |entry: std::io::Result<std::fs::DirEntry>| store::read_json(&entry.ok()?.path());
-        let mut found: Vec<Failure> = entries.filter_map(read).collect();
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        // A temporary (`.tmp-…`) is not there yet.
+        let own = paths.filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(stage))
+        });
+        let mut found: Vec<Failure> = own.filter_map(|path| store::read_json(&path)).collect();
         found.retain(|failure| failure.stage == stage);
         found.sort_by_key(|failure| failure.unit);
         found

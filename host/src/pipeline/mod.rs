@@ -28,7 +28,7 @@ use crate::pool::{ReadSource, StoredPool, WantedPool};
 use crate::registry::{Registry, SearchPath};
 use crate::services::{HostServices, available_threads};
 use crate::store::lock::Lock;
-use crate::store::{self, Store};
+use crate::store::{self, HashedSource, Store};
 
 use rebuild::Rebuild;
 use status::Stages;
@@ -147,6 +147,7 @@ impl Run {
         store::make_dir(&self.dir)?;
         let lock = self.lock_run()?;
         store::remove_stale(&self.dir);
+        store::remove_stale(&self.dir.join("failed"));
         self.write_manifest()?;
         let pool = self.timed(&lock, "pool", Self::read_pool)?;
         let mut results = Results::default();
@@ -271,12 +272,14 @@ impl Run {
         self.dir.join("tasks").join(&task.name).join(arm)
     }
 
-    /// Content hash of some files, for fingerprints.
-    fn hash_files(&self, paths: &[PathBuf]) -> Result<String> {
-        let mut fingerprint = Fingerprint::new();
+    /// Content hashes of some files: one for fingerprints, and each to check after reading.
+    fn hash_files(&self, paths: &[PathBuf]) -> Result<(String, Vec<HashedSource>)> {
+        let (mut fingerprint, mut hashed) = (Fingerprint::new(), Vec::new());
         for path in paths {
-            fingerprint = fingerprint.with(self.store.hash_source(path)?.hash);
+            let source = self.store.hash_source(path)?;
+            fingerprint = fingerprint.with(&source.hash);
+            hashed.push(source);
         }
-        Ok(fingerprint.short())
+        Ok((fingerprint.short(), hashed))
     }
 }

@@ -33,12 +33,17 @@ impl Outputs {
     pub(super) fn begin(&mut self, name: &str, fingerprint: &str) -> Result<()> {
         let Some(known) = self.done.remove(name) else { return Ok(()) };
         let dir = self.path.parent().unwrap_or(&self.path).display();
-        if known == fingerprint {
-            log::info!("{dir}: {name} is made again");
-        } else {
-            log::info!("{dir}: {name} was made from something else and is made again");
+        if known != fingerprint {
+            log::info!("{dir}: making {name} again, from something else than before");
         }
         store::write_json(&self.path, &self.done)
+    }
+
+    /// Forgets what some outputs were made from: they are made again, by this run or the next.
+    pub(super) fn forget(&mut self, names: &[&str]) -> Result<()> {
+        let before = self.done.len();
+        self.done.retain(|name, _| !names.contains(&name.as_str()));
+        if self.done.len() == before { Ok(()) } else { store::write_json(&self.path, &self.done) }
     }
 
     /// Says what an output was made from, once it is there.

@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::Run;
 use super::failures::Failures;
+use super::outputs::Outputs;
 use super::prepared::Prepared;
 use super::units::{Executor, Outcome, Queue};
+use super::worker::Requests;
 use crate::pool::StoredPool;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
@@ -33,10 +35,33 @@ impl Run {
         let phases = all.iter().flat_map(|(_, prepared)| &prepared.phases);
         self.rebuild
             .check(&phases.map(|(phase, _)| phase.name.clone()).collect::<BTreeSet<_>>())?;
+        self.forget_outputs()?;
         for (arm, prepared) in &all {
             self.prepare(arm, prepared, pool)?;
         }
         Ok(all)
+    }
+
+    /// Forgets the outputs that `--rebuild` makes again, all at once: a run that is killed then goes
+    /// on without the option.
+    fn forget_outputs(&self) -> Result<()> {
+        let names = self.rebuild.outputs();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let listed = names.join(", ");
+        log::info!("made again: {listed}; after an interruption, go on without --rebuild");
+        for task in &self.manifest.tasks {
+            for arm in self.manifest.arms.keys() {
+                let arm_dir = self.arm_dir(task, arm);
+                let of_seed = |seed: &u64| arm_dir.join(format!("seed-{seed}"));
+                let dirs = self.manifest.seeds.iter().map(of_seed).chain([arm_dir.clone()]);
+                for dir in dirs.filter(|dir| dir.is_dir()) {
+                    Outputs::open(&dir)?.forget(&names)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads the pool and opens an arm's retriever, with every missing unit done.
@@ -67,7 +92,14 @@ impl Run {
         let services = self.services(&format!("{} {unit}", phase.name));
         let ctx = services.context(self.manifest.seed);
         let is_done = |unit| stage.has_unit(unit, &phase.suffix);
-        let queue = Queue::new(stage.name(), vec![unit], 0, &failures, &is_done, ctx.quiet());
+        let queue = Queue::new(
+            (&phase.name, stage.name()),
+            vec![unit],
+            0,
+            &failures,
+            &is_done,
+            ctx.quiet(),
+        );
         let (prepared, pool, threads) = (&prepared, &pool, self.threads);
         queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool, threads })])
     }
@@ -78,11 +110,12 @@ impl Run {
     ///
     /// Those of the pool's readers; units answer for themselves.
     pub fn serve_units(&mut self, arm: Option<&str>, phase: &str) -> Result<()> {
+        let requests = Requests::listen();
         let (pool, _, prepared) = self.open_arm(arm)?;
         let at = prepared.startable(phase)?;
         let (prepared, pool, threads) = (&prepared, &pool, self.threads);
         let mut executor = InProcess { run: self, prepared, at, pool, threads };
-        super::worker::serve(|unit| executor.execute(unit))
+        requests.serve(|unit| executor.execute(unit))
     }
 
     fn open_arm(&mut self, arm: Option<&str>) -> Result<(StoredPool, String, Prepared)> {
@@ -229,7 +262,8 @@ impl Run {
             }
         }
         let retries = self.options.retries;
-        Queue::new(stage.name(), units, retries, &failures, &is_done, ctx_of_units).run(executors)
+        Queue::new((&phase.name, stage.name()), units, retries, &failures, &is_done, ctx_of_units)
+            .run(executors)
     }
 }
 

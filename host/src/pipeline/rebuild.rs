@@ -41,8 +41,13 @@ impl Rebuild {
         }
     }
 
+    /// The outputs of the run that are made again.
+    pub(super) fn outputs(&self) -> Vec<&'static str> {
+        OUTPUTS.into_iter().filter(|name| self.output(name)).collect()
+    }
+
     /// Whether an output of the run is made again.
-    pub(super) fn output(&self, name: &str) -> bool {
+    fn output(&self, name: &str) -> bool {
         let Some(stage) = self.stage.as_deref() else { return false };
         let position = |name: &str| OUTPUTS.iter().position(|output| *output == name);
         // The pool and the phases come before all outputs.

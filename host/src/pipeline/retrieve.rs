@@ -13,7 +13,7 @@ use super::{Prepared, Run, arms};
 use crate::manifest::Task;
 use crate::pool::{StoredPool, read_examples};
 use crate::selection::{QueryHits, choose_queries};
-use crate::store;
+use crate::store::{self, HashedSource};
 
 /// Queries searched in one call.
 const QUERIES_AT_ONCE: usize = 256;
@@ -61,17 +61,18 @@ impl Run {
         let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
         let source = task.query_source.as_deref().unwrap_or_default();
         let paths = self.expand(source, &format!("tasks[{i}].query_source"))?;
+        let (hash, hashed) = self.hash_files(&paths)?;
         let fingerprint = Fingerprint::new()
             .with(&prepared.fingerprint)
             .with(identity.to_string())
-            .with(self.hash_files(&paths)?)
+            .with(hash)
             .with(format!("{} {} {}", self.manifest.seed, selection.queries, selection.neighbors))
             .short();
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
         let is_there = ["hits.run", "hits.jsonl"].iter().all(|name| dir.join(name).exists());
         let is_current = outputs.has("hits", &fingerprint) && is_there;
-        if is_current && !self.rebuild.output("hits") {
+        if is_current {
             log::info!("{}/{arm}: hits are up to date", task.name);
             return Ok(());
         }
@@ -79,6 +80,7 @@ impl Run {
         let services = self.services(&format!("search for {}", task.name));
         let ctx = services.context(self.manifest.seed);
         let queries = read_examples(&*reader, &paths, None, &ctx)?;
+        hashed.iter().try_for_each(HashedSource::check_unchanged)?;
         let chosen = choose_queries(queries.len(), selection.queries, self.manifest.seed);
         let texts: Vec<&str> = chosen.iter().map(|&query| queries[query].input.as_str()).collect();
         let searcher = match searcher {

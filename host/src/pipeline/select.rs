@@ -106,7 +106,7 @@ impl Run {
         let mut outputs = Outputs::open(&dir)?;
         let path = dir.join("selection.jsonl");
         let is_current = outputs.has("selection", &fingerprint) && path.exists();
-        if is_current && !self.rebuild.output("selection") {
+        if is_current {
             log::info!("{}/{arm}: selection of {} is up to date", task.name, ids.len());
         } else {
             outputs.begin("selection", &fingerprint)?;

@@ -105,7 +105,7 @@ impl Run {
         let mut outputs = Outputs::open(&dir)?;
         let model = dir.join("model");
         let is_current = outputs.has("model", &fingerprint) && model.is_dir();
-        if self.rebuild.output("model") || !is_current {
+        if !is_current {
             outputs.begin("model", &fingerprint)?;
             let label = format!("train {}/{arm} seed {}", task.name, trainer.seed);
             log::info!("{label}: {} examples", selection.ids.len());

@@ -1,6 +1,7 @@
 //! The units of a phase, done by executors: threads of this process, or processes of their own.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deft_core::{Context, Error, ErrorKind, Result};
@@ -32,6 +33,7 @@ const FAILED_AT_MOST: usize = 3;
 
 /// The units of one phase that are to be done, and what has become of them.
 pub(super) struct Queue<'a> {
+    phase: &'a str,
     /// Name of the stage that they belong to.
     stage: &'a str,
     /// How often a unit that failed is tried again.
@@ -57,7 +59,7 @@ struct State {
 
 impl<'a> Queue<'a> {
     pub(super) fn new(
-        stage: &'a str,
+        (phase, stage): (&'a str, &'a str),
         units: Vec<usize>,
         retries: u32,
         failures: &'a Failures,
@@ -65,6 +67,7 @@ impl<'a> Queue<'a> {
         ctx: Context<'a>,
     ) -> Self {
         Self {
+            phase,
             stage,
             retries,
             failures,
@@ -123,8 +126,14 @@ impl<'a> Queue<'a> {
                 std::thread::sleep(TRY_AGAIN);
                 continue;
             };
-            let outcome =
-                if (self.is_done)(unit) { Ok(Outcome::Done) } else { executor.execute(unit) };
+            let outcome = if (self.is_done)(unit) {
+                Ok(Outcome::Done)
+            } else {
+                // A panic here must not leave the others waiting for this unit.
+                catch_unwind(AssertUnwindSafe(|| executor.execute(unit))).unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Unexpected, "doing the unit panicked"))
+                })
+            };
             self.settle(unit, outcome);
         }
     }
@@ -145,7 +154,7 @@ impl<'a> Queue<'a> {
                 state.busy += 1;
                 if !std::mem::replace(&mut state.told_busy, true) {
                     let who = holder_name(holder.as_ref());
-                    log::info!("{}: {who} does unit {unit}; sharing the work", self.stage);
+                    log::info!("{}: {who} does unit {unit}; sharing the work", self.phase);
                 }
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => {
@@ -159,7 +168,7 @@ impl<'a> Queue<'a> {
         let attempts = state.attempts.entry(unit).or_default();
         *attempts += 1;
         let attempts = *attempts;
-        let error = error.with_context("stage", self.stage).with_context("unit", unit);
+        let error = error.with_context("phase", self.phase).with_context("unit", unit);
         if may_pass(&error) && attempts <= self.retries {
             log::warn!("{error}; tried again ({attempts} of {})", self.retries);
             state.pending.push_back(unit);

@@ -28,10 +28,10 @@ fn run(
     let failures = Failures::of_run(dir.path());
     let attempts = Mutex::new(BTreeMap::new());
     let ctx = Context::new(&NoServices, 0, 1);
-    let queue = Queue::new("encode", (0..10).collect(), 2, &failures, &|_| false, ctx);
+    let queue = Queue::new(("encode", "t5-0"), (0..10).collect(), 2, &failures, &|_| false, ctx);
     let boxed = |_| Box::new(By(&execute, &attempts)) as Box<dyn Executor + '_>;
     let done = queue.run((0..executors).map(boxed).collect());
-    let noted = failures.of_stage("encode").len();
+    let noted = failures.of_stage("t5-0").len();
     (done, attempts.into_inner().unwrap(), noted)
 }
 
@@ -61,7 +61,7 @@ fn a_unit_that_fails_too_often_is_reported_after_all_others_are_done() {
         _ => Ok(Outcome::Done),
     });
     let error = done.unwrap_err();
-    assert_eq!((error.context("stage"), error.context("unit")), (Some("encode"), Some("0")));
+    assert_eq!((error.context("phase"), error.context("unit")), (Some("encode"), Some("0")));
     assert_eq!((attempts[&0], attempts.len(), noted), (3, 10, 1));
 }
 

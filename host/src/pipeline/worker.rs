@@ -51,44 +51,69 @@ enum Answer {
     Failed(Error),
 }
 
-/// Answers the units asked for on stdin until it is closed; closed within a unit, it means stop.
-pub(super) fn serve(mut execute: impl FnMut(usize) -> Result<Outcome>) -> Result<()> {
-    let mut answers = private_stdout()?;
-    let (sender, units) = channel();
-    let at_work = Arc::new(AtomicBool::new(false));
-    let stops = Arc::clone(&at_work);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
+/// Numbers of units asked for on stdin. Once that is closed, nobody wants an answer any more: what is
+/// being done stops, and nothing else begins.
+pub(super) struct Requests {
+    lines: Receiver<String>,
+    /// Whether there is something to stop: loading, at first.
+    at_work: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Requests {
+    /// Listens from now on.
+    pub(super) fn listen() -> Self {
+        let (sender, lines) = channel();
+        let at_work = Arc::new(AtomicBool::new(true));
+        let closed = Arc::new(AtomicBool::new(false));
+        let (stops, ended) = (Arc::clone(&at_work), Arc::clone(&closed));
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
             }
-        }
-        if stops.load(Ordering::SeqCst) {
-            crate::services::cancel();
-        }
-    });
-    for line in units {
-        let unit = line.trim().parse().map_err(|_| {
-            Error::option_at("", "a line on stdin is no unit's number").with_context("line", line)
-        })?;
-        at_work.store(true, Ordering::SeqCst);
-        let answer = match execute(unit) {
-            Ok(Outcome::Done) => Answer::Done,
-            Ok(Outcome::Busy(holder)) => Answer::Busy(holder),
-            Err(error) => Answer::Failed(error),
-        };
-        at_work.store(false, Ordering::SeqCst);
-        let line = serde_json::to_string(&Line { unit, answer })
-            .or_error(ErrorKind::Unexpected, "an answer is no JSON")?;
-        writeln!(answers, "{line}").or_error(ErrorKind::Io, "the host does not listen any more")?;
+            ended.store(true, Ordering::SeqCst);
+            if stops.load(Ordering::SeqCst) {
+                crate::services::cancel();
+            }
+        });
+        Self { lines, at_work, closed }
     }
-    Ok(())
+
+    /// Answers each request.
+    pub(super) fn serve(self, mut execute: impl FnMut(usize) -> Result<Outcome>) -> Result<()> {
+        let mut answers = private_stdout()?;
+        self.at_work.store(false, Ordering::SeqCst);
+        for line in self.lines {
+            let unit = line.trim().parse().map_err(|_| {
+                Error::option_at("", "a line on stdin is no unit's number")
+                    .with_context("line", line)
+            })?;
+            self.at_work.store(true, Ordering::SeqCst);
+            if self.closed.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let answer = match execute(unit) {
+                Ok(Outcome::Done) => Answer::Done,
+                Ok(Outcome::Busy(holder)) => Answer::Busy(holder),
+                Err(error) => Answer::Failed(error),
+            };
+            self.at_work.store(false, Ordering::SeqCst);
+            let line = serde_json::to_string(&Line { unit, answer })
+                .or_error(ErrorKind::Unexpected, "an answer is no JSON")?;
+            writeln!(answers, "{line}")
+                .or_error(ErrorKind::Io, "the host does not listen any more")?;
+        }
+        Ok(())
+    }
 }
 
 /// Takes stdout for answers alone; whatever else is printed goes to stderr from now on.
 fn private_stdout() -> Result<File> {
     let failed = "cannot set up the worker's answers";
-    let own = rustix::io::dup(std::io::stdout()).or_error(ErrorKind::Unexpected, failed)?;
+    let own = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)
+        .or_error(ErrorKind::Unexpected, failed)?;
     rustix::stdio::dup2_stdout(std::io::stderr()).or_error(ErrorKind::Unexpected, failed)?;
     Ok(File::from(own))
 }
@@ -168,6 +193,13 @@ impl Executor for Worker<'_> {
         match answer? {
             Some(Answer::Done) => Ok(Outcome::Done),
             Some(Answer::Busy(holder)) => Ok(Outcome::Busy(holder)),
+            Some(Answer::Failed(error)) if error.kind() == ErrorKind::Cancelled => {
+                self.running = None;
+                self.ctx.check()?;
+                // Somebody stopped that process alone.
+                Err(Error::new(ErrorKind::Unexpected, "the worker process was told to stop")
+                    .with_context("log", self.log.display()))
+            }
             Some(Answer::Failed(error)) => {
                 // Whatever a failed unit left in memory goes with its process.
                 self.running = None;
@@ -226,15 +258,18 @@ impl Running {
         }
         loop {
             match self.answers.recv_timeout(LOOK) {
-                Ok(line) => {
-                    return match serde_json::from_str::<Line>(&line) {
-                        Ok(found) if found.unit == unit => Ok(Some(found.answer)),
-                        _ => Err(Error::new(ErrorKind::Unexpected, "a worker answered otherwise")
-                            .with_context("answer", deft_core::excerpt(&line))),
-                    };
-                }
+                Ok(line) => return parse_answer(&line, unit).map(Some),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => ctx.check()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    ctx.check()?;
+                    // A process that it started may keep its stdout open.
+                    if matches!(self.child.try_wait(), Ok(Some(_))) {
+                        return match self.answers.recv_timeout(LOOK) {
+                            Ok(line) => parse_answer(&line, unit).map(Some),
+                            Err(_) => Ok(None),
+                        };
+                    }
+                }
             }
         }
     }
@@ -268,6 +303,14 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+fn parse_answer(line: &str, unit: usize) -> Result<Answer> {
+    match serde_json::from_str::<Line>(line) {
+        Ok(found) if found.unit == unit => Ok(found.answer),
+        _ => Err(Error::new(ErrorKind::Unexpected, "a worker answered otherwise")
+            .with_context("answer", deft_core::excerpt(line))),
     }
 }
 

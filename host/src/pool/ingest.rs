@@ -90,11 +90,11 @@ impl<'a> WantedPool<'a> {
     /// [`ErrorKind::Data`] from a reader, with file and row, or when a source changes meanwhile;
     /// [`ErrorKind::Io`].
     pub fn read(self, store: &Store, ctx: &Context<'_>) -> Result<StoredPool> {
-        if let Some(pool) = StoredPool::open(&self.stage)? {
+        if let Some(pool) = StoredPool::open(&self.stage) {
             return Ok(pool);
         }
         let _lock = self.stage.lock("reads the pool", ctx)?;
-        if let Some(pool) = StoredPool::open(&self.stage)? {
+        if let Some(pool) = StoredPool::open(&self.stage) {
             return Ok(pool);
         }
         self.announce(store);
@@ -174,15 +174,15 @@ impl<'a> WantedPool<'a> {
         Ok(())
     }
 
-    /// Whether a part that a killed run wrote serves: parts are committed whole, and only the last
-    /// one is shorter, which is written again. A damaged one is removed.
+    /// Whether a part that a killed run wrote serves. The last one is shorter, and written again as
+    /// a damaged one is: it is removed, because a commit replaces nothing.
     fn keeps(&self, number: usize) -> Result<bool> {
         let path = self.stage.unit(number, SUFFIX);
         if !path.exists() {
             return Ok(false);
         }
-        if let Ok(part) = PartReader::open(&path) {
-            return Ok(part.rows() == self.rows_per_part);
+        if PartReader::open(&path).is_ok_and(|part| part.rows() == self.rows_per_part) {
+            return Ok(true);
         }
         std::fs::remove_file(&path).or_io("cannot remove", &path)?;
         Ok(false)

@@ -72,20 +72,23 @@ impl StoredPool {
     }
 
     /// The pool in a stage, if it is complete and as its card says.
-    fn open(stage: &Stage) -> Result<Option<Self>> {
-        let Some(card) = stage.card::<PoolCard>() else { return Ok(None) };
+    fn open(stage: &Stage) -> Option<Self> {
+        let card = stage.card::<PoolCard>()?;
         let PoolCard { rows, rows_per_part, .. } = card;
         if rows == 0 || rows_per_part == 0 {
-            return Ok(None);
+            return None;
         }
         let last = (rows - 1) / rows_per_part;
-        let part = PartReader::open(&stage.unit(last, parquet::SUFFIX))?;
+        let part = PartReader::open(&stage.unit(last, parquet::SUFFIX));
         let whole = stage.units_left(last, parquet::SUFFIX).is_empty()
-            && part.rows() == rows - last * rows_per_part;
+            && part.is_ok_and(|part| part.rows() == rows - last * rows_per_part);
         if !whole {
-            log::warn!("{}: parts are missing: they are read again", stage.dir().display());
+            log::warn!(
+                "{}: parts are missing or damaged: they are read again",
+                stage.dir().display()
+            );
         }
-        Ok(whole.then(|| Self::new(stage.clone(), card)))
+        whole.then(|| Self::new(stage.clone(), card))
     }
 
     /// Fingerprint of the pool's content.

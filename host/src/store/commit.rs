@@ -29,12 +29,33 @@ pub fn commit(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()
 /// Like [`commit`], but what another process has committed meanwhile stays: it may be in use
 /// already, and is the same.
 pub(super) fn commit_first(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    commit_by(path, write, |temporary, path| {
-        if path.exists() {
-            return remove(temporary).or_io("cannot remove a temporary", temporary);
+    commit_by(path, write, |temporary, path| match rename_new(temporary, path) {
+        Err(error) if error.kind() == Io::AlreadyExists => {
+            remove(temporary).or_io("cannot remove a temporary", temporary)
         }
-        replace(temporary, path)
+        renamed => renamed.or_io("cannot put the output in its place", path),
     })
+}
+
+/// Renames to a name that nothing has.
+fn rename_new(temporary: &Path, path: &Path) -> std::io::Result<()> {
+    match without_replacing(temporary, path) {
+        Err(error) if matches!(error.kind(), Io::Unsupported | Io::InvalidInput) => {}
+        done => return done,
+    }
+    // Not every file system can tell: look first.
+    if path.exists() { Err(Io::AlreadyExists.into()) } else { fs::rename(temporary, path) }
+}
+
+#[cfg(target_os = "linux")]
+fn without_replacing(one: &Path, other: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::NOREPLACE).map_err(Into::into)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn without_replacing(_one: &Path, _other: &Path) -> std::io::Result<()> {
+    Err(Io::Unsupported.into())
 }
 
 fn commit_by(

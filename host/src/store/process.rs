@@ -43,7 +43,11 @@ impl Process {
         if self.machine != Self::this().machine || !Path::new("/proc/self").exists() {
             return None;
         }
-        Some(start_time(self.pid) != Some(self.started))
+        Some(match start_time(self.pid) {
+            Some(started) => started != self.started,
+            // Other users' processes may be hidden.
+            None => !exists(self.pid),
+        })
     }
 }
 
@@ -57,7 +61,19 @@ pub(super) fn host_name() -> String {
 /// processes each for itself.
 fn machine() -> String {
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    Fingerprint::new().with(host_name()).with(namespace.to_string_lossy().as_bytes()).short()
+    // Machines made from one image may share a name, and processes' numbers.
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    Fingerprint::new()
+        .with(host_name())
+        .with(id)
+        .with(namespace.to_string_lossy().as_bytes())
+        .short()
+}
+
+/// Whether there is a process of this number, ours or not.
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// When a process started, in clock ticks since the machine did; a clock set back changes nothing.
@@ -79,6 +95,7 @@ mod tests {
         assert_eq!(earlier.is_gone(), Some(true));
         let elsewhere = Process { machine: "0123".to_owned(), ..this.clone() };
         assert_eq!(elsewhere.is_gone(), None);
+        assert!(exists(std::process::id()) && exists(1) && !exists(u32::MAX / 2 - 1));
     }
 
     #[test]

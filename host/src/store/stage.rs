@@ -41,6 +41,8 @@ impl Stage {
         let stage = Self { dir, fingerprint: fingerprint.to_owned(), _in_use: in_use };
         stage.check_card()?;
         remove_stale(&stage.dir);
+        // What a kill left of a stage that was being discarded.
+        remove_stale(root);
         Ok(stage)
     }
 
@@ -145,7 +147,11 @@ impl Stage {
 fn make_and_use(dir: &Path) -> Result<Option<File>> {
     loop {
         make_dir(dir)?;
-        let folder = File::open(dir).or_io("cannot open the store's folder", dir)?;
+        let folder = match File::open(dir) {
+            // Discarded between the two.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            folder => folder.or_io("cannot open the store's folder", dir)?,
+        };
         match folder.try_lock_shared() {
             // Somebody is discarding it, or has: then there is another folder now.
             Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_AGAIN),
@@ -162,17 +168,23 @@ fn read_card<T: DeserializeOwned>(dir: &Path) -> Option<T> {
 
 pub(super) fn discard(root: &Path, name: &str, fingerprint: &str, ctx: &Context<'_>) -> Result<()> {
     let dir = root.join(format!("{name}-{fingerprint}"));
-    let Ok(folder) = File::open(&dir) else { return Ok(()) };
     let mut told = false;
-    while let Err(TryLockError::WouldBlock) = folder.try_lock() {
-        ctx.check()?;
-        if !told {
-            told = true;
-            log::info!("waiting: another run uses {}, which is to be made again", dir.display());
+    loop {
+        let Ok(folder) = File::open(&dir) else { return Ok(()) };
+        if matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) {
+            ctx.check()?;
+            if !std::mem::replace(&mut told, true) {
+                let dir = dir.display();
+                log::info!("waiting: another run uses {dir}, which is to be made again");
+            }
+            std::thread::sleep(TRY_AGAIN);
+        } else if is_at(&folder, &dir) {
+            return commit::discard(&dir);
+        } else {
+            // Another run has discarded it meanwhile: what is there now is new.
+            return Ok(());
         }
-        std::thread::sleep(TRY_AGAIN);
     }
-    commit::discard(&dir)
 }
 
 pub(super) fn cards<T: DeserializeOwned>(root: &Path, name: &str) -> Vec<(String, T)> {
@@ -270,5 +282,29 @@ mod tests {
             discarding.join().unwrap();
         });
         assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn two_runs_that_wait_to_discard_a_stage_discard_it_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let user = store.stage("t5", "aaaa").unwrap();
+        let ctx = Context::new(&NoServices, 0, 1);
+        let rebuild = || {
+            store.discard("t5", "aaaa", &ctx).unwrap();
+            let stage = store.stage("t5", "aaaa").unwrap();
+            fs::write(stage.unit(0, ""), "new").unwrap();
+            // Long enough for the other to find what is new.
+            std::thread::sleep(4 * TRY_AGAIN);
+            assert!(stage.has_unit(0, ""), "what the other made or uses is gone");
+        };
+        std::thread::scope(|scope| {
+            let runs = [scope.spawn(rebuild), scope.spawn(rebuild)];
+            std::thread::sleep(2 * TRY_AGAIN);
+            drop(user);
+            for run in runs {
+                run.join().unwrap();
+            }
+        });
     }
 }

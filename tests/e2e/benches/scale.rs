@@ -31,8 +31,8 @@ fn main() {
     let rows: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let rows = if rows.is_empty() { vec![10_000, 100_000, 1_000_000] } else { rows };
     println!(
-        "{:>9}  {:<26}  {:>9}  {:>12}  {:>10}",
-        "rows", "what", "seconds", "rows/s", "peak RSS"
+        "{:>9}  {:<26}  {:>9}  {:>12}  {:>10}  {:>14}",
+        "rows", "what", "seconds", "rows/s", "peak RSS", "without files"
     );
     for rows in rows {
         let dir = tempfile::tempdir().expect("a temporary folder");
