@@ -74,7 +74,7 @@ pub enum Command {
 pub struct ManifestArgs {
     /// The manifest
     pub manifest: PathBuf,
-    /// Set a value of the manifest: `--set selection.neighbors=50`
+    /// Set a value of the manifest: `--set selection.neighbors=50`; may be given several times
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
     /// Folder of the run [default: runs/NAME beside the manifest]

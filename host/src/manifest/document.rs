@@ -116,8 +116,11 @@ impl Document {
         };
         let (path, value) = text
             .split_once('=')
-            .filter(|(path, value)| !path.is_empty() && !value.is_empty())
+            .filter(|(path, _)| !path.is_empty())
             .ok_or_else(|| wrong("expected PATH=VALUE".to_owned()))?;
+        if value.is_empty() {
+            return Err(wrong("the value is empty: `''` is an empty text, `null` none".to_owned()));
+        }
         let (value, _) = yaml(value)
             .map_err(|(_, error)| error.with_context("at", format!("--set {}", excerpt(text))))?;
         let steps = path.replace('[', ".[");

@@ -7,5 +7,5 @@ use serde_json::json;
 fn exact_keeps_the_promises_of_an_index() {
     let library = Library::of_package(env!("CARGO_PKG_NAME"));
     library.index("exact", json!({})).check();
-    library.index("exact", json!({"metric": "ip"})).metric(Metric::InnerProduct).check();
+    library.index("exact", json!({"metric": "ip"})).with_metric(Metric::InnerProduct).check();
 }

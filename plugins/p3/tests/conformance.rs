@@ -53,10 +53,10 @@ fn p3_keeps_the_promises_of_a_reader() {
     ] {
         library
             .reader("p3", options)
-            .source(source)
-            .empty(&empty)
-            .bad_row(&bad, 4)
-            .bad_row(&wrong, 5)
+            .with_source(source)
+            .with_empty(&empty)
+            .with_bad_row(&bad, 4)
+            .with_bad_row(&wrong, 5)
             .check();
     }
 }

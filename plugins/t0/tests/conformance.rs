@@ -23,10 +23,10 @@ fn check(task: &str, record: fn(usize) -> Value) {
     for variant in ["fixed", "paper"] {
         library
             .reader(&format!("t0/{task}"), json!({"variant": variant}))
-            .source(&source)
-            .empty(&empty)
-            .bad_row(&bad, 4)
-            .bad_row(&missing, 6)
+            .with_source(&source)
+            .with_empty(&empty)
+            .with_bad_row(&bad, 4)
+            .with_bad_row(&missing, 6)
             .check();
     }
 }

@@ -41,7 +41,7 @@ impl EncoderChecks {
     /// How far a vector may move with its neighbours, as a share of its length: 1e-5 by default,
     /// which is rounding; 0 for an encoder that is exact.
     #[must_use]
-    pub fn within(mut self, tolerance: f32) -> Self {
+    pub fn with_tolerance(mut self, tolerance: f32) -> Self {
         self.tolerance = tolerance;
         self
     }

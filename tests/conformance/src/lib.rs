@@ -9,7 +9,7 @@
 //!
 //! #[test]
 //! fn encoder_keeps_its_promises() {
-//!     Library::of_package(env!("CARGO_PKG_NAME")).encoder("hash", json!({})).within(0.0).check();
+//!     Library::of_package(env!("CARGO_PKG_NAME")).encoder("hash", json!({})).with_tolerance(0.0).check();
 //! }
 //! # fn main() {}
 //! ```

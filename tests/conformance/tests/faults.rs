@@ -16,14 +16,14 @@ fn report(kind: Kind, options: Value, dir: &Path) -> Report {
     let library = library();
     match kind {
         Kind::Encoder => library.encoder("faulty", options).report(),
-        Kind::Index => library.index("faulty", options).vectors(600, 8).report(),
+        Kind::Index => library.index("faulty", options).with_vectors(600, 8).report(),
         Kind::Retriever => library.retriever("faulty", options).report(),
         Kind::Trainer => library.trainer("faulty", options).report(),
         Kind::Reader => library
             .reader("faulty", options)
-            .source(&dir.join("good.txt"))
-            .empty(&dir.join("empty.txt"))
-            .bad_row(&dir.join("bad.txt"), 3)
+            .with_source(&dir.join("good.txt"))
+            .with_empty(&dir.join("empty.txt"))
+            .with_bad_row(&dir.join("bad.txt"), 3)
             .report(),
     }
 }
@@ -86,7 +86,7 @@ fn every_check_of_a_trainer_can_fail() {
 
 #[test]
 fn an_index_that_does_not_train_skips_what_is_promised_of_training() {
-    let report = library().index("faulty", json!({})).vectors(600, 8).report();
+    let report = library().index("faulty", json!({})).with_vectors(600, 8).report();
     let untrained = report.tested.iter().find(|tested| tested.name == "untrained");
     assert!(matches!(untrained.map(|it| &it.outcome), Some(Outcome::Skipped(_))), "{report}");
     assert!(report.failed().is_empty(), "{report}");

@@ -57,21 +57,21 @@ impl IndexChecks {
     /// The share of the true ten nearest rows that must be among the first ten hits; 1 by default,
     /// which an index has to reach to the last row and which makes ties and scores exact.
     #[must_use]
-    pub fn recall(mut self, recall: f64) -> Self {
+    pub fn with_recall(mut self, recall: f64) -> Self {
         self.recall = recall;
         self
     }
 
     /// How near two vectors are under the options given; L2 by default.
     #[must_use]
-    pub fn metric(mut self, metric: Metric) -> Self {
+    pub fn with_metric(mut self, metric: Metric) -> Self {
         self.metric = metric;
         self
     }
 
     /// Rows and components of the vectors; 1,500 and 16 by default.
     #[must_use]
-    pub fn vectors(mut self, rows: usize, dimension: usize) -> Self {
+    pub fn with_vectors(mut self, rows: usize, dimension: usize) -> Self {
         (self.rows, self.dimension) = (rows, dimension);
         self
     }

@@ -53,21 +53,21 @@ impl ReaderChecks {
 
     /// A source of some dozen examples, some rows of which are left out if the reader does that.
     #[must_use]
-    pub fn source(mut self, path: &Path) -> Self {
+    pub fn with_source(mut self, path: &Path) -> Self {
         self.source = Some(path.to_owned());
         self
     }
 
     /// A file without any example that is no error.
     #[must_use]
-    pub fn empty(mut self, path: &Path) -> Self {
+    pub fn with_empty(mut self, path: &Path) -> Self {
         self.empty = Some(path.to_owned());
         self
     }
 
     /// A source with a row that cannot be understood, and that row's number, from 1.
     #[must_use]
-    pub fn bad_row(mut self, path: &Path, row: u64) -> Self {
+    pub fn with_bad_row(mut self, path: &Path, row: u64) -> Self {
         self.bad.push((path.to_owned(), row));
         self
     }

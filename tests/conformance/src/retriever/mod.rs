@@ -76,7 +76,7 @@ impl RetrieverChecks {
     /// The share of the pool's texts that must find themselves among the first ten hits; 0.9 by
     /// default.
     #[must_use]
-    pub fn finds(mut self, share: f64) -> Self {
+    pub fn with_self_recall(mut self, share: f64) -> Self {
         self.finds = share;
         self
     }

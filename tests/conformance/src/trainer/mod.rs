@@ -57,14 +57,14 @@ impl TrainerChecks {
 
     /// What is trained on, in place of 24 examples that any model can learn.
     #[must_use]
-    pub fn examples(mut self, examples: Vec<Example>) -> Self {
+    pub fn with_examples(mut self, examples: Vec<Example>) -> Self {
         self.examples = examples;
         self
     }
 
     /// Tensors of `model.safetensors` that training leaves as they are.
     #[must_use]
-    pub fn frozen(mut self, tensors: &[&str]) -> Self {
+    pub fn with_frozen(mut self, tensors: &[&str]) -> Self {
         self.frozen = tensors.iter().map(|&name| name.to_owned()).collect();
         self
     }
