@@ -82,11 +82,6 @@ fn cache_dir() -> Result<String> {
     Ok(serde_json::json!({"dir": dir.join("deft")}).to_string())
 }
 
-/// Asks for a stop, as Ctrl-C does.
-pub(crate) fn cancel() {
-    interrupt::cancel();
-}
-
 /// The number of threads meant by a user: 0 is as many as there are.
 pub(crate) fn available_threads(wanted: usize) -> usize {
     match wanted {

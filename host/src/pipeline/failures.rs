@@ -29,6 +29,11 @@ impl Failures {
         Self(dir.join("failed"))
     }
 
+    /// Removes what a killed run left of a note.
+    pub(super) fn remove_stale(&self) {
+        store::remove_stale(&self.0);
+    }
+
     pub(super) fn note(&self, failure: &Failure) -> Result<()> {
         store::write_json(&self.path(&failure.stage, failure.unit), failure)
     }

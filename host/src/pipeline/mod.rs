@@ -30,6 +30,7 @@ use crate::services::{HostServices, available_threads};
 use crate::store::lock::Lock;
 use crate::store::{self, HashedSource, Store};
 
+use failures::Failures;
 use rebuild::Rebuild;
 use status::Stages;
 
@@ -147,7 +148,7 @@ impl Run {
         store::make_dir(&self.dir)?;
         let lock = self.lock_run()?;
         store::remove_stale(&self.dir);
-        store::remove_stale(&self.dir.join("failed"));
+        Failures::of_run(&self.dir).remove_stale();
         self.write_manifest()?;
         let pool = self.timed(&lock, "pool", Self::read_pool)?;
         let mut results = Results::default();
@@ -256,7 +257,6 @@ impl Run {
         let services = self.services("read the pool");
         let ctx = services.context(self.manifest.seed);
         let (rows_per_part, again) = (self.manifest.rows_per_part, self.rebuild.pool());
-        let again = again && self.rebuild.empties("pool");
         let wanted = WantedPool::find(&self.store, &sources, rows_per_part, again, &ctx)?;
         self.progress.set_pool(wanted.dir())?;
         let pool = wanted.read(&self.store, &ctx)?;

@@ -222,13 +222,10 @@ impl Run {
             return;
         }
         let identity = prepared.plan.identity();
-        let same_pool = |(_, card): &&(String, PhaseCard)| card.pool == pool.fingerprint();
-        let others = self.store.cards::<PhaseCard>(&phase.artefact);
-        let different = |(folder, card): &(String, PhaseCard)| {
-            (folder.clone(), store::differences(&identity, &card.retriever))
-        };
-        let of_pool = others.iter().filter(same_pool).filter(|(_, c)| c.phase.name == phase.name);
-        let nearest = of_pool.map(different).min_by_key(|(_, differences)| differences.len());
+        let mut others = self.store.cards::<PhaseCard>(&phase.artefact);
+        others.retain(|(_, card)| card.pool == pool.fingerprint() && card.phase.name == phase.name);
+        let made = others.iter().map(|(folder, card)| (folder.as_str(), &card.retriever));
+        let nearest = store::nearest(&identity, made);
         if let Some((folder, differences)) = nearest.filter(|(_, d)| !d.is_empty()) {
             log::info!("{folder} does not serve: {}", differences.join("; "));
         }

@@ -5,12 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deft_core::{Context, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
 use super::failures::{Failure, Failures};
 use crate::store::lock::{Holder, TRY_AGAIN, holder_name};
 
 /// What came of trying a unit.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
     /// It is done.
     Done,

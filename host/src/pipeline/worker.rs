@@ -20,8 +20,8 @@ use serde_json::Value;
 
 use super::Run;
 use super::units::{Executor, Outcome};
+use crate::interrupt;
 use crate::services::HostServices;
-use crate::store::lock::Holder;
 use crate::store::{self, Stage};
 
 /// How often a waiting host looks whether it was asked to stop.
@@ -35,20 +35,9 @@ const QUOTED: usize = 15;
 
 /// A worker's answer to the number of a unit.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct Answer {
     unit: usize,
-    answer: Answer,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Answer {
-    /// The unit is done.
-    Done,
-    /// Another process is doing it.
-    Busy(Option<Holder>),
-    /// It failed.
-    Failed(Error),
+    outcome: Result<Outcome>,
 }
 
 /// Numbers of units asked for on stdin. Once that is closed, nobody wants an answer any more: what is
@@ -75,7 +64,7 @@ impl Requests {
             }
             ended.store(true, Ordering::SeqCst);
             if stops.load(Ordering::SeqCst) {
-                crate::services::cancel();
+                interrupt::cancel();
             }
         });
         Self { lines, at_work, closed }
@@ -94,13 +83,9 @@ impl Requests {
             if self.closed.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let answer = match execute(unit) {
-                Ok(Outcome::Done) => Answer::Done,
-                Ok(Outcome::Busy(holder)) => Answer::Busy(holder),
-                Err(error) => Answer::Failed(error),
-            };
+            let answer = Answer { unit, outcome: execute(unit) };
             self.at_work.store(false, Ordering::SeqCst);
-            let line = serde_json::to_string(&Line { unit, answer })
+            let line = serde_json::to_string(&answer)
                 .or_error(ErrorKind::Unexpected, "an answer is no JSON")?;
             writeln!(answers, "{line}")
                 .or_error(ErrorKind::Io, "the host does not listen any more")?;
@@ -179,36 +164,27 @@ impl Run {
 
 impl Executor for Worker<'_> {
     fn execute(&mut self, unit: usize) -> Result<Outcome> {
-        if self.running.is_none() {
-            self.running = Some(Running::start(&self.command, &self.log)?);
-        }
-        let Some(running) = &mut self.running else { return Ok(Outcome::Busy(None)) };
+        let mut running = match self.running.take() {
+            Some(running) => running,
+            None => Running::start(&self.command, &self.log)?,
+        };
         running.show(Some((self.services)(unit)));
         let answer = running.ask(unit, &self.ctx);
         running.show(None);
-        if answer.is_err() {
-            // Its answer would be taken for that to the next unit.
-            self.running = None;
-        }
+        // Whatever a failed unit left in memory goes with its process.
         match answer? {
-            Some(Answer::Done) => Ok(Outcome::Done),
-            Some(Answer::Busy(holder)) => Ok(Outcome::Busy(holder)),
-            Some(Answer::Failed(error)) if error.kind() == ErrorKind::Cancelled => {
-                self.running = None;
+            Some(Ok(outcome)) => {
+                self.running = Some(running);
+                Ok(outcome)
+            }
+            Some(Err(error)) if error.kind() == ErrorKind::Cancelled => {
                 self.ctx.check()?;
                 // Somebody stopped that process alone.
                 Err(Error::new(ErrorKind::Unexpected, "the worker process was told to stop")
                     .with_context("log", self.log.display()))
             }
-            Some(Answer::Failed(error)) => {
-                // Whatever a failed unit left in memory goes with its process.
-                self.running = None;
-                Err(error.with_context("log", self.log.display()))
-            }
-            None => {
-                let running = self.running.take();
-                Err(running.map_or_else(Error::cancelled, |running| running.crashed(&self.log)))
-            }
+            Some(Err(error)) => Err(error.with_context("log", self.log.display())),
+            None => Err(running.crashed(&self.log)),
         }
     }
 }
@@ -216,6 +192,11 @@ impl Executor for Worker<'_> {
 impl Running {
     fn start(command: &[OsString], log: &Path) -> Result<Self> {
         let (program, arguments) = command.split_first().ok_or_else(Error::cancelled)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .or_io("cannot write the log", log)?;
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -223,11 +204,6 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .or_error(ErrorKind::Unexpected, "cannot start a worker process")?;
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .or_io("cannot write the log", log)?;
         let (sender, answers) = channel();
         let (tail, progress) = (Arc::default(), Arc::default());
         if let Some(stdout) = child.stdout.take() {
@@ -251,7 +227,7 @@ impl Running {
     }
 
     /// Asks for a unit and waits; `None` when the process has ended.
-    fn ask(&mut self, unit: usize, ctx: &Context<'_>) -> Result<Option<Answer>> {
+    fn ask(&mut self, unit: usize, ctx: &Context<'_>) -> Result<Option<Result<Outcome>>> {
         let Some(units) = &mut self.units else { return Ok(None) };
         if writeln!(units, "{unit}").and_then(|()| units.flush()).is_err() {
             return Ok(None);
@@ -306,9 +282,9 @@ impl Drop for Running {
     }
 }
 
-fn parse_answer(line: &str, unit: usize) -> Result<Answer> {
-    match serde_json::from_str::<Line>(line) {
-        Ok(found) if found.unit == unit => Ok(found.answer),
+fn parse_answer(line: &str, unit: usize) -> Result<Result<Outcome>> {
+    match serde_json::from_str::<Answer>(line) {
+        Ok(answer) if answer.unit == unit => Ok(answer.outcome),
         _ => Err(Error::new(ErrorKind::Unexpected, "a worker answered otherwise")
             .with_context("answer", deft_core::excerpt(line))),
     }

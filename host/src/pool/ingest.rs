@@ -106,11 +106,8 @@ impl<'a> WantedPool<'a> {
     /// Says why the pool that was read before does not serve.
     fn announce(&self, store: &Store) {
         let others = store.cards::<PoolCard>(NAME);
-        let different = |(name, card): &(String, PoolCard)| {
-            (name.clone(), store::differences(&self.described, &card.sources))
-        };
-        let nearest = others.iter().map(different).min_by_key(|(_, differences)| differences.len());
-        if let Some((name, differences)) = nearest {
+        let made = others.iter().map(|(name, card)| (name.as_str(), &card.sources));
+        if let Some((name, differences)) = store::nearest(&self.described, made) {
             let why = if differences.is_empty() {
                 "rows_per_part differs".to_owned()
             } else {

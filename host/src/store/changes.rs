@@ -6,7 +6,7 @@ use serde_json::Value;
 const TOLD: usize = 3;
 
 /// The places at which two descriptions differ, for people: `reader.options.limit is 5, was 7`.
-pub fn differences(wanted: &Value, found: &Value) -> Vec<String> {
+fn differences(wanted: &Value, found: &Value) -> Vec<String> {
     let mut all = Vec::new();
     compare("", wanted, found, &mut all);
     if all.len() > TOLD {
@@ -15,6 +15,16 @@ pub fn differences(wanted: &Value, found: &Value) -> Vec<String> {
         all.push(format!("and {more} more"));
     }
     all
+}
+
+/// Of what was made before, each a folder and what it was made from, the one that differs least from
+/// what is wanted, and how.
+pub fn nearest<'a>(
+    wanted: &Value,
+    made: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> Option<(&'a str, Vec<String>)> {
+    let different = |(folder, found)| (folder, differences(wanted, found));
+    made.map(different).min_by_key(|(_, differences)| differences.len())
 }
 
 fn compare(path: &str, wanted: &Value, found: &Value, all: &mut Vec<String>) {
@@ -72,6 +82,14 @@ mod tests {
             ]
         );
         assert!(differences(&wanted, &wanted).is_empty());
+    }
+
+    #[test]
+    fn the_nearest_is_the_one_with_the_fewest_differences() {
+        let (wanted, near, far) = (json!({"a": 1, "b": 1}), json!({"a": 1, "b": 2}), json!({}));
+        let found = nearest(&wanted, [("far", &far), ("near", &near)].into_iter());
+        assert_eq!(found, Some(("near", vec!["b is 1, was 2".to_owned()])));
+        assert_eq!(nearest(&wanted, std::iter::empty()), None);
     }
 
     #[test]

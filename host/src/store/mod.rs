@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use deft_core::{Context, Result};
 
-pub use changes::differences;
+pub use changes::nearest;
 pub use commit::{commit, make_dir, remove_stale};
 pub use files::{LineWriter, read_json, write_file, write_json};
 pub use hashes::HashedSource;

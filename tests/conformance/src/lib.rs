@@ -36,7 +36,7 @@ pub use component::Component;
 pub use encoder::EncoderChecks;
 pub use index::{IndexChecks, Metric};
 pub use library::Library;
-pub use model::tiny_t5;
+pub use model::{tiny_t5, tiny_t5_of};
 pub use reader::ReaderChecks;
 pub use report::{Outcome, Report, Tested};
 pub use retriever::RetrieverChecks;

@@ -14,14 +14,23 @@ use crate::data::WORDS;
 ///
 /// When the files cannot be written.
 pub fn tiny_t5(dir: &Path) {
-    fs::write(dir.join("config.json"), config().to_string()).expect("writable");
-    fs::write(dir.join("tokenizer.json"), tokenizer().to_string()).expect("writable");
+    tiny_t5_of(dir, &WORDS);
 }
 
-fn config() -> Value {
+/// The same with other words.
+///
+/// # Panics
+///
+/// When the files cannot be written.
+pub fn tiny_t5_of(dir: &Path, words: &[&str]) {
+    fs::write(dir.join("config.json"), config(words).to_string()).expect("writable");
+    fs::write(dir.join("tokenizer.json"), tokenizer(words).to_string()).expect("writable");
+}
+
+fn config(words: &[&str]) -> Value {
     json!({
         "model_type": "t5",
-        "vocab_size": WORDS.len() + 3,
+        "vocab_size": words.len() + 3,
         "d_model": 16,
         "d_kv": 4,
         "d_ff": 24,
@@ -42,7 +51,7 @@ fn config() -> Value {
     })
 }
 
-fn tokenizer() -> Value {
+fn tokenizer(words: &[&str]) -> Value {
     let special = ["<pad>", "</s>", "<unk>"];
     let added: Vec<Value> = special
         .iter()
@@ -54,7 +63,7 @@ fn tokenizer() -> Value {
         .collect();
     let vocabulary: Map<String, Value> = special
         .iter()
-        .chain(&WORDS)
+        .chain(words)
         .enumerate()
         .map(|(id, &word)| (word.to_owned(), json!(id)))
         .collect();
@@ -62,6 +71,14 @@ fn tokenizer() -> Value {
         "version": "1.0",
         "added_tokens": added,
         "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{"Sequence": {"id": "A", "type_id": 0}},
+                       {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+                     {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}
+        },
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}
     })
 }

@@ -44,7 +44,7 @@ pub fn kill_runs(seed: u64, wanted: usize, mut tell: impl FnMut(&str)) -> Result
             return Err(format!("{name}: the run that is not killed fails"));
         }
         tell(&format!("{name}: {:.1} s without a kill", start.elapsed().as_secs_f64()));
-        expected.push((start.elapsed(), stable(&project)));
+        expected.push((start.elapsed(), project.stable_results()));
     }
     for turn in 0.. {
         let killed: usize = kills.values().sum();
@@ -55,7 +55,7 @@ pub fn kill_runs(seed: u64, wanted: usize, mut tell: impl FnMut(&str)) -> Result
         let (whole, expected) = &expected[turn % RUNS.len()];
         let project = project(retriever);
         kill_one(&project, workers, *whole, &mut random, &mut kills)
-            .and_then(|()| compare(&stable(&project), expected))
+            .and_then(|()| compare(&project.stable_results(), expected))
             .map_err(|why| format!("{name}, after {killed} kills with seed {seed}: {why}"))?;
         let now: usize = kills.values().sum();
         tell(&format!("{name}: equal after {} kills ({now} of {wanted})", now - killed));
@@ -154,14 +154,6 @@ fn what_it_did(runs: &Path) -> String {
 fn entries(dir: &Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
-}
-
-/// What must be equal: all but the logs of workers, and bm25's segments, whose names are random.
-fn stable(project: &Project) -> BTreeMap<String, Vec<u8>> {
-    let mut results = project.results();
-    let segment = |name: &str| name.contains(".store/bm25-") && name.contains("/part-");
-    results.retain(|name, _| !name.contains("/logs/") && !segment(name));
-    results
 }
 
 fn compare(

@@ -76,8 +76,8 @@ impl Project {
         project.write("pool.jsonl", &lines(0..rows));
         project.write("queries.jsonl", &lines(rows..rows + 20));
         project.write("evaluation.jsonl", &lines(rows + 20..rows + 44));
-        project.write("model/tokenizer.json", &tokenizer());
-        project.write("model/config.json", &model_config());
+        fs::create_dir(project.path("model")).expect("made");
+        deft_conformance::tiny_t5_of(&project.path("model"), &WORDS);
         project
     }
 
@@ -131,6 +131,32 @@ impl Project {
         }
         found
     }
+
+    /// The results that are the same however the work was shared and interrupted: all but the logs
+    /// of workers, and bm25's segments, whose names are random.
+    ///
+    /// # Panics
+    ///
+    /// When a file cannot be read.
+    pub fn stable_results(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut results = self.results();
+        let segment = |name: &str| name.contains(".store/bm25-") && name.contains("/part-");
+        results.retain(|name, _| !name.contains("/logs/") && !segment(name));
+        results
+    }
+
+    /// The folders of the store whose names begin so, by name; none before there is a store.
+    pub fn stages(&self, name: &str) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path("runs/.store")) else { return Vec::new() };
+        let mut found: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let begins = |path: &PathBuf| {
+            path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
+        };
+        found.retain(begins);
+        found.sort();
+        found
+    }
 }
 
 fn collect(root: &Path, dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
@@ -168,58 +194,4 @@ fn lines(rows: std::ops::Range<usize>) -> String {
         let _ = writeln!(text, "{line}");
     }
     text
-}
-
-fn tokenizer() -> String {
-    let special = |id: usize, content: &str| {
-        json!({"id": id, "content": content, "single_word": false, "lstrip": false,
-               "rstrip": false, "normalized": false, "special": true})
-    };
-    let mut vocabulary: BTreeMap<&str, usize> =
-        BTreeMap::from([("<pad>", 0), ("</s>", 1), ("<unk>", 2)]);
-    vocabulary.extend(WORDS.iter().enumerate().map(|(i, &word)| (word, i + 3)));
-    json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": [special(0, "<pad>"), special(1, "</s>"), special(2, "<unk>")],
-        "normalizer": null,
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [{"Sequence": {"id": "A", "type_id": 0}},
-                       {"SpecialToken": {"id": "</s>", "type_id": 0}}],
-            "pair": [{"Sequence": {"id": "A", "type_id": 0}},
-                     {"Sequence": {"id": "B", "type_id": 0}}],
-            "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}
-        },
-        "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}
-    })
-    .to_string()
-}
-
-fn model_config() -> String {
-    json!({
-        "model_type": "t5",
-        "vocab_size": 27,
-        "d_model": 16,
-        "d_kv": 4,
-        "d_ff": 24,
-        "num_layers": 1,
-        "num_decoder_layers": 1,
-        "num_heads": 4,
-        "relative_attention_num_buckets": 8,
-        "relative_attention_max_distance": 16,
-        "dropout_rate": 0.1,
-        "layer_norm_epsilon": 1e-6,
-        "initializer_factor": 1.0,
-        "feed_forward_proj": "gated-gelu",
-        "tie_word_embeddings": false,
-        "is_encoder_decoder": true,
-        "decoder_start_token_id": 0,
-        "pad_token_id": 0,
-        "eos_token_id": 1
-    })
-    .to_string()
 }

@@ -4,12 +4,6 @@
 
 use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
 
-/// Files that are the same at any thread count: all but bm25's segments, whose names are random.
-fn stable(project: &Project) -> Vec<(String, Vec<u8>)> {
-    let bm25 = |name: &str| name.contains(".store/bm25");
-    project.results().into_iter().filter(|(name, _)| !bm25(name)).collect()
-}
-
 #[test]
 fn one_and_two_threads_give_the_same_bytes() {
     for retriever in [RETRIEVER_DENSE, RETRIEVER_BM25] {
@@ -19,7 +13,7 @@ fn one_and_two_threads_give_the_same_bytes() {
                 let project = Project::new();
                 project.manifest(&[retriever, TRAINER]);
                 project.deft("run").arg("--threads").arg(threads).succeed();
-                stable(&project)
+                project.stable_results()
             })
             .collect();
         for (one, two) in results[0].iter().zip(&results[1]) {

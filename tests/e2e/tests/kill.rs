@@ -8,19 +8,12 @@ use std::time::{Duration, Instant};
 use deft_e2e::{Project, RETRIEVER_DENSE, TRAINER};
 
 /// A stage, and how its beginning shows on disk.
-type Moment = (&'static str, fn(&Path) -> bool);
+type Moment = (&'static str, fn(&Project) -> bool);
 
-/// The folder in the store whose name starts so.
-fn stage(runs: &Path, name: &str) -> Option<std::path::PathBuf> {
-    let entries = std::fs::read_dir(runs.join(".store")).ok()?;
-    let starts = |path: &std::path::PathBuf| {
-        path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
-    };
-    entries.filter_map(|entry| Some(entry.ok()?.path())).find(starts)
-}
-
-fn has_files(dir: Option<std::path::PathBuf>) -> bool {
-    dir.and_then(|dir| std::fs::read_dir(dir).ok()).is_some_and(|mut files| files.next().is_some())
+/// Whether a stage has begun to leave something.
+fn has_files(project: &Project, stage: &str) -> bool {
+    let files = project.stages(stage).first().and_then(|dir| std::fs::read_dir(dir).ok());
+    files.is_some_and(|mut files| files.next().is_some())
 }
 
 fn has_temporary(dir: &Path) -> bool {
@@ -30,23 +23,23 @@ fn has_temporary(dir: &Path) -> bool {
 }
 
 const MOMENTS: [Moment; 6] = [
-    ("reading the pool", |runs| has_files(stage(runs, "pool-"))),
-    ("encoding", |runs| has_files(stage(runs, "t5-"))),
-    ("indexing", |runs| has_files(stage(runs, "exact-"))),
-    ("searching", |runs| runs.join("small/tasks/mood/retrieved").is_dir()),
-    ("training", |runs| has_temporary(&runs.join("small/tasks/mood/random/seed-1"))),
-    ("evaluating", |runs| runs.join("small/tasks/mood/random/seed-1/model").is_dir()),
+    ("reading the pool", |project| has_files(project, "pool-")),
+    ("encoding", |project| has_files(project, "t5-")),
+    ("indexing", |project| has_files(project, "exact-")),
+    ("searching", |project| project.path("runs/small/tasks/mood/retrieved").is_dir()),
+    ("training", |project| has_temporary(&project.path("runs/small/tasks/mood/random/seed-1"))),
+    ("evaluating", |project| project.path("runs/small/tasks/mood/random/seed-1/model").is_dir()),
 ];
 
 /// Starts a run, kills it with SIGKILL once `begun`, and tells whether it was still running.
-fn kill_when(project: &Project, begun: fn(&Path) -> bool) -> bool {
+fn kill_when(project: &Project, begun: fn(&Project) -> bool) -> bool {
     let mut child = project.deft("run").spawn();
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if child.try_wait().unwrap().is_some() {
             return false;
         }
-        if begun(&project.path("runs")) {
+        if begun(project) {
             child.kill().unwrap();
             child.wait().unwrap();
             return true;
@@ -93,7 +86,7 @@ fn runs_killed_at_random_moments_end_like_runs_never_killed() {
 fn ctrl_c_stops_at_a_safe_point_with_exit_code_130_and_the_run_goes_on_later() {
     let project = project();
     let mut child = project.deft("run").spawn();
-    while !has_files(stage(&project.path("runs"), "t5-")) {
+    while !has_files(&project, "t5-") {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before Ctrl-C");
         std::thread::sleep(Duration::from_micros(200));
     }

@@ -7,15 +7,6 @@ use std::path::PathBuf;
 
 use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
 
-/// The folders of the store whose names begin so.
-fn stages(project: &Project, name: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(project.path("runs/.store")).unwrap();
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    found.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(name));
-    found.sort();
-    found
-}
-
 fn project(blocks: &[&str]) -> Project {
     let project = Project::new();
     project.manifest(blocks);
@@ -29,7 +20,7 @@ fn a_changed_build_option_makes_another_folder_and_says_what_changed() {
     let again = project.deft("index").succeed();
     assert!(!again.stderr.contains("units to do"), "all is there: {}", again.stderr);
     let changed = project.deft("index").arg("--set").arg("retriever.encoder.init_seed=4").succeed();
-    assert_eq!(stages(&project, "t5-").len(), 2);
+    assert_eq!(project.stages("t5-").len(), 2);
     let says = "does not serve: children.encoder.options.init_seed is 4, was 3";
     assert!(changed.stderr.contains(says), "{}", changed.stderr);
 }
@@ -47,9 +38,9 @@ fn a_changed_use_option_changes_nothing() {
 fn a_folder_copied_from_another_encoders_is_refused_with_both_fingerprints() {
     let project = project(&[RETRIEVER_DENSE]);
     project.deft("index").succeed();
-    let first = stages(&project, "t5-").remove(0);
+    let first = project.stages("t5-").remove(0);
     project.deft("index").arg("--set").arg("retriever.encoder.init_seed=4").succeed();
-    let other = stages(&project, "t5-").into_iter().find(|path| *path != first).unwrap();
+    let other = project.stages("t5-").into_iter().find(|path| *path != first).unwrap();
     fs::remove_dir_all(&other).unwrap();
     fs::rename(&first, &other).unwrap();
     let refused = project.deft("index").arg("--set").arg("retriever.encoder.init_seed=4").run();
@@ -71,10 +62,10 @@ fn a_folder_copied_from_another_encoders_is_refused_with_both_fingerprints() {
 fn vectors_of_another_encoder_are_refused_even_without_a_card() {
     let project = project(&[RETRIEVER_DENSE]);
     project.deft("index").succeed();
-    let first = stages(&project, "t5-").remove(0);
+    let first = project.stages("t5-").remove(0);
     let seed = ["--set", "retriever.encoder.init_seed=4"];
     project.deft("index").arg(seed[0]).arg(seed[1]).succeed();
-    let other = stages(&project, "t5-").into_iter().find(|path| *path != first).unwrap();
+    let other = project.stages("t5-").into_iter().find(|path| *path != first).unwrap();
     for part in fs::read_dir(&first).unwrap().map(|entry| entry.unwrap().path()) {
         if part.extension().is_some_and(|extension| extension == "safetensors") {
             fs::copy(&part, other.join(part.file_name().unwrap())).unwrap();
@@ -91,12 +82,12 @@ fn vectors_of_another_encoder_are_refused_even_without_a_card() {
 fn a_source_that_changed_between_runs_is_named_and_read_again() {
     let project = project(&[RETRIEVER_BM25]);
     project.deft("index").succeed();
-    let phases = stages(&project, "bm25-").len();
+    let phases = project.stages("bm25-").len();
     let text = fs::read_to_string(project.path("pool.jsonl")).unwrap();
     project.write("pool.jsonl", &text.replacen("film", "book", 1));
     let changed = project.deft("index").succeed();
     assert!(changed.stderr.contains("pool.jsonl has changed"), "{}", changed.stderr);
-    let made = (stages(&project, "pool-").len(), stages(&project, "bm25-").len());
+    let made = (project.stages("pool-").len(), project.stages("bm25-").len());
     assert_eq!(made, (2, 2 * phases));
     // And back again: what was made first serves.
     project.write("pool.jsonl", &text);
@@ -167,7 +158,7 @@ fn several_sources_with_readers_of_their_own_make_one_pool_in_list_order() {
     let other = "pool=[{reader: p3, source: 'parts/*.jsonl'}, \
                  {reader: 't0/rte', source: rte.jsonl, limit: 2}]";
     index().arg(other).succeed();
-    assert_eq!(stages(&project, "pool-").len(), 2);
+    assert_eq!(project.stages("pool-").len(), 2);
 }
 
 #[test]
@@ -212,7 +203,7 @@ fn a_damaged_card_costs_a_check_and_no_result() {
     project.deft("run").succeed();
     let before = project.results();
     for stage in ["pool-", "bm25-"] {
-        for dir in stages(&project, stage) {
+        for dir in project.stages(stage) {
             fs::write(dir.join("card.json"), "{\"fingerprint\": 3").unwrap();
         }
     }

@@ -8,14 +8,6 @@ use std::time::{Duration, Instant};
 use deft_e2e::{Output, Project, RETRIEVER_BM25, RETRIEVER_DENSE, examples_dir};
 use serde_json::Value;
 
-/// Files that are the same however the work was shared: all but logs, and bm25's segments, whose
-/// names are random.
-fn results(project: &Project) -> BTreeMap<String, Vec<u8>> {
-    let mut results = project.results();
-    results.retain(|name, _| !name.contains("/logs/") && !name.contains(".store/bm25"));
-    results
-}
-
 #[test]
 fn one_and_three_workers_leave_the_same_bytes_as_none() {
     for retriever in [RETRIEVER_DENSE, RETRIEVER_BM25] {
@@ -23,7 +15,7 @@ fn one_and_three_workers_leave_the_same_bytes_as_none() {
             let project = Project::new();
             project.manifest(&[retriever]);
             project.deft("run").arg("--workers").arg(workers).succeed();
-            results(&project)
+            project.stable_results()
         });
         for other in &left[1..] {
             assert_eq!(left[0].keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());

@@ -8,5 +8,8 @@ fn hash_keeps_the_promises_of_an_encoder() {
     let library = Library::of_package(env!("CARGO_PKG_NAME"));
     // A vector is exact: neighbours do not move it, not even by rounding.
     library.encoder("hash", json!({})).with_tolerance(0.0).check();
-    library.encoder("hash", json!({"dimension": 7, "lowercase": false})).with_tolerance(0.0).check();
+    library
+        .encoder("hash", json!({"dimension": 7, "lowercase": false}))
+        .with_tolerance(0.0)
+        .check();
 }
