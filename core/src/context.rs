@@ -19,11 +19,12 @@ pub trait Services: Send + Sync {
     /// Whether the user asked to stop.
     fn is_cancelled(&self) -> bool;
 
-    /// Turns what a user wrote for a model or a file into a local path.
+    /// Turns what a user wrote for a model or a file into a local path; a model may be downloaded.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Model`] when nothing is found; the message lists where was looked.
+    /// [`crate::ErrorKind::Model`] when nothing is found, with where was looked;
+    /// [`crate::ErrorKind::Io`] when a download fails; [`crate::ErrorKind::Cancelled`].
     fn resolve(&self, name: &str) -> Result<PathBuf>;
 
     /// Calls a service that this version of the interface does not name.

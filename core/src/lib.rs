@@ -90,7 +90,10 @@ pub use index::{Index, IndexBuilder, IndexFactory, IndexInfo};
 pub use matrix::Matrix;
 pub use reader::{Batch, ExampleStream, Reader, SkippedRow};
 pub use retriever::{Phase, PhaseDirs, Pool, Retriever, Searcher};
-pub use trainer::{Prediction, PredictionKind, Predictor, TrainReport, Trainer, TrainerInfo};
+pub use trainer::{
+    Prediction, PredictionKind, Predictor, TrainReport, Trainer, TrainerInfo, Training,
+    TrainingFolders, ValidationReport,
+};
 pub use vectors::{VectorStore, VectorType, VectorWriter, part_name, write_vectors};
 
 // Used by `export_plugin!` and by option structs, so that authors depend on one crate.
@@ -107,7 +110,7 @@ pub mod prelude {
         Example, ExampleStream, Examples, Fingerprint, HitsMut, Index, IndexBuilder, IndexFactory,
         IndexInfo, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction, PredictionKind, Predictor,
         Provenance, Reader, Result, ResultExt, Retriever, Searcher, SkippedRow, Slot, TextRole,
-        TrainReport, Trainer, TrainerInfo, VectorStore,
+        TrainReport, Trainer, TrainerInfo, Training, TrainingFolders, VectorStore,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

@@ -18,13 +18,17 @@ pub trait Trainer: Send + Sync {
     /// What the trainer starts from.
     fn info(&self) -> TrainerInfo;
 
-    /// Trains on `examples` and writes the model folder into `out`, an empty folder.
+    /// Trains, and writes the model folder.
+    ///
+    /// A training that was stopped may be given to `train` again, with the same options, seed,
+    /// examples and scratch folder: whatever it goes on from, it ends with the same model.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Data`] for an example without target; [`crate::ErrorKind::Model`] when
-    /// the loss is no number any more. The host throws `out` away.
-    fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport>;
+    /// [`crate::ErrorKind::Data`] for an example without target, with the context `position`;
+    /// [`crate::ErrorKind::Model`] when the loss is no number any more, with the context
+    /// `positions`: a JSON list. The host names the examples at these positions.
+    fn train(&self, ctx: &Context<'_>, training: &Training<'_>) -> Result<TrainReport>;
 
     /// Opens a model folder for prediction; `None` is the model that training starts from.
     ///
@@ -41,6 +45,38 @@ pub trait Trainer: Send + Sync {
     fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
         Err(crate::Error::unknown_call(name))
     }
+}
+
+/// What one training is given.
+#[derive(Clone, Copy)]
+pub struct Training<'a> {
+    /// What is trained on.
+    pub examples: &'a dyn Examples,
+    /// Labelled examples to watch the training with, never to train on; `None` without.
+    pub validation: Option<&'a dyn Examples>,
+    /// Where to.
+    pub folders: TrainingFolders<'a>,
+}
+
+impl std::fmt::Debug for Training<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Training")
+            .field("examples", &self.examples.len())
+            .field("validation", &self.validation.map(Examples::len))
+            .field("folders", &self.folders)
+            .finish()
+    }
+}
+
+/// The folders of one training; each is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingFolders<'a> {
+    /// For the model: empty, and thrown away if the training fails.
+    pub out: &'a Path,
+    /// For what a stopped training goes on from: empty at its first try, kept until it is finished.
+    pub scratch: &'a Path,
+    /// For what people look at, such as losses by step; no result.
+    pub logs: &'a Path,
 }
 
 /// What a trainer starts from.
@@ -67,9 +103,25 @@ pub struct TrainReport {
     /// Tokens trained on, inputs and targets, padding not counted.
     #[serde(default)]
     pub tokens: u64,
+    /// After each epoch, where there were validation examples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<ValidationReport>,
     /// Whatever else the trainer has to say.
     #[serde(default)]
     pub extra: Map<String, Value>,
+}
+
+/// What a model in training makes of the validation examples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ValidationReport {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Mean loss of a target's token.
+    pub loss: f64,
+    /// Share of examples whose likeliest option, by the sum over its tokens, is the right one;
+    /// `None` unless all have options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
 }
 
 /// A model open for prediction, shared by threads.

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the command keeps what it has finished in a store and a run's folder.
+/// Whether the command keeps what it has finished: in a store and a run's folder, or a cache.
 fn is_resumable(command: &Command) -> bool {
     matches!(
         command,
@@ -39,6 +39,7 @@ fn is_resumable(command: &Command) -> bool {
             | Command::Train(_)
             | Command::Evaluate(_)
             | Command::Unit(_)
+            | Command::Fetch(_)
     )
 }
 

@@ -6,6 +6,7 @@ use deft_core::abi::v1::running;
 use deft_core::{Context, Error, ErrorKind, Result, Services};
 
 use crate::console::Progress;
+use crate::hub::{Hub, HubName};
 use crate::interrupt;
 
 /// The host's services for one stage of a run.
@@ -49,7 +50,7 @@ impl Services for HostServices {
     }
 
     fn resolve(&self, name: &str) -> Result<PathBuf> {
-        resolve(&self.base, name)
+        resolve(&self.base, name, &self.context(0))
     }
 
     fn call(&self, name: &str, _json: &str) -> Result<String> {
@@ -90,8 +91,8 @@ pub(crate) fn available_threads(wanted: usize) -> usize {
     }
 }
 
-/// A local path for `name`: below `base`, or `org/name@revision` in Hugging Face's cache.
-fn resolve(base: &Path, name: &str) -> Result<PathBuf> {
+/// A local path for `name`: below `base`, or else a model of the Hugging Face Hub.
+fn resolve(base: &Path, name: &str, ctx: &Context<'_>) -> Result<PathBuf> {
     let local = base.join(name);
     if local.exists() {
         return local.canonicalize().map_err(|error| {
@@ -100,71 +101,31 @@ fn resolve(base: &Path, name: &str) -> Result<PathBuf> {
                 .with_source(&error)
         });
     }
-    let error = Error::new(ErrorKind::Model, format!("`{name}` is not found"))
-        .with_context("looked at", local.display());
-    let Some(cached) = hub_cache().zip(hub_name(name)) else {
-        return Err(error.with_hint(crate::pool::relative_to(base)));
+    let Some(hub_name) = HubName::parse(name) else {
+        return Err(Error::new(ErrorKind::Model, format!("`{name}` is not found"))
+            .with_context("looked at", local.display())
+            .with_hint(crate::pool::relative_to(base)));
     };
-    let (cache, (repository, revision)) = cached;
-    let folder = cache.join(format!("models--{}", repository.replace('/', "--")));
-    let commit = std::fs::read_to_string(folder.join("refs").join(revision))
-        .map_or_else(|_| revision.to_owned(), |commit| commit.trim().to_owned());
-    let snapshot = folder.join("snapshots").join(commit);
-    if snapshot.is_dir() {
-        return Ok(snapshot);
-    }
-    Err(error
-        .with_context("and at", snapshot.display())
-        .with_hint(format!("download it first: `hf download {repository} --revision {revision}`")))
-}
-
-/// `org/name@revision`, if it has that form.
-fn hub_name(name: &str) -> Option<(&str, &str)> {
-    let (repository, revision) = name.split_once('@').unwrap_or((name, "main"));
-    let plain = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    let (org, model) = repository.split_once('/')?;
-    (plain(org) && plain(model) && plain(revision)).then_some((repository, revision))
-}
-
-fn hub_cache() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    variable("HF_HUB_CACHE")
-        .or_else(|| variable("HF_HOME").map(|home| home.join("hub")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/huggingface/hub")))
+    Hub::from_env()?
+        .resolve(hub_name, ctx)
+        .map_err(|error| error.with_context("looked first at", local.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deft_core::NoServices;
 
     #[test]
-    fn paths_are_tried_before_hub_names_and_a_miss_says_where_was_looked() {
+    fn paths_start_at_the_base_and_a_miss_says_where_was_looked() {
+        let ctx = Context::new(&NoServices, 0, 1);
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("models/tiny")).unwrap();
-        let found = resolve(dir.path(), "models/tiny").unwrap();
+        // A name of the hub's form is a path where there is one.
+        let found = resolve(dir.path(), "models/tiny", &ctx).unwrap();
         assert!(found.ends_with("models/tiny"));
-        let error = resolve(dir.path(), "nobody/surely-missing@v1").expect_err("missing");
-        assert!(error.to_string().contains("models--nobody--surely-missing"), "{error}");
-        assert!(error.hint().unwrap().contains("--revision v1"));
-        assert!(
-            resolve(dir.path(), "./missing")
-                .unwrap_err()
-                .hint()
-                .unwrap()
-                .contains("relative paths start at")
-        );
-    }
-
-    #[test]
-    fn hub_names_have_an_organisation_and_no_path_tricks() {
-        assert_eq!(hub_name("google/t5-small"), Some(("google/t5-small", "main")));
-        assert_eq!(hub_name("a/b@v2"), Some(("a/b", "v2")));
-        assert_eq!(hub_name("t5-small"), None);
-        assert_eq!(hub_name("../b"), None);
-        assert_eq!(hub_name("a/b/c"), None);
+        let error = resolve(dir.path(), "./missing", &ctx).unwrap_err();
+        assert!(error.context("looked at").unwrap().ends_with("missing"), "{error}");
+        assert!(error.hint().unwrap().contains("relative paths start at"));
     }
 }

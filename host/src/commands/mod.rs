@@ -2,6 +2,7 @@
 
 mod check;
 mod encode;
+mod fetch;
 mod plugin;
 mod read;
 mod run;
@@ -52,6 +53,8 @@ pub enum Command {
     Evaluate(run::RunArgs),
     /// Check all that can be known of a manifest before running it
     Check(ManifestArgs),
+    /// Download every model that a manifest names, for a machine without a network
+    Fetch(fetch::FetchArgs),
     /// Tell how far a run is: units done, running and failed, and the time left
     Status(status::StatusArgs),
     /// Do one unit of one phase
@@ -123,6 +126,7 @@ pub fn execute(command: &Command) -> Result<()> {
         Command::Retrieve(args) => run::run(args, Stage::Retrieve),
         Command::Train(args) => run::run(args, Stage::Train),
         Command::Check(args) => check::check(args),
+        Command::Fetch(args) => fetch::fetch(args),
         Command::Status(args) => status::status(args),
         Command::Unit(args) => unit::unit(args),
         Command::Search(args) => search::search(args),

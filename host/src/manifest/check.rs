@@ -7,6 +7,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use deft_core::{Error, Result, excerpt};
 
+use super::mix::Known;
 use super::{Block, Manifest, Policy, Selection};
 
 /// Longest name, in characters: names become folders, with endings of their own.
@@ -40,38 +41,34 @@ impl Manifest {
                 return Err(at(&format!("tasks[{i}].name"), "another task has this name"));
             }
         }
-        let unsearched = self.tasks.iter().find(|task| task.query_source.is_none());
-        let unsearched = unsearched.map(|task| task.name.as_str());
+        let known = Known::of(self);
         for name in self.arms.keys() {
             check_name(&format!("arms.{name}"), name)?;
-            self.check_arm(name, unsearched)
+            self.check_arm(name, &known)
                 .map_err(|error| error.within_option(&format!("arms.{name}")))?;
         }
         self.arm_order().map(|_| ())
     }
 
-    /// Checks an arm; `unsearched` is a task without queries.
-    fn check_arm(&self, name: &str, unsearched: Option<&str>) -> Result<()> {
+    fn check_arm(&self, name: &str, known: &Known<'_>) -> Result<()> {
         let arm = &self.arms[name];
         let selection = self.selection_of(name);
         selection.check().map_err(|error| error.within_option("selection"))?;
-        if let Some(other) = &selection.same_as
-            && !self.arms.contains_key(other)
-        {
-            let shown = excerpt(other);
-            let near = deft_core::options::nearest(&shown, self.arms.keys().map(String::as_str));
-            let error = Error::option_at("selection.same_as", format!("there is no arm `{shown}`"));
-            return Err(match near {
-                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error,
-            });
+        known.check_mix(arm)?;
+        if let Some(other) = &selection.same_as {
+            known.check_arm_is_there("selection.same_as", other)?;
         }
-        let trains = !arm.trainer.as_ref().is_some_and(Block::is_none);
-        if trains && selection.policy == Policy::Union {
+        if !known.selects(name) {
+            return Ok(());
+        }
+        if let Some(other) = &selection.same_as {
+            known.check_arm_selects("selection.same_as", other)?;
+        }
+        if selection.policy == Policy::Union {
             if arm.retriever.is_none() && self.retriever.is_none() {
                 return Err(Error::option_at("", "policy `union` needs a `retriever`"));
             }
-            if let Some(task) = unsearched {
+            if let Some(task) = known.unsearched {
                 return Err(Error::option_at(
                     "",
                     format!("policy `union` needs `query_source` in task `{task}`"),
@@ -81,29 +78,41 @@ impl Manifest {
         Ok(())
     }
 
-    /// The arms, each after the one whose size it takes; otherwise as the manifest lists them.
+    /// The arms, each after those whose size it takes or whose selections it trains on; otherwise
+    /// as the manifest lists them.
     ///
     /// # Errors
     ///
-    /// [`deft_core::ErrorKind::Options`] when `same_as` goes in a circle.
+    /// [`deft_core::ErrorKind::Options`] when `same_as` and `train_on` go in a circle.
     pub fn arm_order(&self) -> Result<Vec<&str>> {
         let names: Vec<&str> = self.arms.keys().map(String::as_str).collect();
-        // What can come next, the first of the list foremost; and what waits for which arm.
+        // What can come next, the first of the list foremost; what waits for which arm, and for how
+        // many.
         let mut ready = BinaryHeap::new();
         let mut waiting: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (i, name) in names.iter().enumerate() {
-            match &self.selection_of(name).same_as {
-                Some(other) => waiting.entry(other).or_default().push(i),
-                None => ready.push(Reverse(i)),
+        let mut missing = vec![0_usize; names.len()];
+        for (i, &name) in names.iter().enumerate() {
+            for other in self.arms_before(name) {
+                waiting.entry(other).or_default().push(i);
+                missing[i] += 1;
+            }
+            if missing[i] == 0 {
+                ready.push(Reverse(i));
             }
         }
         let mut order = Vec::with_capacity(names.len());
         while let Some(Reverse(i)) = ready.pop() {
             order.push(names[i]);
-            ready.extend(waiting.remove(names[i]).into_iter().flatten().map(Reverse));
+            for next in waiting.remove(names[i]).into_iter().flatten() {
+                missing[next] -= 1;
+                if missing[next] == 0 {
+                    ready.push(Reverse(next));
+                }
+            }
         }
         if order.len() < names.len() {
-            return Err(Error::option_at("arms", "`same_as` goes in a circle"));
+            return Err(Error::option_at("arms", "`same_as` and `train_on` go in a circle")
+                .with_hint("an arm comes after those whose size or selection it takes"));
         }
         Ok(order)
     }
@@ -166,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn arms_follow_the_arm_whose_size_they_take_and_else_the_list() {
+    fn arms_follow_those_whose_size_or_selection_they_take_and_else_the_list() {
         let random =
             |other: &str| format!("{{ selection: {{ policy: random, same_as: {other} }} }}");
         let text = format!(
@@ -175,8 +184,28 @@ mod tests {
             random("b")
         );
         assert_eq!(load(&text).unwrap().0.arm_order().unwrap(), ["b", "c", "d", "a"]);
-        let circle = format!("{HEAD}arms:\n  a: {}\n  b: {}\n", random("b"), random("a"));
-        assert_eq!(load(&circle).unwrap_err().message(), "`same_as` goes in a circle");
+        let trained = "{ train_on: [{ selection: d }, { selection: b }] }";
+        let text = format!("{HEAD}arms:\n  a: {trained}\n  b: {{}}\n  c: {{}}\n  d: {{}}\n");
+        assert_eq!(load(&text).unwrap().0.arm_order().unwrap(), ["b", "c", "d", "a"]);
+    }
+
+    #[test]
+    fn arms_that_wait_for_each_other_are_refused() {
+        let random = |other: &str| format!("selection: {{ policy: random, same_as: {other} }}");
+        let mixed = |other: &str| format!("train_on: [selection, {{ selection: {other} }}]");
+        for (a, b) in [
+            (random("b"), random("a")),
+            (mixed("b"), mixed("a")),
+            (random("b"), mixed("a")),
+            (random("a"), String::new()),
+        ] {
+            let text = format!("{HEAD}arms:\n  a: {{ {a} }}\n  b: {{ {b} }}\n");
+            let error = load(&text).unwrap_err();
+            assert!(error.message().ends_with("go in a circle"), "{error}");
+            assert!(error.context("at").unwrap().ends_with("m.yaml:7:1"), "{error}");
+        }
+        // Its own selection is nothing that an arm waits for.
+        load(&format!("{HEAD}arms:\n  a: {{ {} }}\n", mixed("a"))).unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod check;
 mod document;
+mod mix;
 mod outline;
 mod variables;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use document::Document;
+pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
 
 /// A whole manifest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -119,13 +121,21 @@ pub struct PoolSource {
 pub struct Task {
     /// A folder below the run; no two tasks share one.
     pub name: String,
-    /// Reads both sources and has the metric.
+    /// Reads the task's sources and has the metric.
     #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
     /// File, folder or glob with inputs that the pool is searched with. Labels in it are not used.
     /// Required where an arm has policy `union`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_source: Option<String>,
+    /// File, folder or glob with labelled examples of the task itself, for arms that `train_on`
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_source: Option<String>,
+    /// File, folder or glob with labelled examples that a training is watched with after each
+    /// epoch; none of them is trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_source: Option<String>,
     /// File, folder or glob with labelled examples. Without it the task ends with its models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_source: Option<String>,
@@ -153,6 +163,10 @@ pub struct Arm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "trainer_schema")]
     pub trainer: Option<Block>,
+    /// What is trained on: parts that are mixed evenly, each `selection` (the arm's own selection),
+    /// `task` (the task's own `training_source`) or a map. Without it, the arm's own selection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_on: Option<Vec<MixPart>>,
 }
 
 /// Which pool examples are trained on.

@@ -2,14 +2,9 @@
 
 use crate::manifest::{Manifest, Policy};
 
-/// Whether an arm ends in training (or, without any trainer, in a selection).
-pub(super) fn trains(manifest: &Manifest, arm: &str) -> bool {
-    manifest.trainer_of(arm).is_none_or(|(block, _)| !block.is_none())
-}
-
 /// Whether an arm's selection is made from hits, and is wanted at all.
 pub(super) fn needs_hits(manifest: &Manifest, arm: &str) -> bool {
-    trains(manifest, arm) && manifest.selection_of(arm).policy == Policy::Union
+    manifest.selects(arm) && manifest.selection_of(arm).policy == Policy::Union
 }
 
 /// Whether an arm ends with a model of its own.

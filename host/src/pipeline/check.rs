@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use deft_core::{ErrorKind, Kind, Result, ResultExt};
+use deft_core::{Error, ErrorKind, Kind, Result, ResultExt};
 use serde_json::Value;
 
 use super::Run;
+use crate::components::Components;
 use crate::manifest::{Arm, Block};
 use crate::pool::expand_source;
 
@@ -25,8 +26,38 @@ impl Run {
                     self.expand(source, &format!("tasks[{i}].{name}"))?;
                 }
             }
+            for (name, source) in [
+                ("training_source", &task.training_source),
+                ("validation_source", &task.validation_source),
+            ] {
+                if let Some(source) = source {
+                    self.check_opens(i, name, source)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Has a task's reader open a source, which is read only after the search: what it would refuse
+    /// should not show hours later.
+    fn check_opens(&self, task: usize, name: &str, source: &str) -> Result<()> {
+        let path = format!("tasks[{task}].{name}");
+        let files = self.expand(source, &path)?;
+        let block = &self.manifest.tasks[task].reader;
+        let plan = self.plan(Kind::Reader, block, &format!("tasks[{task}].reader"))?;
+        let services = self.services("open the sources");
+        let ctx = services.context(self.manifest.seed);
+        let reader = Components::default().reader(&plan, &ctx)?;
+        for file in files {
+            reader.open(&ctx, &file).map_err(|error| self.at_option(error, &path))?;
+        }
+        Ok(())
+    }
+
+    /// An error about something else than the manifest, with the place in it that names this.
+    fn at_option(&self, error: Error, option: &str) -> Error {
+        let place = self.document.locate(Error::option_at(option, ""));
+        error.with_context("at", place.context("at").unwrap_or_default())
     }
 
     pub(super) fn expand(&self, source: &str, path: &str) -> Result<Vec<PathBuf>> {

@@ -8,7 +8,7 @@ use deft_core::metrics::{
     Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
 };
 use deft_core::{
-    Context, Error, ErrorKind, Example, Examples as _, Fingerprint, Prediction, PredictionKind,
+    Context, Error, ErrorKind, Example, Examples, Fingerprint, Prediction, PredictionKind,
     Predictor, Reader, Result, TrainReport,
 };
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,8 @@ use super::Run;
 use super::outputs::Outputs;
 use super::train::{SeededTrainer, TrainedArm};
 use crate::manifest::Task;
-use crate::pool::{StoredPool, read_examples};
-use crate::store::{self, HashedSource, LineWriter};
+use crate::pool::StoredPool;
+use crate::store::{self, LineWriter};
 
 /// Examples predicted in one call.
 const EXAMPLES_AT_ONCE: usize = 128;
@@ -42,11 +42,12 @@ pub struct ArmResult {
     pub seed: u64,
     /// Evaluation examples scored.
     pub evaluated: usize,
-    /// Examples trained on; none for the model as it is.
+    /// Examples of an epoch of the training; none for the model as it is.
     pub trained_on: usize,
     /// Optimizer steps.
     pub steps: u64,
-    /// Share of the selection that comes from data sets named as related, if any were named.
+    /// Share of the pool examples trained on that comes from data sets named as related, if any
+    /// were named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub related: Option<f64>,
     /// The metrics, the one to quote first.
@@ -95,8 +96,7 @@ impl Run {
     pub(super) fn read_evaluation(&mut self, task: &Task) -> Result<Option<Evaluation>> {
         let Some(source) = &task.evaluation_source else { return Ok(None) };
         let i = self.task_index(task);
-        let path = format!("tasks[{i}].evaluation_source");
-        let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
         let spec = reader.task();
         if spec.metrics.is_empty() {
             return Err(Error::option_at(
@@ -105,18 +105,9 @@ impl Run {
             )
             .with_hint("leave out `evaluation_source`, or take a reader that has one"));
         }
-        let paths = self.expand(source, &path)?;
-        let services = self.services("read the evaluation examples");
-        let ctx = services.context(self.manifest.seed);
-        let (hash, hashed) = self.hash_files(&paths)?;
-        let examples = read_examples(&*reader, &paths, None, &ctx)?;
-        hashed.iter().try_for_each(HashedSource::check_unchanged)?;
+        let (examples, fingerprint) = self.read_source(task, "evaluation", source)?;
         check_choices(&examples, spec.prediction, source)?;
-        let fingerprint = Fingerprint::new()
-            .with(identity.to_string())
-            .with(hash)
-            .with(self.manifest.seed.to_string())
-            .short();
+        let fingerprint = fingerprint.with(self.manifest.seed.to_string()).short();
         Ok(Some(Evaluation { reader, spec, examples, fingerprint }))
     }
 
@@ -165,7 +156,7 @@ impl Run {
             arm: outcome.arm.to_owned(),
             seed: trainer.seed,
             evaluated: evaluation.examples.len(),
-            trained_on: outcome.selection.map_or(0, |selection| selection.ids.len()),
+            trained_on: outcome.mix.as_ref().map_or(0, Examples::len),
             steps: report.map_or(0, |report| report.steps),
             related: self.related_share(task, outcome, pool)?,
             metrics,
@@ -178,16 +169,20 @@ impl Run {
         Ok(result)
     }
 
-    /// The share of related data sets in a selection.
+    /// The share of related data sets among the pool examples trained on.
     fn related_share(
         &self,
         task: &Task,
         outcome: &TrainedArm<'_>,
         pool: &StoredPool,
     ) -> Result<Option<f64>> {
-        let Some(selection) = outcome.selection.filter(|_| !task.related.is_empty()) else {
+        let Some(mix) = outcome.mix.as_ref().filter(|_| !task.related.is_empty()) else {
             return Ok(None);
         };
+        let ids = mix.pool_ids();
+        if ids.is_empty() {
+            return Ok(None);
+        }
         let i = self.task_index(task);
         let mut patterns = Vec::new();
         for (j, text) in task.related.iter().enumerate() {
@@ -196,13 +191,13 @@ impl Run {
                 Error::option_at(path, format!("`{text}` is no pattern: {error}"))
             })?);
         }
-        let counts = dataset_counts(pool, selection.ids.iter().copied())?;
+        let counts = dataset_counts(pool, &ids)?;
         let related: usize = counts
             .iter()
             .filter(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name)))
             .map(|(_, count)| count)
             .sum();
-        Ok(Some(related as f64 / selection.ids.len() as f64))
+        Ok(Some(related as f64 / ids.len() as f64))
     }
 }
 
@@ -264,11 +259,7 @@ fn write_predictions(
 }
 
 /// How many examples come from each data set.
-fn dataset_counts(
-    pool: &StoredPool,
-    ids: impl Iterator<Item = usize>,
-) -> Result<HashMap<String, usize>> {
-    let ids: Vec<usize> = ids.collect();
+fn dataset_counts(pool: &StoredPool, ids: &[usize]) -> Result<HashMap<String, usize>> {
     let mut counts = HashMap::new();
     for chunk in ids.chunks(4096) {
         for example in pool.get(chunk)? {

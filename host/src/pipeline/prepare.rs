@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Run;
 use super::failures::Failures;
+use super::folders;
 use super::outputs::Outputs;
 use super::prepared::Prepared;
 use super::units::{Executor, Outcome, Queue};
@@ -57,6 +58,10 @@ impl Run {
                 let of_seed = |seed: &u64| arm_dir.join(format!("seed-{seed}"));
                 let dirs = self.manifest.seeds.iter().map(of_seed).chain([arm_dir.clone()]);
                 for dir in dirs.filter(|dir| dir.is_dir()) {
+                    if names.contains(&"model") {
+                        // First: a model that is forgotten would be gone on with from there.
+                        folders::remove_scratch(&dir, None)?;
+                    }
                     Outputs::open(&dir)?.forget(&names)?;
                 }
             }

@@ -32,10 +32,6 @@ impl Run {
         arms::needs_hits(&self.manifest, arm)
     }
 
-    pub(super) fn trains(&self, arm: &str) -> bool {
-        arms::trains(&self.manifest, arm)
-    }
-
     /// Searches the pool for every task and arm that needs hits.
     pub(super) fn retrieve_all(&mut self, pool: &StoredPool) -> Result<()> {
         for (arm, prepared) in self.prepare_all(pool)? {

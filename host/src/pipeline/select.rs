@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use deft_core::{Error, Example, Examples, Fingerprint, Result};
+use deft_core::{Error, Example, Examples as _, Fingerprint, Result};
 use serde::Serialize;
 
 use super::Run;
@@ -40,7 +40,7 @@ struct SelectionLine<'a> {
 }
 
 impl Run {
-    /// Selects for every task and arm that trains, and writes what was selected.
+    /// Selects for every task and arm that trains on its selection, and writes what was selected.
     pub(super) fn select_all(&mut self, pool: &StoredPool) -> Result<Selections> {
         let mut selections = Selections::new();
         let order: Vec<String> =
@@ -48,7 +48,7 @@ impl Run {
         for task in self.manifest.tasks.clone() {
             let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
             for arm in &order {
-                if !self.trains(arm) {
+                if !self.manifest.selects(arm) {
                     continue;
                 }
                 let selected = self.select(&task, arm, pool, &sizes)?;
@@ -79,8 +79,7 @@ impl Run {
             }
             Policy::All => selection::all(pool.len()),
             Policy::Random => {
-                // The arm named by `same_as` comes first in the order; one that does not train
-                // selects nothing.
+                // The arm named by `same_as` comes first in the order.
                 let other = selection.same_as.as_deref().and_then(|other| sizes.get(other));
                 let size = selection.size.or(other.copied()).unwrap_or(0);
                 selection::random(pool.len(), size, self.manifest.seed)
@@ -144,30 +143,4 @@ fn write_lines(path: &Path, selected: &[Selected], ids: &[usize], pool: &StoredP
         }
     }
     out.finish()
-}
-
-/// The selected examples, read from the pool as they are asked for.
-pub(super) struct SelectedExamples<'a> {
-    pub(super) pool: &'a StoredPool,
-    pub(super) ids: &'a [usize],
-}
-
-impl Examples for SelectedExamples<'_> {
-    fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    fn get(&self, positions: &[usize]) -> Result<Vec<Example>> {
-        let id = |&position: &usize| {
-            self.ids.get(position).copied().ok_or_else(|| {
-                deft_core::Error::new(
-                    deft_core::ErrorKind::Unexpected,
-                    "the selection has no such example",
-                )
-                .with_context("position", position)
-            })
-        };
-        let ids: Vec<usize> = positions.iter().map(id).collect::<Result<_>>()?;
-        self.pool.get(&ids)
-    }
 }

@@ -181,7 +181,7 @@ fn outputs(manifest: &Manifest, dir: &Path) -> Vec<(String, usize, usize)> {
             if arms::needs_hits(manifest, arm) {
                 count(0, dir.join("hits.jsonl"));
             }
-            if arms::trains(manifest, arm) {
+            if manifest.selects(arm) {
                 count(1, dir.join("selection.jsonl"));
             }
             for seed in manifest.seeds.iter().map(|seed| dir.join(format!("seed-{seed}"))) {

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deft_core::{Context, Error, Examples, Fingerprint, Kind, Result, ResultExt, Trainer};
+use deft_core::{Examples, Fingerprint, Kind, Result, ResultExt, Trainer, Training};
 
+use super::folders::{self, Folders};
+use super::labelled::Labelled;
+use super::mix::{Mix, Supplies};
 use super::outputs::Outputs;
-use super::select::{SelectedExamples, Selection, Selections};
+use super::select::Selections;
 use super::{Results, Run};
 use crate::components::Plan;
 use crate::manifest::Task;
@@ -24,7 +27,8 @@ pub(super) struct SeededTrainer {
 /// What a task, arm and seed ended with.
 pub(super) struct TrainedArm<'a> {
     pub(super) arm: &'a str,
-    pub(super) selection: Option<&'a Selection>,
+    /// What was trained on.
+    pub(super) mix: Option<Mix<'a>>,
     /// `None` for the model that training starts from.
     pub(super) model: Option<PathBuf>,
     /// Everything that can change the model.
@@ -40,6 +44,10 @@ impl Run {
         selections: &Selections,
         evaluate: bool,
     ) -> Result<Results> {
+        // All of it before the first training: a mistake in the last source should not show hours
+        // later.
+        let labelled = self.read_labelled()?;
+        let supplies = Supplies { pool, selections, labelled: &labelled };
         let mut results = Results::default();
         for task in self.manifest.tasks.clone() {
             let evaluation = if evaluate { self.read_evaluation(&task)? } else { None };
@@ -51,8 +59,9 @@ impl Run {
                         self.components.clear();
                     }
                     let trainer = self.trainer(&plan, seed)?;
-                    let selection = selections.get(&(task.name.clone(), arm.clone()));
-                    let outcome = self.train(&task, &arm, selection, &trainer, pool)?;
+                    let mix = self.mix(&task, &arm, seed, &supplies)?;
+                    let validation = labelled.validation(&task.name);
+                    let outcome = self.train(&task, &arm, mix, validation, &trainer)?;
                     if let Some(evaluation) = &evaluation {
                         results.add(self.evaluate(&task, &trainer, &outcome, evaluation, pool)?);
                     }
@@ -88,47 +97,72 @@ impl Run {
         &self,
         task: &Task,
         arm: &'a str,
-        selection: Option<&'a Selection>,
+        mix: Option<Mix<'a>>,
+        validation: Option<&Labelled>,
         trainer: &SeededTrainer,
-        pool: &StoredPool,
     ) -> Result<TrainedArm<'a>> {
         let dir = self.arm_dir(task, arm).join(format!("seed-{}", trainer.seed));
-        let Some(selection) = selection else {
+        let Some(mix) = mix else {
             let fingerprint = trainer.fingerprint.clone();
-            return Ok(TrainedArm { arm, selection: None, model: None, fingerprint, dir });
+            return Ok(TrainedArm { arm, mix: None, model: None, fingerprint, dir });
         };
-        if selection.ids.is_empty() {
-            return Err(Error::option_at(format!("arms.{arm}"), "nothing is selected to train on"));
-        }
-        let fingerprint =
-            Fingerprint::new().with(&trainer.fingerprint).with(&selection.fingerprint).short();
+        let fingerprint = model_fingerprint(trainer, &mix, validation);
         let mut outputs = Outputs::open(&dir)?;
         let model = dir.join("model");
         let is_current = outputs.has("model", &fingerprint) && model.is_dir();
         if !is_current {
             outputs.begin("model", &fingerprint)?;
+            let folders = Folders::make(&dir, &fingerprint)?;
             let label = format!("train {}/{arm} seed {}", task.name, trainer.seed);
-            log::info!("{label}: {} examples", selection.ids.len());
-            let services = self.services(&label);
-            let ctx = services.context(trainer.seed);
-            let examples = SelectedExamples { pool, ids: &selection.ids };
-            let trainer = &*trainer.trainer;
-            store::commit(&model, |out| train_into(out, trainer, &examples, &ctx))?;
+            self.make_model(&label, &model, &folders, trainer, &mix, validation)?;
             outputs.note("model", &fingerprint)?;
         }
-        let model = Some(model);
-        Ok(TrainedArm { arm, selection: Some(selection), model, fingerprint, dir })
+        // Also where a run was killed right before this.
+        folders::remove_scratch(&dir, None)?;
+        Ok(TrainedArm { arm, mix: Some(mix), model: Some(model), fingerprint, dir })
+    }
+
+    /// Trains into a new folder, leaves the trainer's report in it, and puts it in its place.
+    fn make_model(
+        &self,
+        label: &str,
+        model: &Path,
+        folders: &Folders,
+        trainer: &SeededTrainer,
+        mix: &Mix<'_>,
+        validation: Option<&Labelled>,
+    ) -> Result<()> {
+        log::info!("{label}: {}", mix.describe());
+        if folders.has_left() {
+            log::info!("{label}: goes on from where it was stopped");
+        }
+        let services = self.services(label);
+        let ctx = services.context(trainer.seed);
+        let validation = validation.map(|labelled| &labelled.examples as &dyn Examples);
+        let made = store::commit(model, |out| {
+            std::fs::create_dir(out).or_io("cannot make the model's folder", out)?;
+            let training = Training { examples: mix, validation, folders: folders.with_out(out) };
+            let report = trainer.trainer.train(&ctx, &training);
+            let report = report.map_err(|error| mix.name_examples(error))?;
+            store::write_json(&out.join("training.json"), &report)
+        });
+        if made.is_err() {
+            folders.remove_empty_scratch();
+        }
+        made
     }
 }
 
-/// Trains into a new folder and leaves the trainer's report in it.
-fn train_into(
-    out: &Path,
-    trainer: &dyn Trainer,
-    examples: &dyn Examples,
-    ctx: &Context<'_>,
-) -> Result<()> {
-    std::fs::create_dir(out).or_io("cannot make the model's folder", out)?;
-    let report = trainer.train(ctx, examples, out)?;
-    store::write_json(&out.join("training.json"), &report)
+/// Of everything that can change a model.
+fn model_fingerprint(
+    trainer: &SeededTrainer,
+    mix: &Mix<'_>,
+    validation: Option<&Labelled>,
+) -> String {
+    let fingerprint = Fingerprint::new().with(&trainer.fingerprint).with(mix.fingerprint());
+    match validation {
+        // A trainer may keep the epoch that is best by these.
+        Some(labelled) => fingerprint.with(&labelled.fingerprint).short(),
+        None => fingerprint.short(),
+    }
 }

@@ -9,11 +9,12 @@ use serde_json::Value;
 use super::{KINDS, manifest_schema, type_of};
 
 /// The maps of a manifest, by the schema's names, with the words for them.
-const MAPS: [(&str, &str); 4] = [
+const MAPS: [(&str, &str); 5] = [
     ("PoolSource", "An entry of `pool`"),
     ("Task", "An entry of `tasks`"),
     ("Selection", "`selection`"),
     ("Arm", "An entry of `arms`"),
+    ("NamedPart", "A map in `train_on`"),
 ];
 
 /// Every key of a manifest, and every option of some components.

@@ -114,8 +114,12 @@ fn exchange(_one: &Path, _other: &Path) -> std::io::Result<()> {
     Err(Io::Unsupported.into())
 }
 
-/// Removes a finished output: it disappears at once, and then goes bit by bit.
-pub(super) fn discard(path: &Path) -> Result<()> {
+/// Removes an output: it disappears at once, and then goes bit by bit.
+///
+/// # Errors
+///
+/// [`deft_core::ErrorKind::Io`] when it cannot be moved away or removed.
+pub fn discard(path: &Path) -> Result<()> {
     let aside = temporary_beside(path);
     fs::rename(path, &aside).or_io("cannot move the old output away", path)?;
     remove(&aside).or_io("cannot remove the old output", &aside)

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use deft_core::{Context, Result};
 
 pub use changes::nearest;
-pub use commit::{commit, make_dir, remove_stale};
+pub use commit::{commit, discard, make_dir, remove_stale};
 pub use files::{LineWriter, read_json, write_file, write_json};
 pub use hashes::HashedSource;
 pub use stage::Stage;

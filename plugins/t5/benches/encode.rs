@@ -49,11 +49,10 @@ fn train_20_steps(bencher: Bencher<'_, '_>, threads: usize) {
     let (trainer, model) = small_trainer(threads);
     let ctx = Context::new(&NoServices, 1, threads);
     let examples = small_examples();
-    let out = tempfile::tempdir().expect("a folder");
-    let report = trainer.train(&ctx, &examples, out.path()).expect("trained");
+    let report = train(&trainer, &ctx, &examples);
     bencher
         .counter(ItemsCount::new(report.tokens))
-        .bench_local(|| trainer.train(&ctx, &examples, out.path()).expect("trained"));
+        .bench_local(|| train(&trainer, &ctx, &examples));
     drop(model);
 }
 
@@ -88,11 +87,10 @@ fn train_10_steps_of_the_manifests(bencher: Bencher<'_, '_>, threads: usize) {
     let options = options::parse(&options).expect("valid options");
     let trainer = T5Trainer::new(&ctx, options, Children::none()).expect("a trainer");
     let examples = examples(&shared.join("data/pool/p3_sample_1k.jsonl"));
-    let out = tempfile::tempdir().expect("a folder");
-    let report = trainer.train(&ctx, &examples, out.path()).expect("trained");
+    let report = train(&trainer, &ctx, &examples);
     bencher
         .counter(ItemsCount::new(report.tokens))
-        .bench_local(|| trainer.train(&ctx, &examples, out.path()).expect("trained"));
+        .bench_local(|| train(&trainer, &ctx, &examples));
 }
 
 /// A step of the t5-small v1.1 shape on 8 examples of 256 tokens, their answers as long.
@@ -110,10 +108,16 @@ fn train_step_t5_small(bencher: Bencher<'_, '_>, threads: usize) {
     let example =
         |n| Example { input: text(n, 255), target: Some(text(n + 1, 255)), ..Example::default() };
     let examples: Vec<Example> = (0..8).map(example).collect();
-    let out = tempfile::tempdir().expect("a folder");
-    bencher
-        .counter(ItemsCount::new(8usize * 512))
-        .bench_local(|| trainer.train(&ctx, &examples, out.path()).expect("trained"));
+    bencher.counter(ItemsCount::new(8usize * 512)).bench_local(|| train(&trainer, &ctx, &examples));
+}
+
+/// Trains into a new folder.
+fn train(trainer: &T5Trainer, ctx: &Context<'_>, examples: &Vec<Example>) -> TrainReport {
+    let (out, beside) = (tempfile::tempdir(), tempfile::tempdir());
+    let (out, beside) = (out.expect("a folder"), beside.expect("a folder"));
+    let folders = TrainingFolders { out: out.path(), scratch: beside.path(), logs: beside.path() };
+    let training = Training { examples, validation: None, folders };
+    trainer.train(ctx, &training).expect("trained")
 }
 
 fn small_trainer(threads: usize) -> (T5Trainer, tempfile::TempDir) {

@@ -1,8 +1,8 @@
-//! The encoder: texts into mean-pooled vectors.
+//! The encoder: texts into vectors.
 
 use deft_core::prelude::*;
 
-use crate::config::EncoderConfig;
+use crate::config::{EncoderConfig, Pooling};
 use crate::model::{Model, defect};
 use crate::network::ops::Values;
 use crate::network::{Batch, Part, Pass, T5, kernels};
@@ -12,9 +12,9 @@ use crate::tokens::Encoded;
 /// Texts of a tokenising task.
 const TOKENISED_AT_ONCE: usize = 64;
 
-/// The mean of the encoder's last states over a text's tokens, `</s>` included and padding not.
+/// The encoder's last states over a text's tokens, `</s>` included and padding not, as one vector.
 ///
-/// A vector depends on its text alone: padding gets no attention and no share of the mean. Other
+/// A vector depends on its text alone: padding gets no attention and no share of the vector. Other
 /// neighbours in the batch can change it by rounding, less than 1e-5 of its length. Batches are a
 /// function of the texts, never of the threads, so that a call gives the same bytes at any count.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct T5Encoder {
 impl Component for T5Encoder {
     type Config = EncoderConfig;
     const NAME: &'static str = "t5";
-    const SUMMARY: &'static str = "mean-pooled states of a T5 encoder";
+    const SUMMARY: &'static str = "pooled states of a T5 encoder";
 
     fn check(config: &EncoderConfig) -> Result<()> {
         config.check()
@@ -40,7 +40,7 @@ impl Component for T5Encoder {
         let tensors = model.tensors(ctx, &[Part::Encoder])?;
         let fingerprint = model
             .fingerprint(&tensors)?
-            .with("mean pooling with </s>, f32")
+            .with(format!("{:?} with </s>, f32, {}", config.pooling, config.normalize))
             .with(format!("{} {:?}", config.max_tokens, config.max_query_tokens))
             .short();
         let network = model.network(&tensors)?;
@@ -138,15 +138,46 @@ impl T5Encoder {
         let rows = values.get()?.chunks_exact(batch.length * dimension);
         for (row, (states, vector)) in rows.zip(vectors.chunks_exact_mut(dimension)).enumerate() {
             let length = batch.lengths.as_ref().map_or(batch.length, |lengths| lengths[row]);
-            for state in states.chunks_exact(dimension).take(length) {
-                kernels::add_to(vector, state);
-            }
-            let scale = 1.0 / length as f32;
-            for x in vector {
-                *x *= scale;
+            let states = states.chunks_exact(dimension).take(length);
+            pool(self.config.pooling, states, vector);
+            if self.config.normalize {
+                let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+                // A vector of zeros has no direction.
+                scale(vector, 1.0 / length.max(f32::MIN_POSITIVE));
             }
         }
         Ok(vectors)
+    }
+}
+
+/// Makes one vector, which is zero so far, of a text's states, of which there is at least one.
+fn pool<'a>(
+    pooling: Pooling,
+    mut states: impl ExactSizeIterator<Item = &'a [f32]>,
+    vector: &mut [f32],
+) {
+    let length = states.len();
+    match pooling {
+        Pooling::First => vector.copy_from_slice(states.next().unwrap_or_default()),
+        Pooling::Last => vector.copy_from_slice(states.last().unwrap_or_default()),
+        Pooling::Mean => {
+            states.for_each(|state| kernels::add_to(vector, state));
+            scale(vector, 1.0 / length as f32);
+        }
+        Pooling::WeightedMean => {
+            for (weight, state) in (1..).zip(states) {
+                for (sum, x) in vector.iter_mut().zip(state) {
+                    *sum += weight as f32 * x;
+                }
+            }
+            scale(vector, 2.0 / (length * (length + 1)) as f32);
+        }
+    }
+}
+
+fn scale(vector: &mut [f32], factor: f32) {
+    for x in vector {
+        *x *= factor;
     }
 }
 
@@ -239,6 +270,27 @@ mod tests {
         assert_ne!(one, fingerprint(json!({"max_tokens": 100})));
         assert_ne!(one, fingerprint(json!({"init_seed": 4})));
         assert!(encoder(&json!({})).info().notes[0].contains("are random"));
+    }
+
+    #[test]
+    fn pooling_is_what_it_says() {
+        let (states, mut found) = ([[1.0, 0.0], [2.0, 6.0], [6.0, 0.0]], Vec::new());
+        for pooling in [Pooling::Mean, Pooling::WeightedMean, Pooling::First, Pooling::Last] {
+            let mut vector = [0.0; 2];
+            pool(pooling, states.iter().map(<[f32; 2]>::as_slice), &mut vector);
+            found.push(vector);
+        }
+        assert_eq!(found[0], [3.0, 2.0]);
+        assert!((found[1][0] - 23.0 / 6.0).abs() < 1e-6 && found[1][1] == 2.0, "{found:?}");
+        assert_eq!(found[2..], [[1.0, 0.0], [6.0, 0.0]]);
+    }
+
+    #[test]
+    fn normalised_vectors_have_length_one_and_the_same_direction() {
+        let plain = encode(&encoder(&json!({})), 1, &["w3 w4"], TextRole::Pool);
+        let unit = encode(&encoder(&json!({"normalize": true})), 1, &["w3 w4"], TextRole::Pool);
+        let length = plain.iter().map(|x| x * x).sum::<f32>().sqrt();
+        assert!(plain.iter().zip(&unit).all(|(a, b)| (a / length - b).abs() < 1e-6));
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn random_tensor(parameter: &Parameter, seed: u64) -> Result<Tensor> {
 }
 
 /// FNV-1a of the name: a fixed function, unlike the standard library's hashers.
-fn stream(name: &str) -> u64 {
+pub(crate) fn stream(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

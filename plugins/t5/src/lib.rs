@@ -1,11 +1,12 @@
 //! T5 for DEFT: the encoder `t5`, which turns texts into mean-pooled vectors, and the trainer `t5`,
-//! which fine-tunes a model, scores answer options and generates text.
+//! which fine-tunes a model or an adapter, scores answer options and generates text.
 //!
 //! The network is written on candle's tensors (`network/`): the T5 of candle-transformers has no
 //! padding mask, no logits but the last and no gradient for its attention. Every batch is computed
 //! by one thread, batches side by side (`parallel`), so that results are the same bytes at any
 //! thread count.
 
+mod adapter;
 mod config;
 mod encoder;
 mod init;
@@ -27,7 +28,9 @@ mod testing;
 #[cfg(test)]
 mod torch_archive;
 
-pub use config::{EncoderConfig, Init, Optimizer, ScheduleKind, TrainerConfig};
+pub use config::{
+    EncoderConfig, Init, Keep, Method, Objective, Optimizer, Pooling, ScheduleKind, TrainerConfig,
+};
 pub use encoder::T5Encoder;
 pub use trainer::T5Trainer;
 

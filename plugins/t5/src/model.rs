@@ -1,11 +1,14 @@
 //! A model's folder: network, weights and tokenizer, read and written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use candle_core::Tensor;
 use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, View};
 
+use crate::adapter::SavedAdapter;
 use crate::config::{Init, ModelOptions};
 use crate::init::random_tensors;
 use crate::network::ops::Values;
@@ -16,6 +19,8 @@ use crate::weights::Checkpoint;
 
 /// Both halves of the network.
 pub(crate) const WHOLE: [Part; 2] = [Part::Encoder, Part::Decoder];
+/// Adapters on adapters that are followed.
+const MAX_ADAPTERS: usize = 8;
 
 /// A model as the options name it: everything but the weights, which are read when needed.
 #[derive(Debug)]
@@ -27,8 +32,20 @@ pub(crate) struct Model {
     /// `config.json` as it is.
     config_json: String,
     tokens: Tokens,
-    /// The seed of new weights; `None` reads them.
-    random: Option<u64>,
+    weights: Weights,
+    /// What is merged into the weights, in this order.
+    adapters: Vec<SavedAdapter>,
+}
+
+/// Where a model's weights come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Weights {
+    /// The model's folder.
+    Folder,
+    /// A file of their own.
+    File(PathBuf),
+    /// A seed.
+    Random(u64),
 }
 
 impl Model {
@@ -36,20 +53,41 @@ impl Model {
     pub(crate) fn open(ctx: &Context<'_>, options: &ModelOptions<'_>) -> Result<Self> {
         let dir = ctx.resolve(options.model)?;
         let tokenizer = options.tokenizer.map(|path| ctx.resolve(path)).transpose()?;
-        let random = match options.init {
-            Init::Pretrained => None,
-            Init::Random => Some(options.init_seed.unwrap_or(ctx.seed())),
+        let weights = match (options.init, options.weights) {
+            (Init::Random, _) => Weights::Random(options.init_seed.unwrap_or(ctx.seed())),
+            (Init::Pretrained, Some(file)) => Weights::File(ctx.resolve(file)?),
+            (Init::Pretrained, None) => Weights::Folder,
         };
-        let model = Self::open_dir(ctx, &dir, tokenizer, random)?;
+        let model = Self::open_dir(ctx, &dir, tokenizer, weights)?;
         Ok(Self { name: options.model.to_owned(), ..model })
     }
 
-    /// Opens a folder with pretrained weights, or with random ones by a seed.
+    /// Opens a folder: a model's, or an adapter's, which names the model that it is on.
     pub(crate) fn open_dir(
         ctx: &Context<'_>,
         dir: &Path,
         tokenizer: Option<PathBuf>,
-        random: Option<u64>,
+        weights: Weights,
+    ) -> Result<Self> {
+        let (mut base, mut adapters) = (dir.to_owned(), Vec::new());
+        while SavedAdapter::is_in(&base) {
+            let adapter = SavedAdapter::read(&base)?;
+            if adapters.len() == MAX_ADAPTERS {
+                return Err(Error::new(ErrorKind::Model, "adapters are on adapters without end")
+                    .with_context("folder", dir.display()));
+            }
+            base = ctx.resolve(&adapter.base)?;
+            adapters.insert(0, adapter);
+        }
+        let model = Self::open_base(ctx, &base, tokenizer, weights)?;
+        Ok(Self { name: dir.display().to_string(), adapters, ..model })
+    }
+
+    fn open_base(
+        ctx: &Context<'_>,
+        dir: &Path,
+        tokenizer: Option<PathBuf>,
+        weights: Weights,
     ) -> Result<Self> {
         let path = dir.join("config.json");
         let config_json = std::fs::read_to_string(&path)
@@ -58,12 +96,38 @@ impl Model {
         let config = NetworkConfig::parse(&config_json, &path)?;
         let tokenizer = tokenizer.unwrap_or_else(|| tokens::default_path(dir));
         let tokens = Tokens::read(&tokenizer, &config)?;
-        if random.is_none() {
-            // A folder without weights is refused now, not after hours.
-            Checkpoint::open(ctx, dir)?;
+        let (name, dir, adapters) = (dir.display().to_string(), dir.to_owned(), Vec::new());
+        let model = Self { name, dir, config, config_json, tokens, weights, adapters };
+        // A folder without weights is refused now, not after hours.
+        model.check_surplus(ctx)?;
+        Ok(model)
+    }
+
+    /// Opens the weights, unless they are random.
+    fn checkpoint(&self, ctx: &Context<'_>) -> Result<Option<Checkpoint>> {
+        match &self.weights {
+            Weights::Folder => Checkpoint::open(ctx, &self.dir).map(Some),
+            Weights::File(path) => Checkpoint::open_one(ctx, path).map(Some),
+            Weights::Random(_) => Ok(None),
         }
-        let (name, dir) = (dir.display().to_string(), dir.to_owned());
-        Ok(Self { name, dir, config, config_json, tokens, random })
+    }
+
+    /// Tells of tensors that this network does not have: the weights may be another's.
+    fn check_surplus(&self, ctx: &Context<'_>) -> Result<()> {
+        let Some(checkpoint) = self.checkpoint(ctx)? else { return Ok(()) };
+        let surplus = checkpoint.surplus(&parameters(&self.config, &WHOLE));
+        if let Some(first) = surplus.first() {
+            let others = match surplus.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            ctx.warn(&format!(
+                "the weights of {} have tensors that this T5 does not: `{first}`{others}; they \
+                 are not read",
+                self.dir.display()
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn config(&self) -> &NetworkConfig {
@@ -74,14 +138,29 @@ impl Model {
         &self.tokens
     }
 
-    /// Reads or makes the weights of these parts.
+    /// Reads or makes the weights of these parts, adapters merged.
     pub(crate) fn tensors(&self, ctx: &Context<'_>, parts: &[Part]) -> Result<Tensors> {
         let wanted = parameters(&self.config, parts);
-        if let Some(seed) = self.random {
-            return random_tensors(&wanted, seed, &Workers::new(ctx.threads())?);
+        let mut tensors = match (&self.weights, self.checkpoint(ctx)?) {
+            (Weights::Random(seed), _) => {
+                random_tensors(&wanted, *seed, &Workers::new(ctx.threads())?)?
+            }
+            (_, Some(checkpoint)) => self.read(&checkpoint, &wanted, parts)?,
+            (_, None) => Tensors::new(),
+        };
+        for adapter in &self.adapters {
+            adapter.spec.merge(&adapter.tensors, &mut tensors)?;
         }
-        let checkpoint = Checkpoint::open(ctx, &self.dir)?;
-        let mut tensors = checkpoint.tensors(&wanted)?;
+        Ok(tensors)
+    }
+
+    fn read(
+        &self,
+        checkpoint: &Checkpoint,
+        wanted: &[Parameter],
+        parts: &[Part],
+    ) -> Result<Tensors> {
+        let mut tensors = checkpoint.tensors(wanted)?;
         if self.config.head == Head::OwnIfStored && parts.contains(&Part::Decoder) {
             let name = "lm_head.weight".to_owned();
             let shape = vec![self.config.vocabulary, self.config.d_model];
@@ -112,28 +191,25 @@ impl Model {
 
     /// The model's name, if its weights are random.
     pub(crate) fn random_name(&self) -> Option<&str> {
-        self.random.map(|_| self.name.as_str())
+        matches!(self.weights, Weights::Random(_)).then_some(self.name.as_str())
+    }
+
+    /// What an adapter on this model says it is on: `org/name` if it came from the hub, else where
+    /// it lies.
+    pub(crate) fn base_name(&self) -> String {
+        let is_snapshot = self.dir.parent().is_some_and(|dir| dir.ends_with("snapshots"));
+        if is_snapshot && !self.name.starts_with('/') {
+            self.name.clone()
+        } else {
+            self.dir.display().to_string()
+        }
     }
 
     /// Writes a folder in Hugging Face's layout, with these weights in place of the model's.
     ///
     /// The bytes are a function of the arguments: tensors are sorted, the metadata has one key.
     pub(crate) fn write(&self, tensors: &Tensors, max_tokens: usize, out: &Path) -> Result<()> {
-        let bytes = tensors
-            .iter()
-            .map(|(name, tensor)| Ok((name, tensor.dims().to_vec(), le_bytes(tensor)?)))
-            .collect::<Result<Vec<_>>>()?;
-        let views = bytes
-            .iter()
-            .map(|(name, shape, bytes)| {
-                Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-            })
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .or_error(ErrorKind::Unexpected, "the weights are no tensors")?;
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let path = out.join("model.safetensors");
-        safetensors::serialize_to_file(views, Some(metadata), &path)
-            .or_io("cannot write the model", &path)?;
+        write_tensors(tensors, &out.join("model.safetensors"))?;
         let write = |name: &str, bytes: &[u8]| {
             let path = out.join(name);
             std::fs::write(&path, bytes).or_io("cannot write the model", &path)
@@ -150,12 +226,45 @@ impl Model {
     }
 }
 
+/// Writes tensors as f32, sorted by name, one after the other: nothing is held twice.
+pub(crate) fn write_tensors(tensors: &Tensors, path: &Path) -> Result<()> {
+    let contiguous = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name, Stored(tensor.contiguous().map_err(|e| defect(&e))?))))
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(contiguous, Some(metadata), path)
+        .or_io("cannot write the tensors", path)
+}
+
+/// A contiguous tensor on its way to a file.
+struct Stored(Tensor);
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.dims()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        // Contiguous f32 in main memory: there is nothing to go wrong.
+        le_bytes(&self.0).unwrap_or_default().into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.elem_count() * size_of::<f32>()
+    }
+}
+
 /// An error of candle's that only a defect of ours explains.
 pub(crate) fn defect(error: &candle_core::Error) -> Error {
     Error::new(ErrorKind::Unexpected, "the network cannot be computed").with_source(error)
 }
 
-fn le_bytes(tensor: &candle_core::Tensor) -> Result<Vec<u8>> {
+fn le_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     let tensor = tensor.contiguous().map_err(|e| defect(&e))?;
     let values = Values::of(&tensor);
     let values = values.get().map_err(|e| defect(&e))?;

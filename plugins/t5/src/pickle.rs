@@ -72,6 +72,10 @@ struct Pickle {
 }
 
 impl TensorFile for Pickle {
+    fn names(&self) -> Vec<String> {
+        self.tensors.tensor_infos().keys().cloned().collect()
+    }
+
     fn get(&self, name: &str) -> Result<Option<Tensor>> {
         self.tensors
             .get(name)
@@ -215,7 +219,7 @@ impl View for Stored<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Model, WHOLE};
+    use crate::model::{Model, WHOLE, Weights};
     use crate::network::Tensors;
     use crate::testing::{Cache, shared};
     use crate::torch_archive;
@@ -249,7 +253,7 @@ mod tests {
     }
 
     fn tensors(ctx: &Context<'_>, dir: &Path) -> Result<Vec<(String, Vec<f32>)>> {
-        let tensors = Model::open_dir(ctx, dir, None, None)?.tensors(ctx, &WHOLE)?;
+        let tensors = Model::open_dir(ctx, dir, None, Weights::Folder)?.tensors(ctx, &WHOLE)?;
         let values = |tensor: Tensor| tensor.flatten_all().and_then(|t| t.to_vec1());
         Ok(tensors.into_iter().map(|(name, t)| (name, values(t).expect("values"))).collect())
     }

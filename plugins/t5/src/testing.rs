@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use deft_core::{Children, Component, Context, NoServices, Result, Services};
+use deft_core::prelude::*;
+use deft_core::{NoServices, Services};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -70,6 +71,20 @@ pub(crate) fn random<C: Component>(dir: &Path, changes: &Value) -> C {
     }
     let config = deft_core::options::parse(&config).expect("valid options");
     C::new(&context(2), config, Children::none()).expect("a component")
+}
+
+/// Trains into a folder, with folders of its own for all else.
+pub(crate) fn try_train(
+    trainer: &dyn Trainer,
+    ctx: &Context<'_>,
+    examples: &Vec<Example>,
+    validation: Option<&Vec<Example>>,
+    out: &Path,
+) -> Result<TrainReport> {
+    let beside = tempfile::tempdir().expect("a folder");
+    let folders = TrainingFolders { out, scratch: beside.path(), logs: beside.path() };
+    let validation = validation.map(|examples| examples as &dyn Examples);
+    trainer.train(ctx, &Training { examples, validation, folders })
 }
 
 /// Services with a cache folder and nothing else.

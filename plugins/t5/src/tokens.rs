@@ -63,6 +63,16 @@ impl Tokens {
         &self.bytes
     }
 
+    /// The id of `</s>`.
+    pub(crate) fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    /// The id of a token, if there is such a token.
+    pub(crate) fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
     /// The ids of a text, `</s>` last, at most `limit` of them.
     pub(crate) fn encode(&self, text: &str, limit: Option<usize>) -> Result<Encoded> {
         let failed = || {

@@ -1,20 +1,23 @@
-//! The trainer: full fine-tuning, and models opened for prediction.
+//! The trainer: fine-tuning, and models opened for prediction.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use deft_core::prelude::*;
 
+use crate::adapter::{AdapterSpec, SavedAdapter};
 use crate::config::TrainerConfig;
-use crate::model::{Model, WHOLE};
+use crate::model::{Model, WHOLE, Weights};
+use crate::network::Tensors;
 use crate::predict::T5Predictor;
 use crate::training;
 
-/// Full fine-tuning of a T5 on (input → target) with cross entropy.
+/// Fine-tuning of a T5 on (input → target) with cross entropy: all weights, or an adapter.
 ///
 /// The micro-batches of a step run in parallel; their gradients are summed in an order that depends
 /// on the examples alone, the largest first, and dropout masks are drawn by their number: the model
-/// is the same bytes at any thread count. Targets are trimmed; an empty one trains `</s>` alone.
+/// is the same bytes at any thread count, and however often the training was stopped. Targets are
+/// trimmed; an empty one trains `</s>` alone.
 #[derive(Debug)]
 pub struct T5Trainer {
     config: TrainerConfig,
@@ -25,7 +28,8 @@ pub struct T5Trainer {
 impl Component for T5Trainer {
     type Config = TrainerConfig;
     const NAME: &'static str = "t5";
-    const SUMMARY: &'static str = "full fine-tuning of a T5, option scores and greedy generation";
+    const SUMMARY: &'static str =
+        "fine-tuning of a T5 (full, IA3, LoRA), option scores and generated text";
 
     fn check(config: &TrainerConfig) -> Result<()> {
         config.check()
@@ -36,11 +40,17 @@ impl Component for T5Trainer {
         let model = Model::open(ctx, &config.model())?;
         // The weights are read again when they are trained: until then they would only take memory.
         let tensors = model.tensors(ctx, &WHOLE)?;
-        let info = TrainerInfo {
-            fingerprint: model.fingerprint(&tensors)?.short(),
-            parameters: tensors.values().map(|tensor| tensor.elem_count() as u64).sum(),
-            notes: model.random_name().map(random_note).into_iter().collect(),
+        let mut notes: Vec<String> = model.random_name().map(random_note).into_iter().collect();
+        let count = |tensors: &Tensors| tensors.values().map(|t| t.elem_count() as u64).sum();
+        let parameters = match AdapterSpec::of(&config) {
+            None => count(&tensors),
+            Some(spec) => {
+                notes.extend(spec.note(model.config())?);
+                count(&spec.new_tensors(model.config(), 0)?)
+            }
         };
+        let fingerprint = model.fingerprint(&tensors)?.short();
+        let info = TrainerInfo { fingerprint, parameters, notes };
         Ok(Self { config, model: Arc::new(model), info })
     }
 }
@@ -50,19 +60,30 @@ impl Trainer for T5Trainer {
         self.info.clone()
     }
 
-    fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
-        let (tensors, report) = training::train(ctx, &self.config, &self.model, examples)?;
-        self.model.write(&tensors, self.config.max_tokens, out)?;
-        Ok(report)
+    fn train(&self, ctx: &Context<'_>, training: &Training<'_>) -> Result<TrainReport> {
+        training::train(ctx, &self.config, &self.model, training)
     }
 
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
-        let model = match model {
-            Some(dir) => Arc::new(Model::open_dir(ctx, dir, None, None)?),
-            None => Arc::clone(&self.model),
+        let (model, adapter) = match model {
+            None => (Arc::clone(&self.model), None),
+            Some(dir) => match self.own_adapter(dir)? {
+                Some(adapter) => (Arc::clone(&self.model), Some(adapter)),
+                None => (Arc::new(Model::open_dir(ctx, dir, None, Weights::Folder)?), None),
+            },
         };
-        let (inputs, answers) = (self.config.max_tokens, self.config.max_answer_tokens);
-        Ok(Box::new(T5Predictor::open(ctx, model, inputs, answers)?))
+        Ok(Box::new(T5Predictor::open(ctx, model, adapter.as_ref(), &self.config)?))
+    }
+}
+
+impl T5Trainer {
+    /// The adapter in a folder, if it is on this trainer's model, whose weights may be random.
+    fn own_adapter(&self, dir: &Path) -> Result<Option<SavedAdapter>> {
+        if !SavedAdapter::is_in(dir) {
+            return Ok(None);
+        }
+        let adapter = SavedAdapter::read(dir)?;
+        Ok(Some(adapter).filter(|adapter| adapter.base == self.model.base_name()))
     }
 }
 
@@ -77,7 +98,7 @@ fn random_note(model: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, model_dir, random};
+    use crate::testing::{context, model_dir, random, try_train};
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
@@ -102,8 +123,8 @@ mod tests {
         examples: &Vec<Example>,
     ) -> (TrainReport, TempDir) {
         let out = tempfile::tempdir().expect("a folder");
-        let report = trainer.train(&context(threads), examples, out.path()).expect("trained");
-        (report, out)
+        let report = try_train(trainer, &context(threads), examples, None, out.path());
+        (report.expect("trained"), out)
     }
 
     #[test]
@@ -179,7 +200,8 @@ mod tests {
         let mut examples = examples(5);
         examples[3].target = None;
         examples[4].options.clear();
-        let error = trainer.train(&context(2), &examples, out.path()).expect_err("no target");
+        let error =
+            try_train(&trainer, &context(2), &examples, None, out.path()).expect_err("no target");
         assert_eq!((error.kind(), error.context("position")), (ErrorKind::Data, Some("3")));
         let predictor = trainer.open(&context(1), None).expect("a predictor");
         let kind = PredictionKind::OptionScores;
@@ -194,7 +216,8 @@ mod tests {
             "optimizer": "adamw", "weight_decay": 1, "schedule": "constant",
         }));
         let out = tempfile::tempdir().expect("a folder");
-        let error = trainer.train(&context(2), &examples(8), out.path()).expect_err("infinite");
+        let error =
+            try_train(&trainer, &context(2), &examples(8), None, out.path()).expect_err("infinite");
         assert_eq!(error.kind(), ErrorKind::Model, "{error}");
         let step: usize = error.context("step").and_then(|s| s.parse().ok()).expect("a step");
         // Micro-batches of one example, two of them a step: the step's first is at fault.

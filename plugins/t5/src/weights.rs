@@ -17,18 +17,31 @@ use crate::pickle;
 /// Names under which checkpoints keep the input embeddings, in the order of preference.
 pub(crate) const EMBEDDINGS: [&str; 3] =
     ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// What checkpoints hold without a use: the embeddings again, and a table of cross-attention that
+/// the first T5 models were saved with and that nothing reads.
+const REPEATED: [&str; 4] = [
+    "encoder.embed_tokens.weight",
+    "decoder.embed_tokens.weight",
+    "lm_head.weight",
+    "EncDecAttention.relative_attention_bias.weight",
+];
+/// What `AllenNLP` puts before the names of the original's models.
+const ALLENNLP: &str = "transformer.";
 /// Longest safetensors header that is believed.
 const MAX_HEADER: u64 = 100 << 20;
 
 /// The weights of a model's folder, opened: headers are read, tensors are not.
 pub(crate) struct Checkpoint {
     files: Vec<Box<dyn TensorFile>>,
-    dir: PathBuf,
+    /// What stands before every name: [`ALLENNLP`] or nothing.
+    prefix: &'static str,
+    /// The folder or file, as messages name it.
+    path: PathBuf,
 }
 
 impl std::fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoint").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Checkpoint").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -36,6 +49,9 @@ impl std::fmt::Debug for Checkpoint {
 pub(crate) trait TensorFile {
     /// The tensor of a name in its stored type, if the file has it.
     fn get(&self, name: &str) -> Result<Option<Tensor>>;
+
+    /// The names of all tensors.
+    fn names(&self) -> Vec<String>;
 }
 
 impl Checkpoint {
@@ -61,7 +77,29 @@ impl Checkpoint {
                      or start a new model of this shape with `init: random`",
                 ));
         };
-        Ok(Self { files, dir: dir.to_owned() })
+        Ok(Self::new(files, dir))
+    }
+
+    /// Opens one file with weights: safetensors, or a pickle such as `AllenNLP`'s `.th`.
+    pub(crate) fn open_one(ctx: &Context<'_>, path: &Path) -> Result<Self> {
+        Ok(Self::new(vec![open_file(ctx, path)?], path))
+    }
+
+    fn new(files: Vec<Box<dyn TensorFile>>, path: &Path) -> Self {
+        let mut names = files.iter().flat_map(|file| file.names());
+        let prefix = if names.any(|name| name.starts_with(ALLENNLP)) { ALLENNLP } else { "" };
+        Self { files, prefix, path: path.to_owned() }
+    }
+
+    /// Tensors that a network with these parameters has no use for, in the order of their names.
+    pub(crate) fn surplus(&self, parameters: &[Parameter]) -> Vec<String> {
+        let known: BTreeSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
+        let names: BTreeSet<String> = self.files.iter().flat_map(|file| file.names()).collect();
+        let own = |name: &String| name.strip_prefix(self.prefix).unwrap_or(name).to_owned();
+        let is_surplus = |name: &String| {
+            !known.contains(name.as_str()) && !REPEATED.iter().any(|end| name.ends_with(end))
+        };
+        names.iter().map(own).filter(is_surplus).collect()
     }
 
     /// Reads the tensors of a network as f32, checked against their shapes.
@@ -83,7 +121,7 @@ impl Checkpoint {
             )
             .with_context("found", format!("{:?}", tensor.dims()))
             .with_context("wanted", format!("{:?}", wanted.shape))
-            .with_context("folder", self.dir.display())),
+            .with_context("weights", self.path.display())),
         }
     }
 
@@ -92,7 +130,7 @@ impl Checkpoint {
             Error::new(ErrorKind::Model, format!("the weights have no tensor `{}`", wanted.name))
                 .with_context("found", "nothing")
                 .with_context("wanted", format!("{:?}", wanted.shape))
-                .with_context("folder", self.dir.display())
+                .with_context("weights", self.path.display())
                 .with_hint("do config.json and the weights belong to the same T5 model?")
         })
     }
@@ -100,8 +138,9 @@ impl Checkpoint {
     fn find(&self, name: &str) -> Result<Option<Tensor>> {
         let aliases = if name == EMBEDDINGS[0] { &EMBEDDINGS[..] } else { &[name][..] };
         for alias in aliases {
+            let alias = format!("{}{alias}", self.prefix);
             for file in &self.files {
-                if let Some(tensor) = file.get(alias)? {
+                if let Some(tensor) = file.get(&alias)? {
                     return Ok(Some(tensor));
                 }
             }
@@ -191,9 +230,23 @@ impl Safetensors {
         }
         Ok(Self { file, path: path.to_owned(), metadata, start })
     }
+
+    /// The tensor of a name, which the file must have, as f32.
+    pub(crate) fn get_f32(&self, name: &str) -> Result<Tensor> {
+        let missing = || {
+            Error::new(ErrorKind::Model, format!("the file has no tensor `{name}`"))
+                .with_context("file", self.path.display())
+        };
+        let tensor = self.get(name)?.ok_or_else(missing)?;
+        tensor.to_dtype(DType::F32).or_error(ErrorKind::Model, "a tensor is not of numbers")
+    }
 }
 
 impl TensorFile for Safetensors {
+    fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
     fn get(&self, name: &str) -> Result<Option<Tensor>> {
         let Some(info) = self.metadata.info(name) else { return Ok(None) };
         let wrong = |message: String| {

@@ -50,10 +50,11 @@ pub struct Output {
 
 impl Deft {
     /// The program with arguments, in a clean environment and an empty working directory's stead
-    /// the root: nothing may depend on where it is called.
+    /// the root: nothing may depend on where it is called. It opens no connection.
     pub fn new(args: &[&str]) -> Self {
         let mut command = Command::new(program_dir().join("deft"));
         command.args(args).current_dir("/").env_remove("DEFT_PLUGIN_PATH").stdin(Stdio::null());
+        command.env("HF_HUB_OFFLINE", "1");
         Self(command)
     }
 
@@ -68,6 +69,13 @@ impl Deft {
     #[must_use]
     pub fn args(mut self, args: &[&str]) -> Self {
         self.0.args(args);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.env(name, value);
         self
     }
 

@@ -113,7 +113,7 @@ impl Project {
     }
 
     /// Content of every file below the run and the store, by relative path: the project's own path
-    /// is replaced, and what tells of time and machine alone is left out.
+    /// is replaced, and what tells of time and machine alone (logs among it) is left out.
     ///
     /// # Panics
     ///
@@ -132,8 +132,8 @@ impl Project {
         found
     }
 
-    /// The results that are the same however the work was shared and interrupted: all but the logs
-    /// of workers, and bm25's segments, whose names are random.
+    /// The results that are the same however the work was shared and interrupted: all but bm25's
+    /// segments, whose names are random.
     ///
     /// # Panics
     ///
@@ -141,7 +141,7 @@ impl Project {
     pub fn stable_results(&self) -> BTreeMap<String, Vec<u8>> {
         let mut results = self.results();
         let segment = |name: &str| name.contains(".store/bm25-") && name.contains("/part-");
-        results.retain(|name, _| !name.contains("/logs/") && !segment(name));
+        results.retain(|name, _| !segment(name));
         results
     }
 
@@ -163,9 +163,11 @@ fn collect(root: &Path, dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(dir).expect("listed") {
         let path = entry.expect("listed").path();
         let name = path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
+        let differs =
+            ["/run.json", "/hashes/", "/logs/"].into_iter().any(|part| name.contains(part));
         if path.is_dir() {
             collect(root, &path, found);
-        } else if !name.ends_with("run.json") && !name.contains("hashes/") {
+        } else if !differs {
             found.insert(name, fs::read(&path).expect("read"));
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use abi_stable::sabi_trait;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RArc, RBox, ROption, RStr, RString, RVec};
+use serde::{Deserialize, Serialize};
 
 use super::data::{
     FfiExample, FfiResult, export_examples, export_path, from_json, import_examples, to_json,
@@ -17,18 +18,20 @@ use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
     Context, Error, ErrorKind, Example, Examples, Prediction, PredictionKind, Predictor, Result,
-    TrainReport, Trainer, TrainerInfo,
+    TrainReport, Trainer, TrainerInfo, Training, TrainingFolders,
 };
 
 #[sabi_trait]
 pub trait FfiTrainer: Send + Sync + 'static {
     fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn info(&self) -> FfiResult<RString>;
+    /// `folders`: [`FfiFolders`] as JSON.
     fn train(
         &self,
         ctx: FfiContext<'_>,
         examples: FfiExamplesRef<'_>,
-        out: RStr<'_>,
+        validation: ROption<FfiExamplesRef<'_>>,
+        folders: RStr<'_>,
     ) -> FfiResult<RString>;
     #[sabi(last_prefix_field)]
     fn open(&self, ctx: FfiContext<'_>, model: ROption<RStr<'_>>) -> FfiResult<FfiPredictorBox>;
@@ -48,6 +51,28 @@ pub trait FfiPredictor: Send + Sync + 'static {
 pub type FfiTrainerArc = FfiTrainer_TO<RArc<()>>;
 pub type FfiPredictorBox = FfiPredictor_TO<RBox<()>>;
 
+/// The folders of a training, as JSON: more of them can be told later.
+#[derive(Serialize, Deserialize)]
+struct FfiFolders {
+    out: String,
+    scratch: String,
+    logs: String,
+}
+
+impl FfiFolders {
+    fn new(folders: TrainingFolders<'_>) -> Result<Self> {
+        let path = |path| Ok::<_, Error>(export_path(path)?.to_owned());
+        let TrainingFolders { out, scratch, logs } = folders;
+        Ok(Self { out: path(out)?, scratch: path(scratch)?, logs: path(logs)? })
+    }
+
+    fn as_folders(&self) -> TrainingFolders<'_> {
+        let Self { out, scratch, logs } = self;
+        let (out, scratch, logs) = (Path::new(out), Path::new(scratch), Path::new(logs));
+        TrainingFolders { out, scratch, logs }
+    }
+}
+
 pub(crate) struct TrainerExport(pub(crate) Guarded<Arc<dyn Trainer>>);
 
 impl FfiTrainer for TrainerExport {
@@ -63,11 +88,19 @@ impl FfiTrainer for TrainerExport {
         &self,
         ctx: FfiContext<'_>,
         examples: FfiExamplesRef<'_>,
-        out: RStr<'_>,
+        validation: ROption<FfiExamplesRef<'_>>,
+        folders: RStr<'_>,
     ) -> FfiResult<RString> {
         ctx.guarded(|ctx| {
             let examples = ExamplesImport(examples);
-            Ok(to_json(&self.0.train(ctx, &examples, Path::new(out.as_str()))?))
+            let validation = validation.into_option().map(ExamplesImport);
+            let folders: FfiFolders = from_json(folders.as_str())?;
+            let training = Training {
+                examples: &examples,
+                validation: validation.as_ref().map(|examples| examples as &dyn Examples),
+                folders: folders.as_folders(),
+            };
+            Ok(to_json(&self.0.train(ctx, &training)?))
         })
     }
 
@@ -128,12 +161,15 @@ impl Trainer for TrainerImport {
         self.info.clone()
     }
 
-    fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
-        let out = export_path(out)?;
-        let examples = ExamplesExport(examples);
+    fn train(&self, ctx: &Context<'_>, training: &Training<'_>) -> Result<TrainReport> {
+        let folders = to_json(&FfiFolders::new(training.folders)?);
+        let examples = ExamplesExport(training.examples);
+        let validation = training.validation.map(ExamplesExport);
         self.origin.call(Method::Train, || {
             with_exported(ctx, |ctx| {
-                let report = self.remote.train(ctx, examples.lend(), out.into());
+                let validation = validation.as_ref().map(ExamplesExport::lend);
+                let (examples, folders) = (examples.lend(), folders.as_rstr());
+                let report = self.remote.train(ctx, examples, validation.into(), folders);
                 from_json(&report.into_result()?)
             })
         })

@@ -12,6 +12,7 @@ use candle_core::{Device, Error, Result, Tensor, Var, bail};
 
 use super::head::{HeadLoss, HeadRows};
 use super::ops::Known;
+use super::segments::Forward;
 use super::{Batch, Pass, T5};
 
 /// Rows of the embeddings that a micro-batch has looked up.
@@ -25,7 +26,8 @@ pub(crate) struct LookedUp {
 /// What a micro-batch adds to the gradients of the parameters.
 #[derive(Debug)]
 pub(crate) struct Gradients {
-    store: GradStore,
+    /// Of each segment that was gone back through.
+    stores: Vec<GradStore>,
     looked_up: Vec<LookedUp>,
     /// For the output layer.
     pub(crate) head: HeadRows,
@@ -33,15 +35,22 @@ pub(crate) struct Gradients {
 
 impl Gradients {
     /// The gradient of a parameter that is no table of the vocabulary's size.
-    pub(crate) fn take(&mut self, variable: &Var) -> Option<Tensor> {
-        self.store.remove(variable.as_tensor())
+    pub(crate) fn take(&mut self, variable: &Var) -> Result<Option<Tensor>> {
+        let mut sum: Option<Tensor> = None;
+        for store in &mut self.stores {
+            sum = match (sum, store.remove(variable.as_tensor())) {
+                (Some(sum), Some(next)) => Some((sum + next)?),
+                (sum, next) => sum.or(next),
+            };
+        }
+        Ok(sum)
     }
 
     /// Ids and gradients of the embeddings looked up, encoder before decoder: `[ids, d_model]`.
     pub(crate) fn embeddings(&self) -> Result<Vec<(&[u32], &Tensor)>> {
         let mut gradients = Vec::with_capacity(self.looked_up.len());
         for LookedUp { ids, rows } in &self.looked_up {
-            match self.store.get(rows.as_tensor()) {
+            match self.stores.iter().find_map(|store| store.get(rows.as_tensor())) {
                 Some(gradient) => gradients.push((ids.as_slice(), gradient)),
                 None => bail!("the embeddings got no gradient"),
             }
@@ -50,32 +59,89 @@ impl Gradients {
     }
 }
 
+/// Examples that go through the network at once, and how.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) inputs: &'a Batch,
+    pub(crate) targets: &'a [&'a [u32]],
+    /// One of training.
+    pub(crate) pass: Pass,
+    /// What the gradients are divided by.
+    pub(crate) divisor: usize,
+}
+
 impl T5 {
     /// Mean cross entropy of the targets, `</s>` included and padding not, and its gradients
-    /// divided by `divisor`.
-    ///
-    /// The parameters' tensors must be variables, the pass one of training.
-    pub(crate) fn gradients(
-        &self,
-        inputs: &Batch,
-        targets: &[&[u32]],
-        pass: Pass,
-        divisor: usize,
-    ) -> Result<(f64, Gradients)> {
+    /// divided by the divisor. The parameters' tensors must be variables.
+    pub(crate) fn gradients(&self, work: Work<'_>) -> Result<(f64, Gradients)> {
+        let Work { inputs, targets, pass, divisor } = work;
         let states = self.encode(inputs, &pass)?;
-        let memory = self.memory(&states, inputs)?;
+        let memory = self.memory(&states, inputs, &pass)?;
         let shifted = self.decoder_inputs(targets)?;
         let states = self.decode(&shifted.ids, &memory, &pass)?;
-        let states = self.scaled(&without_padding(&states, &shifted, targets)?)?;
+        let (end, store) = self.end(&states, &shifted, targets, divisor)?;
+        Ok((end.loss * divisor as f64, Gradients::new(vec![store], pass, end.rows)))
+    }
+
+    /// The same with memory for the activations of one block: see [`super::segments`]. `plain` is
+    /// this network without variables.
+    pub(crate) fn gradients_by_segments(
+        &self,
+        plain: &Self,
+        work: Work<'_>,
+    ) -> Result<(f64, Gradients)> {
+        let Work { inputs, targets, pass, divisor } = work;
+        let encoder = Forward::encoder(plain, inputs, &pass)?;
+        let shifted = self.decoder_inputs(targets)?;
+        let decoder = Forward::decoder(plain, &shifted.ids, &encoder, &pass)?;
+        let states = Var::from_tensor(&decoder.states)?;
+        let (end, mut store) = self.end(states.as_tensor(), &shifted, targets, divisor)?;
+        let Some(gradient) = store.remove(states.as_tensor()) else {
+            bail!("the decoder's states got no gradient")
+        };
+        let (mut stores, stack) = (Vec::new(), &self.decoder()?.stack);
+        let Some(gradient) = decoder.back(self, stack, gradient, &pass, &mut stores)? else {
+            bail!("the encoder's states got no gradient")
+        };
+        encoder.back(self, &self.encoder, gradient, &pass, &mut stores)?;
+        Ok((end.loss * divisor as f64, Gradients::new(stores, pass, end.rows)))
+    }
+
+    /// The loss from the decoder's states, and the gradients up to where these come from.
+    fn end(
+        &self,
+        states: &Tensor,
+        shifted: &Batch,
+        targets: &[&[u32]],
+        divisor: usize,
+    ) -> Result<(HeadLoss, GradStore)> {
+        let states = self.scaled(&without_padding(states, shifted, targets)?)?;
         let labels = targets.concat();
         let factor = 1.0 / (labels.len() * divisor) as f32;
         let end = HeadLoss::new(&states.detach(), &self.decoder()?.head, labels, factor)?;
         #[expect(clippy::cast_possible_truncation, reason = "candle's graph is of f32")]
-        let known = Known { value: end.loss as f32, gradient: end.gradient };
+        let known = Known { value: end.loss as f32, gradient: end.gradient.clone() };
         let store = states.apply_op1(known)?.backward()?;
+        Ok((end, store))
+    }
+
+    /// Mean cross entropy of the targets' tokens, and how many there are.
+    pub(crate) fn loss(&self, inputs: &Batch, targets: &[&[u32]]) -> Result<(f64, usize)> {
+        let pass = Pass::inference();
+        let memory = self.memory(&self.encode(inputs, &pass)?, inputs, &pass)?;
+        let shifted = self.decoder_inputs(targets)?;
+        let states = self.decode(&shifted.ids, &memory, &pass)?;
+        let states = self.scaled(&without_padding(&states, &shifted, targets)?)?;
+        let (labels, head) = (targets.concat(), &self.decoder()?.head);
+        let (tokens, factor) = (labels.len(), 1.0 / labels.len() as f32);
+        Ok((HeadLoss::new(&states, head, labels, factor)?.loss, tokens))
+    }
+}
+
+impl Gradients {
+    fn new(stores: Vec<GradStore>, pass: Pass, head: HeadRows) -> Self {
         let looked_up = pass.looked_up.map(RefCell::into_inner).unwrap_or_default();
-        let loss = end.loss * divisor as f64;
-        Ok((loss, Gradients { store, looked_up, head: end.rows }))
+        Self { stores, looked_up, head }
     }
 }
 

@@ -202,6 +202,30 @@ pub(crate) fn online_softmax_rows(
     });
 }
 
+/// `out = x · vector` by row.
+pub(crate) fn scale_rows(x: &[f32], vector: &[f32], out: &mut [f32]) {
+    let width = vector.len();
+    Arch::new().dispatch(|| {
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            for ((o, x), v) in out.iter_mut().zip(x).zip(vector) {
+                *o = x * v;
+            }
+        }
+    });
+}
+
+/// `sums += a · b` over all rows.
+pub(crate) fn add_products(a: &[f32], b: &[f32], sums: &mut [f32]) {
+    let width = sums.len();
+    Arch::new().dispatch(|| {
+        for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(width)) {
+            for ((s, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *s += a * b;
+            }
+        }
+    });
+}
+
 /// `sum += x`.
 pub(crate) fn add_to(sum: &mut [f32], x: &[f32]) {
     Arch::new().dispatch(|| {
@@ -214,12 +238,13 @@ pub(crate) fn add_to(sum: &mut [f32], x: &[f32]) {
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamUpdate {
-    /// Gradients are limited to ± this.
-    pub(crate) clip: f32,
     /// What is left of a parameter after weight decay.
     pub(crate) decay: f32,
-    pub(crate) beta_1: f32,
-    pub(crate) beta_2: f32,
+    /// Share of the gradient in the new mean: one less β, which f32 would round.
+    pub(crate) new_mean: f32,
+    /// Share of the old squares that stays, and that of the new ones.
+    pub(crate) old_square: f32,
+    pub(crate) new_square: f32,
     /// Learning rate over the bias correction of the mean.
     pub(crate) step: f32,
     /// Root of the bias correction of the squares.
@@ -227,22 +252,20 @@ pub(crate) struct AdamUpdate {
     pub(crate) epsilon: f32,
 }
 
-/// One step of Adam on a parameter's values; the gradient is zero afterwards.
+/// One step of Adam on a parameter's values.
 pub(crate) fn adam(
     values: &mut [f32],
-    gradient: &mut [f32],
+    gradient: &[f32],
     mean: &mut [f32],
     square: &mut [f32],
     update: &AdamUpdate,
 ) {
     let u = *update;
     Arch::new().dispatch(|| {
-        let state = gradient.iter_mut().zip(mean.iter_mut().zip(square.iter_mut()));
-        for (value, (gradient, (mean, square))) in values.iter_mut().zip(state) {
-            let g = gradient.clamp(-u.clip, u.clip);
-            *gradient = 0.0;
-            *mean += (g - *mean) * (1.0 - u.beta_1);
-            *square = *square * u.beta_2 + g * g * (1.0 - u.beta_2);
+        let state = gradient.iter().zip(mean.iter_mut().zip(square.iter_mut()));
+        for (value, (g, (mean, square))) in values.iter_mut().zip(state) {
+            *mean += (g - *mean) * u.new_mean;
+            *square = *square * u.old_square + g * g * u.new_square;
             *value = *value * u.decay - u.step * *mean / (square.sqrt() / u.root_bias + u.epsilon);
         }
     });

@@ -1,17 +1,19 @@
 //! The parts of a T5 block.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 
 use super::attention::Attend;
 use super::config::{Activation, NetworkConfig};
-use super::ops::{Add, GatedGelu, Linear, RmsNorm};
+use super::ops::{Add, GatedGelu, RmsNorm};
 use super::parameters::Part;
+use super::projection::{Adapting, Projection};
 use super::{Pass, Tensors, take};
 
 /// Self-attention, in the decoder cross-attention, and a feed-forward, each as `x + f(norm(x))`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Block {
     self_attention: Attention,
     cross_attention: Option<Attention>,
@@ -21,20 +23,64 @@ pub(crate) struct Block {
 }
 
 /// Keys `[inputs, heads, length, d_kv]` and values of the same shape.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeysAndValues {
     keys: Tensor,
     values: Tensor,
+}
+
+/// The keys and values of all positions so far, in generation.
+#[derive(Debug, Default)]
+pub(crate) struct Before(RefCell<Option<KeysAndValues>>);
+
+/// What a block's attention looks at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sees<'a> {
+    /// The real keys of self-attention; `None` when all are.
+    pub(super) lengths: Option<&'a Arc<[usize]>>,
+    /// The positions before these, which are added to them.
+    pub(super) before: Option<&'a Before>,
+    /// What a decoder block looks up, and the real keys of it.
+    pub(super) cross: Option<(&'a KeysAndValues, Option<&'a Arc<[usize]>>)>,
+}
+
+impl Before {
+    /// Puts the next positions behind those so far and returns all.
+    fn append(&self, next: &KeysAndValues) -> Result<KeysAndValues> {
+        let mut all = self.0.borrow_mut();
+        let (keys, values) = (next.keys.contiguous()?, next.values.contiguous()?);
+        let joined = match all.take() {
+            None => KeysAndValues { keys, values },
+            Some(before) => KeysAndValues {
+                keys: Tensor::cat(&[&before.keys, &keys], 2)?,
+                values: Tensor::cat(&[&before.values, &values], 2)?,
+            },
+        };
+        *all = Some(joined.clone());
+        Ok(joined)
+    }
+
+    /// Keeps these rows, in this order, of those so far.
+    pub(super) fn keep(&self, rows: &Tensor) -> Result<()> {
+        let mut all = self.0.borrow_mut();
+        if let Some(before) = all.as_mut() {
+            before.keys = before.keys.index_select(rows, 0)?;
+            before.values = before.values.index_select(rows, 0)?;
+        }
+        Ok(())
+    }
 }
 
 impl Block {
     pub(super) fn new(
         config: &NetworkConfig,
         tensors: &Tensors,
+        adapting: Adapting,
         prefix: &str,
         part: Part,
     ) -> Result<Self> {
-        let attention = |name: &str| Attention::new(config, tensors, &format!("{prefix}.{name}"));
+        let attention =
+            |name: &str| Attention::new(config, tensors, adapting, &format!("{prefix}.{name}"));
         let is_decoder = part == Part::Decoder;
         let last = if is_decoder { 2 } else { 1 };
         Ok(Self {
@@ -45,6 +91,7 @@ impl Block {
             feed_forward: FeedForward::new(
                 config,
                 tensors,
+                adapting,
                 &format!("{prefix}.layer.{last}.DenseReluDense"),
             )?,
             norms: (0..=last)
@@ -54,13 +101,11 @@ impl Block {
         })
     }
 
-    /// `lengths` are the real keys of self-attention, `cross` what a decoder block looks up.
     pub(super) fn forward(
         &self,
         x: Tensor,
         bias: &Tensor,
-        lengths: Option<&Arc<[usize]>>,
-        cross: Option<(&KeysAndValues, Option<&Arc<[usize]>>)>,
+        sees: Sees<'_>,
         pass: &Pass,
     ) -> Result<Tensor> {
         let mut norms = self.norms.iter();
@@ -69,11 +114,16 @@ impl Block {
             None => bail!("a block with fewer norms than parts"),
         };
         let mut x = residual(x, &|x| {
-            let own = self.self_attention.keys_and_values(x)?;
-            let attend = Attend { lengths: lengths.cloned(), causal: self.is_decoder };
+            let own = self.self_attention.keys_and_values(x, pass)?;
+            let own = match sees.before {
+                Some(before) => before.append(&own)?,
+                None => own,
+            };
+            let attend = Attend { lengths: sees.lengths.cloned(), causal: self.is_decoder };
             self.self_attention.forward(x, &own, Some(bias), attend, pass)
         })?;
-        if let (Some(attention), Some((remembered, lengths))) = (&self.cross_attention, cross) {
+        if let (Some(attention), Some((remembered, lengths))) = (&self.cross_attention, sees.cross)
+        {
             x = residual(x, &|x| {
                 let attend = Attend { lengths: lengths.cloned(), causal: false };
                 attention.forward(x, remembered, None, attend, pass)
@@ -83,43 +133,48 @@ impl Block {
     }
 
     /// Keys and values of cross-attention for the encoder's states.
-    pub(super) fn remember(&self, states: &Tensor) -> Result<KeysAndValues> {
+    pub(super) fn remember(&self, states: &Tensor, pass: &Pass) -> Result<KeysAndValues> {
         match &self.cross_attention {
-            Some(attention) => attention.keys_and_values(states),
+            Some(attention) => attention.keys_and_values(states, pass),
             None => bail!("an encoder block has no cross-attention"),
         }
     }
 }
 
 /// Attention with several heads. T5 does not scale the scores: its initialisation does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Attention {
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    output: Tensor,
+    query: Projection,
+    key: Projection,
+    value: Projection,
+    output: Projection,
     heads: usize,
     d_kv: usize,
 }
 
 impl Attention {
-    fn new(config: &NetworkConfig, tensors: &Tensors, prefix: &str) -> Result<Self> {
-        let weight = |name: &str| take(tensors, &format!("{prefix}.{name}.weight"));
+    fn new(
+        config: &NetworkConfig,
+        tensors: &Tensors,
+        adapting: Adapting,
+        prefix: &str,
+    ) -> Result<Self> {
+        let layer = |name: &str| Projection::new(tensors, &format!("{prefix}.{name}"), adapting);
         Ok(Self {
-            query: weight("q")?,
-            key: weight("k")?,
-            value: weight("v")?,
-            output: weight("o")?,
+            query: layer("q")?,
+            key: layer("k")?,
+            value: layer("v")?,
+            output: layer("o")?,
             heads: config.heads,
             d_kv: config.d_kv,
         })
     }
 
-    fn keys_and_values(&self, x: &Tensor) -> Result<KeysAndValues> {
+    fn keys_and_values(&self, x: &Tensor, pass: &Pass) -> Result<KeysAndValues> {
         let inputs = x.dim(0)?;
         Ok(KeysAndValues {
-            keys: self.split(&x.apply_op2(&self.key, Linear)?, inputs)?,
-            values: self.split(&x.apply_op2(&self.value, Linear)?, inputs)?,
+            keys: self.split(&self.key.forward(x, pass)?, inputs)?,
+            values: self.split(&self.value.forward(x, pass)?, inputs)?,
         })
     }
 
@@ -133,7 +188,7 @@ impl Attention {
     ) -> Result<Tensor> {
         let (rows, length, _) = x.dims3()?;
         let inputs = memory.keys.dim(0)?;
-        let queries = self.split(&x.apply_op2(&self.query, Linear)?, inputs)?;
+        let queries = self.split(&self.query.forward(x, pass)?, inputs)?;
         let scores = queries.matmul(&memory.keys.t()?)?;
         let probs = match bias {
             Some(bias) => scores.apply_op2(bias, attend)?,
@@ -141,7 +196,7 @@ impl Attention {
         };
         let mixed = pass.dropout(probs)?.matmul(&memory.values)?;
         let mixed = mixed.transpose(1, 2)?.reshape((rows, length, self.heads * self.d_kv))?;
-        mixed.apply_op2(&self.output, Linear)
+        self.output.forward(&mixed, pass)
     }
 
     /// `[rows, length, heads · d_kv]` → `[inputs, heads, rows / inputs · length, d_kv]`: the rows
@@ -154,27 +209,32 @@ impl Attention {
 }
 
 /// The feed-forward, gated or not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct FeedForward {
     /// One projection, or two when gated.
-    inputs: Vec<Tensor>,
-    output: Tensor,
+    inputs: Vec<Projection>,
+    output: Projection,
     activation: Activation,
 }
 
 impl FeedForward {
-    fn new(config: &NetworkConfig, tensors: &Tensors, prefix: &str) -> Result<Self> {
+    fn new(
+        config: &NetworkConfig,
+        tensors: &Tensors,
+        adapting: Adapting,
+        prefix: &str,
+    ) -> Result<Self> {
         let names: &[&str] = if config.gated { &["wi_0", "wi_1"] } else { &["wi"] };
-        let weight = |name: &str| take(tensors, &format!("{prefix}.{name}.weight"));
+        let layer = |name: &str| Projection::new(tensors, &format!("{prefix}.{name}"), adapting);
         Ok(Self {
-            inputs: names.iter().map(|name| weight(name)).collect::<Result<_>>()?,
-            output: weight("wo")?,
+            inputs: names.iter().map(|name| layer(name)).collect::<Result<_>>()?,
+            output: layer("wo")?,
             activation: config.activation,
         })
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let projected = |weight: &Tensor| x.apply_op2(weight, Linear);
+        let projected = |layer: &Projection| layer.forward(x, pass);
         let hidden = match (self.inputs.as_slice(), self.activation) {
             ([input], Activation::Relu) => projected(input)?.relu()?,
             ([input], Activation::GeluNew) => projected(input)?.gelu()?,
@@ -184,12 +244,12 @@ impl FeedForward {
             }
             _ => bail!("a feed-forward has one or two input projections"),
         };
-        pass.dropout(hidden)?.apply_op2(&self.output, Linear)
+        self.output.forward(&pass.dropout(hidden)?, pass)
     }
 }
 
 /// T5's layer norm.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Norm {
     weight: Tensor,
     epsilon: f32,

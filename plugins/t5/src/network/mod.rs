@@ -13,6 +13,8 @@ mod layers;
 pub(crate) mod ops;
 mod parameters;
 mod position;
+pub(crate) mod projection;
+mod segments;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,11 +22,12 @@ use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, Var, bail};
 
-use layers::{Block, Norm};
+use layers::{Before, Block, Norm, Sees};
 use ops::{Dropout, Linear};
 use position::Positions;
+use projection::Adapting;
 
-pub(crate) use backward::{Gradients, LookedUp};
+pub(crate) use backward::{Gradients, LookedUp, Work};
 pub(crate) use config::{Head, NetworkConfig};
 pub(crate) use layers::KeysAndValues;
 pub(crate) use parameters::{Parameter, Part, parameters};
@@ -66,13 +69,16 @@ impl Batch {
 /// One way through the network: inference, or training with dropout.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
-    dropout: Option<Masks>,
-    /// In training, the embeddings that were looked up.
+    /// In training, the masks of dropout.
+    masks: Option<Masks>,
+    /// Where the embeddings are trained, those that were looked up.
     looked_up: Option<RefCell<Vec<LookedUp>>>,
 }
 
+/// Masks that are a function of the seed and their number.
 #[derive(Debug)]
 struct Masks {
+    /// Share of activations that are dropped.
     rate: f32,
     seed: u64,
     next: Cell<u64>,
@@ -87,7 +93,24 @@ impl Pass {
     /// Dropout with masks that are a function of the seed and the number of the micro-batch.
     pub(crate) fn training(rate: f32, seed: u64, micro_batch: u64) -> Self {
         let masks = Masks { rate, seed, next: Cell::new(micro_batch << 16) };
-        Self { dropout: (rate > 0.0).then_some(masks), looked_up: Some(RefCell::default()) }
+        Self { masks: Some(masks), looked_up: Some(RefCell::default()) }
+    }
+
+    /// The same with embeddings that are not trained.
+    pub(crate) fn with_frozen_embeddings(self) -> Self {
+        Self { looked_up: None, ..self }
+    }
+
+    /// The number of the next mask.
+    fn mask(&self) -> u64 {
+        self.masks.as_ref().map_or(0, |masks| masks.next.get())
+    }
+
+    /// Goes on with the mask of this number: what is computed again drops the same again.
+    fn go_on_with(&self, mask: u64) {
+        if let Some(masks) = &self.masks {
+            masks.next.set(mask);
+        }
     }
 
     /// The embeddings of some ids as the graph sees them: in training they are where it begins.
@@ -100,18 +123,24 @@ impl Pass {
     }
 
     fn dropout(&self, x: Tensor) -> Result<Tensor> {
-        match &self.dropout {
-            None => Ok(x),
-            Some(Masks { rate, seed, next }) => {
+        let rate = self.masks.as_ref().map_or(0.0, |masks| masks.rate);
+        self.dropout_of(x, rate)
+    }
+
+    /// Dropout at a rate of its own.
+    fn dropout_of(&self, x: Tensor, rate: f32) -> Result<Tensor> {
+        match &self.masks {
+            Some(Masks { seed, next, .. }) if rate > 0.0 => {
                 let stream = next.replace(next.get() + 1);
-                x.contiguous()?.apply_op1(Dropout { rate: *rate, seed: *seed, stream })
+                x.contiguous()?.apply_op1(Dropout { rate, seed: *seed, stream })
             }
+            _ => Ok(x),
         }
     }
 }
 
 /// A T5 network, or its encoder alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct T5 {
     config: NetworkConfig,
     embeddings: Tensor,
@@ -119,17 +148,25 @@ pub(crate) struct T5 {
     decoder: Option<Decoder>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Decoder {
     stack: Stack,
     head: Tensor,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Stack {
     positions: Positions,
     blocks: Vec<Block>,
     norm: Norm,
+}
+
+/// The decoder's positions so far, in generation.
+#[derive(Debug)]
+pub(crate) struct Generated {
+    /// Of each decoder block.
+    before: Vec<Before>,
+    length: usize,
 }
 
 /// What the decoder looks up of the encoded inputs, computed once.
@@ -143,16 +180,26 @@ pub(crate) struct Memory {
 impl T5 {
     /// Builds the network from its tensors; without decoder tensors it is the encoder alone.
     pub(crate) fn new(config: &NetworkConfig, tensors: &Tensors) -> Result<Self> {
+        Self::adapted(config, tensors, Adapting::default())
+    }
+
+    /// The same with the tensors of adapters among the others, under the names of [`projection`].
+    pub(crate) fn adapted(
+        config: &NetworkConfig,
+        tensors: &Tensors,
+        adapting: Adapting,
+    ) -> Result<Self> {
         // Detached: their gradients are not left to candle (see `backward`).
         let embeddings = take(tensors, "shared.weight")?.detach();
         let has_decoder = tensors.contains_key("decoder.final_layer_norm.weight");
         let decoder = if has_decoder {
             let head = tensors.get("lm_head.weight").unwrap_or(&embeddings).detach();
-            Some(Decoder { stack: Stack::new(config, tensors, Part::Decoder)?, head })
+            let stack = Stack::new(config, tensors, adapting, Part::Decoder)?;
+            Some(Decoder { stack, head })
         } else {
             None
         };
-        let encoder = Stack::new(config, tensors, Part::Encoder)?;
+        let encoder = Stack::new(config, tensors, adapting, Part::Encoder)?;
         Ok(Self { config: config.clone(), embeddings, encoder, decoder })
     }
 
@@ -164,17 +211,18 @@ impl T5 {
     pub(crate) fn encode(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
         let bias = self.encoder.positions.bias(batch.length, batch.length)?;
         let mut x = pass.dropout(self.embed(&batch.ids, pass)?)?;
+        let sees = Sees { lengths: batch.lengths.as_ref(), ..Sees::default() };
         for block in &self.encoder.blocks {
-            x = block.forward(x, &bias, batch.lengths.as_ref(), None, pass)?;
+            x = block.forward(x, &bias, sees, pass)?;
         }
         pass.dropout(self.encoder.norm.forward(&x)?)
     }
 
     /// What the decoder needs of the encoder's states.
-    pub(crate) fn memory(&self, states: &Tensor, inputs: &Batch) -> Result<Memory> {
+    pub(crate) fn memory(&self, states: &Tensor, inputs: &Batch, pass: &Pass) -> Result<Memory> {
         let blocks = &self.decoder()?.stack.blocks;
-        let keys_and_values =
-            blocks.iter().map(|block| block.remember(states)).collect::<Result<_>>()?;
+        let remember = |block: &Block| block.remember(states, pass);
+        let keys_and_values = blocks.iter().map(remember).collect::<Result<_>>()?;
         Ok(Memory { keys_and_values, lengths: inputs.lengths.clone() })
     }
 
@@ -190,9 +238,39 @@ impl T5 {
         let mut x = pass.dropout(self.embed(ids, pass)?)?;
         for (block, remembered) in stack.blocks.iter().zip(&memory.keys_and_values) {
             let cross = Some((remembered, memory.lengths.as_ref()));
-            x = block.forward(x, &bias, None, cross, pass)?;
+            x = block.forward(x, &bias, Sees { cross, ..Sees::default() }, pass)?;
         }
         pass.dropout(stack.norm.forward(&x)?)
+    }
+
+    /// Generation that has not begun.
+    pub(crate) fn begin(&self) -> Result<Generated> {
+        let blocks = &self.decoder()?.stack.blocks;
+        let before = blocks.iter().map(|_| Before::default()).collect();
+        Ok(Generated { before, length: 0 })
+    }
+
+    /// The decoder's last states for the next id of each row: `[rows, d_model]`.
+    ///
+    /// There may be several rows for each input of the memory, as in [`T5::decode`].
+    pub(crate) fn decode_next(
+        &self,
+        ids: &[u32],
+        memory: &Memory,
+        generated: &mut Generated,
+    ) -> Result<Tensor> {
+        let (stack, pass) = (&self.decoder()?.stack, Pass::inference());
+        generated.length += 1;
+        let bias = stack.positions.last_bias(generated.length)?;
+        let ids = Tensor::from_slice(ids, (ids.len(), 1), &Device::Cpu)?;
+        let mut x = self.embed(&ids, &pass)?;
+        let remembered = memory.keys_and_values.iter().zip(&generated.before);
+        for (block, (remembered, before)) in stack.blocks.iter().zip(remembered) {
+            let cross = Some((remembered, memory.lengths.as_ref()));
+            let sees = Sees { before: Some(before), cross, lengths: None };
+            x = block.forward(x, &bias, sees, &pass)?;
+        }
+        stack.norm.forward(&x)?.squeeze(1)
     }
 
     /// Logits over the vocabulary for decoder states of any shape `[.., d_model]`.
@@ -221,9 +299,15 @@ impl T5 {
 
     fn embed(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (rows, length) = ids.dims2()?;
-        let ids = ids.flatten_all()?;
-        let x = pass.looked_up(&ids, self.embeddings.index_select(&ids, 0)?)?;
+        let x = pass.looked_up(&ids.flatten_all()?, self.look_up(ids)?.flatten_to(1)?)?;
         x.reshape((rows, length, self.config.d_model))
+    }
+
+    /// The embeddings of ids `[rows, length]`: `[rows, length, d_model]`.
+    fn look_up(&self, ids: &Tensor) -> Result<Tensor> {
+        let (rows, length) = ids.dims2()?;
+        let found = self.embeddings.index_select(&ids.flatten_all()?, 0)?;
+        found.reshape((rows, length, self.config.d_model))
     }
 
     fn decoder(&self) -> Result<&Decoder> {
@@ -234,14 +318,27 @@ impl T5 {
     }
 }
 
+impl Generated {
+    /// Keeps these rows, in this order.
+    pub(crate) fn keep(&self, rows: &[u32]) -> Result<()> {
+        let rows = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;
+        self.before.iter().try_for_each(|before| before.keep(&rows))
+    }
+}
+
 impl Stack {
-    fn new(config: &NetworkConfig, tensors: &Tensors, part: Part) -> Result<Self> {
+    fn new(
+        config: &NetworkConfig,
+        tensors: &Tensors,
+        adapting: Adapting,
+        part: Part,
+    ) -> Result<Self> {
         let prefix = part.prefix();
         let table =
             format!("{prefix}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
         let positions = Positions::new(config, take(tensors, &table)?, part == Part::Encoder);
         let blocks = (0..part.layers(config))
-            .map(|n| Block::new(config, tensors, &format!("{prefix}.block.{n}"), part))
+            .map(|n| Block::new(config, tensors, adapting, &format!("{prefix}.block.{n}"), part))
             .collect::<Result<_>>()?;
         let norm = Norm::new(config, tensors, &format!("{prefix}.final_layer_norm"))?;
         Ok(Self { positions, blocks, norm })

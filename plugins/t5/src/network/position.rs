@@ -6,7 +6,7 @@ use super::attention::PositionBias;
 use super::config::NetworkConfig;
 
 /// The learned table and the rule that maps distances to its rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Positions {
     /// `[buckets, heads]`.
     table: Tensor,
@@ -22,12 +22,23 @@ impl Positions {
         Self { table, buckets, max_distance, bidirectional }
     }
 
+    /// Whether the table is a variable.
+    pub(super) fn is_trained(&self) -> bool {
+        self.table.track_op()
+    }
+
     /// The bias of every head, query and key: `[heads, queries, keys]`.
     pub(super) fn bias(&self, queries: usize, keys: usize) -> Result<Tensor> {
         let before = (1..queries).rev().map(|distance| self.bucket(distance, false));
         let after = (0..keys).map(|distance| self.bucket(distance, distance > 0));
         let buckets = before.chain(after).collect();
         self.table.apply_op1(PositionBias { queries, keys, buckets })
+    }
+
+    /// The bias of the last of some keys as a query: `[heads, 1, keys]`.
+    pub(super) fn last_bias(&self, keys: usize) -> Result<Tensor> {
+        let buckets = (0..keys).rev().map(|distance| self.bucket(distance, false)).collect();
+        self.table.apply_op1(PositionBias { queries: 1, keys, buckets })
     }
 
     /// The row of the table for a key at a distance before or after its query.

@@ -1,196 +1,223 @@
-//! The training loop: micro-batches in parallel, their gradients summed in an order of their own.
+//! Training: the loop over optimizer steps, and what is watched, kept and left behind on the way.
 
+mod checkpoint;
+mod learner;
+mod log;
 mod micro_batch;
+mod objective;
 mod optimizer;
 mod order;
+mod pace;
 pub(crate) mod parameters;
 mod schedule;
+mod state;
+mod tensorboard;
+mod validation;
 
-use std::cmp::Reverse;
+use std::path::Path;
 
-use deft_core::{Context, Error, ErrorKind, Examples, Result, TrainReport};
-use serde_json::json;
+use deft_core::{
+    Context, Error, ErrorKind, Examples, Result, ResultExt, TrainReport, Training, ValidationReport,
+};
 
-use crate::config::TrainerConfig;
-use crate::model::{Model, WHOLE};
-use crate::network::{Pass, T5, Tensors};
+use crate::adapter::{AdapterSpec, SavedAdapter};
+use crate::config::{Keep, TrainerConfig};
+use crate::model::{Model, write_tensors};
 use crate::parallel::Workers;
+use crate::weights::{Safetensors, TensorFile as _};
 
-use micro_batch::MicroBatch;
-use optimizer::Adam;
-use order::Order;
-use parameters::{Parameters, Sums};
-use schedule::Schedule;
+use self::checkpoint::Checkpoints;
+use self::learner::{Learner, Stepped};
+use self::log::TrainingLog;
+use self::order::Order;
+use self::pace::Pace;
+use self::schedule::Schedule;
+use self::state::State;
 
-/// Trains the model and returns its new weights.
+#[cfg(test)]
+pub(crate) use self::optimizer::Optimizer;
+
+/// The weights of the best epoch so far, in the scratch folder.
+const BEST: &str = "best.safetensors";
+
+/// Trains the model and writes its folder.
 pub(crate) fn train(
     ctx: &Context<'_>,
     config: &TrainerConfig,
     model: &Model,
-    examples: &dyn Examples,
-) -> Result<(Tensors, TrainReport)> {
-    if examples.is_empty() {
-        return Err(Error::new(ErrorKind::Data, "there is no example to train on"));
-    }
+    training: &Training<'_>,
+) -> Result<TrainReport> {
+    check(config, training)?;
     let workers = Workers::new(ctx.threads())?;
-    let mut training = Training::new(ctx, config, model, &workers)?;
-    let order = Order::new(config, examples.len(), ctx.seed());
-    let schedule = Schedule::new(config, order.total_steps());
-    let mut report = TrainReport::default();
-    let mut epoch_losses = Vec::new();
-    for (step, group) in order.groups().enumerate().map(|(n, group)| (n + 1, group)) {
-        let rate = schedule.rate(step);
-        let loss = training.step(step, &group.positions, examples, rate)?;
-        epoch_losses.push(loss);
-        ctx.progress(step, order.total_steps(), "steps");
-        if config.log_every > 0 && step % config.log_every == 0 {
-            ctx.info(&format!("step {step}: loss {loss:.4}, learning rate {rate:.3e}"));
-        }
-        if group.ends_epoch || step == order.total_steps() {
-            report.losses.push(epoch_losses.iter().sum::<f64>() / epoch_losses.len() as f64);
-            epoch_losses.clear();
-        }
-    }
-    report.steps = order.total_steps() as u64;
-    report.tokens = training.tokens;
-    report.extra.insert("inputs_cut".to_owned(), json!(training.inputs_cut));
-    report.extra.insert("targets_cut".to_owned(), json!(training.targets_cut));
-    Ok((training.parameters.into_tensors(), report))
+    let learner = Learner::new(ctx, config, model, &workers)?;
+    let mut run = Run::new(ctx, config, model, training, learner)?;
+    run.train()?;
+    run.write(training.folders.out)?;
+    Ok(run.state.report())
 }
 
-struct Training<'a> {
+/// What can be refused before the model is read.
+fn check(config: &TrainerConfig, training: &Training<'_>) -> Result<()> {
+    if training.examples.is_empty() {
+        return Err(Error::new(ErrorKind::Data, "there is no example to train on"));
+    }
+    if config.keep == Keep::Best && training.validation.is_none_or(Examples::is_empty) {
+        return Err(Error::option_at("keep", "the best epoch cannot be told without examples")
+            .with_hint("give the task a `validation_source`"));
+    }
+    Ok(())
+}
+
+/// One training on its way.
+struct Run<'a> {
     ctx: &'a Context<'a>,
     config: &'a TrainerConfig,
     model: &'a Model,
-    workers: &'a Workers,
-    network: T5,
-    parameters: Parameters,
-    sums: Sums,
-    adam: Adam,
-    dropout: f32,
-    /// Micro-batches so far: each has dropout masks of its own.
-    micro_batches: u64,
-    tokens: u64,
-    inputs_cut: u64,
-    targets_cut: u64,
+    training: &'a Training<'a>,
+    learner: Learner<'a>,
+    state: State,
+    order: Order,
+    schedule: Schedule,
+    checkpoints: Checkpoints<'a>,
+    log: TrainingLog,
+    pace: Pace,
 }
 
-impl<'a> Training<'a> {
+impl<'a> Run<'a> {
+    /// A training at its beginning, or where it was stopped.
     fn new(
         ctx: &'a Context<'a>,
         config: &'a TrainerConfig,
         model: &'a Model,
-        workers: &'a Workers,
+        training: &'a Training<'a>,
+        mut learner: Learner<'a>,
     ) -> Result<Self> {
-        let parameters = Parameters::new(model.tensors(ctx, &WHOLE)?)?;
+        let folders = training.folders;
+        let checkpoints = Checkpoints::new(config, folders.scratch);
+        let state = checkpoints.restore(&mut learner)?.unwrap_or_default();
+        let order = Order::new(config, training.examples.len(), ctx.seed());
+        let step = state.counts.step;
+        if step > 0 {
+            ctx.info(&format!("goes on after step {step} of {}", order.total_steps()));
+        }
         Ok(Self {
+            schedule: Schedule::new(config, order.total_steps()),
+            log: TrainingLog::open(folders.logs, step)?,
+            pace: Pace::new(state.counts.tokens),
             ctx,
             config,
             model,
-            workers,
-            network: model.network(&parameters.tensors())?,
-            sums: parameters.sums(),
-            parameters,
-            adam: Adam::new(config),
-            dropout: config.dropout.unwrap_or(model.config().dropout),
-            micro_batches: 0,
-            tokens: 0,
-            inputs_cut: 0,
-            targets_cut: 0,
+            training,
+            learner,
+            state,
+            order,
+            checkpoints,
         })
     }
 
-    /// One optimizer step on the examples at these positions; returns their loss.
-    fn step(
-        &mut self,
-        step: usize,
-        positions: &[usize],
-        examples: &dyn Examples,
-        rate: f64,
-    ) -> Result<f64> {
-        let micro =
-            self.micro_batches(positions, examples).map_err(|e| e.with_context("step", step))?;
-        let mut sums = std::mem::take(&mut self.sums);
-        let mut loss = 0.0;
-        let outcome = self.workers.run(
-            micro.len(),
-            |task| {
-                self.ctx.check()?;
-                let (number, batch) = &micro[task];
-                let pass = Pass::training(self.dropout, self.ctx.seed(), *number);
-                batch
-                    .gradients(&self.network, pass, micro.len())
-                    .and_then(|(loss, all)| Ok((loss, self.parameters.contribution(all)?)))
-                    .map_err(|e| e.with_context("step", step))
-            },
-            |_, (share, contribution)| {
-                loss += share / micro.len() as f64;
-                sums.add(&self.parameters, contribution)
-            },
-        );
-        self.sums = sums;
-        outcome?;
-        self.sums.add_head(&self.parameters, self.workers)?;
-        for (_, batch) in &micro {
-            self.tokens += batch.tokens() as u64;
-            self.inputs_cut += batch.inputs_cut;
-            self.targets_cut += batch.targets_cut;
+    fn train(&mut self) -> Result<()> {
+        let (total, done) = (self.order.total_steps(), self.state.counts.step);
+        let order = self.order.clone();
+        for group in order.groups().skip(done) {
+            let step = self.state.counts.step + 1;
+            let rate = self.schedule.rate(step);
+            let examples = self.training.examples;
+            let stepped = self
+                .learner
+                .step(&mut self.state.counts, &group, examples, rate)
+                .map_err(|error| self.stopped(error).with_context("step", step))?;
+            self.state.epoch.push(stepped.loss);
+            self.ctx.progress(step, total, "steps");
+            if self.config.log_every > 0 && step.is_multiple_of(self.config.log_every) {
+                self.tell(stepped, rate)?;
+            }
+            if group.ends_epoch || step == total {
+                self.end_epoch()?;
+            }
+            if step < total && self.checkpoints.is_due(step) {
+                self.checkpoints.save(&self.state, &self.learner)?;
+            }
         }
-        self.micro_batches += micro.len() as u64;
-        if step == 1 {
-            self.parameters.check_finite(&self.sums)?;
-        }
-        let update = self.adam.step(rate);
-        self.parameters.update(&mut self.sums, &update, self.workers)?;
-        Ok(loss)
+        Ok(())
     }
 
-    /// The micro-batches of a step with their numbers, the largest first.
+    /// A training that the user stops leaves a checkpoint, if that is a matter of a moment.
     ///
-    /// Results are taken in the order of the tasks: threads that work on tasks of about the same
-    /// size seldom wait for each other. The order depends on the examples alone.
-    fn micro_batches(
-        &self,
-        positions: &[usize],
-        examples: &dyn Examples,
-    ) -> Result<Vec<(u64, MicroBatch)>> {
-        let group = examples.get(positions)?;
-        let size = self.config.batch_size;
-        let some: Vec<_> = group.chunks(size).zip(positions.chunks(size)).collect();
-        let mut batches = Vec::with_capacity(some.len());
-        let tokenise = |task: usize| {
-            let (examples, positions) = some[task];
-            MicroBatch::new(self.model.tokens(), self.config, examples, positions)
-        };
-        self.workers.run(some.len(), tokenise, |task, batch| {
-            batches.push((self.micro_batches + task as u64, batch));
-            Ok(())
-        })?;
-        batches.sort_by_key(|(_, batch)| Reverse(batch.cost(self.network.config())));
-        Ok(batches)
+    /// A step that failed has changed neither parameters nor counts; its sums go with the learner.
+    fn stopped(&mut self, error: Error) -> Error {
+        let is_cancelled = error.kind() == ErrorKind::Cancelled;
+        let has_steps = self.state.counts.step > 0;
+        if is_cancelled
+            && has_steps
+            && self.checkpoints.is_fast(&self.learner)
+            && let Err(error) = self.checkpoints.save(&self.state, &self.learner)
+        {
+            self.ctx.warn(&format!("no checkpoint could be left: {error}"));
+        }
+        error
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{context, model_dir};
-    use candle_core::{DType, Device, Var};
-    use deft_core::Example;
+    /// A line of the log, and numbers of the step for the logs that programs read.
+    fn tell(&mut self, stepped: Stepped, rate: f64) -> Result<()> {
+        let (step, tokens) = (self.state.counts.step, self.state.counts.tokens);
+        let Stepped { loss, gradient_norm } = stepped;
+        let per_second = self.pace.tokens_per_second(tokens);
+        let memory = pace::memory_megabytes();
+        let memory_text = memory.map_or(String::new(), |mb| format!(", {mb:.0} MB"));
+        self.ctx.info(&format!(
+            "step {step}: loss {loss:.4}, learning rate {rate:.3e}, gradient {gradient_norm:.3e}, \
+             {per_second:.0} tokens/s{memory_text}"
+        ));
+        let mut scalars = vec![
+            ("loss", loss),
+            ("learning_rate", rate),
+            ("gradient_norm", gradient_norm),
+            ("tokens", tokens as f64),
+            ("tokens_per_second", per_second),
+        ];
+        scalars.extend(memory.map(|mb| ("memory_mb", mb)));
+        self.log.write(step, &scalars)
+    }
 
-    #[test]
-    fn a_parameter_without_gradient_is_named() {
-        let dir = model_dir(&json!({}));
-        let model = Model::open_dir(&context(1), dir.path(), None, Some(1)).expect("a model");
-        let options = json!({"model": dir.path()});
-        let config: TrainerConfig = deft_core::options::parse(&options).expect("options");
-        let (ctx, workers) = (context(1), Workers::new(1).expect("threads"));
-        let mut training = Training::new(&ctx, &config, &model, &workers).expect("a training");
-        let idle = Var::zeros(1, DType::F32, &Device::Cpu).expect("a variable");
-        training.parameters.push("idle.weight", idle);
-        training.sums = training.parameters.sums();
-        let example = Example { target: Some("w3".to_owned()), ..Example::default() };
-        let error = training.step(1, &[0], &vec![example], 1e-3).expect_err("no gradient");
-        assert!(error.message().contains("`idle.weight`"), "{error}");
+    /// Closes an epoch: its mean loss, and a look at the validation examples.
+    fn end_epoch(&mut self) -> Result<()> {
+        self.state.end_epoch();
+        let Some(examples) = self.training.validation.filter(|examples| !examples.is_empty())
+        else {
+            return Ok(());
+        };
+        let step = self.state.counts.step;
+        let (ctx, config, model) = (self.ctx, self.config, self.model);
+        let report = validation::validate(ctx, config, model, &self.learner, examples, step)?;
+        let ValidationReport { loss, accuracy, .. } = report;
+        let accuracy_text = accuracy.map_or(String::new(), |a| format!(", accuracy {a:.4}"));
+        ctx.info(&format!("step {step}: validation loss {loss:.4}{accuracy_text}"));
+        let mut scalars = vec![("validation_loss", loss)];
+        scalars.extend(accuracy.map(|accuracy| ("validation_accuracy", accuracy)));
+        self.log.write(step, &scalars)?;
+        self.state.validation.push(report);
+        if config.keep == Keep::Best && self.state.best.is_none_or(|best| loss < best.loss) {
+            self.state.best = Some(report);
+            let beside = self.training.folders.scratch.join("best.part");
+            let path = self.training.folders.scratch.join(BEST);
+            write_tensors(&self.learner.parameters.values(), &beside)?;
+            std::fs::rename(&beside, &path).or_io("cannot keep the best epoch", &path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was trained: a model's folder, or an adapter's.
+    fn write(&self, out: &Path) -> Result<()> {
+        if self.config.keep == Keep::Best {
+            let file = Safetensors::open(&self.training.folders.scratch.join(BEST))?;
+            let tensor = |name: String| Ok((name.clone(), file.get_f32(&name)?));
+            let best = file.names().into_iter().map(tensor).collect::<Result<_>>()?;
+            self.learner.parameters.set(&best)?;
+        }
+        let tensors = self.learner.parameters.values();
+        match AdapterSpec::of(self.config) {
+            None => self.model.write(&tensors, self.config.max_tokens, out),
+            Some(spec) => SavedAdapter { spec, tensors, base: self.model.base_name() }.write(out),
+        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) positions: Vec<usize>,
+    /// Times that all examples have been trained on before.
+    pub(crate) epoch: u64,
     pub(crate) ends_epoch: bool,
 }
 
@@ -51,6 +53,7 @@ impl Order {
         let (size, steps) = (self.group, self.examples.div_ceil(self.group));
         (0..steps).map(move |step| Group {
             positions: positions[step * size..positions.len().min((step + 1) * size)].to_vec(),
+            epoch,
             ends_epoch: step + 1 == steps,
         })
     }

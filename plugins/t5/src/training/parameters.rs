@@ -1,32 +1,37 @@
 //! The parameters of a training with the sums of their gradients.
 
-use candle_core::{Tensor, Var};
+use candle_core::Var;
 use deft_core::{Error, ErrorKind, Result};
 
 use crate::model::defect;
 use crate::network::head::{HeadRows, SLICE};
-use crate::network::kernels::{self, AdamUpdate};
-use crate::network::ops::Values;
+use crate::network::kernels;
+use crate::network::ops::{Values, in_place};
 use crate::network::{Gradients, Tensors};
 use crate::parallel::Workers;
 
-use super::optimizer::Slot;
+use super::optimizer::{Optimizer, Slot, Update};
 
-/// The variables that are trained, sorted by name.
+/// Added to a gradient's length before it is divided by, as in `PyTorch`.
+const NORM_EPSILON: f64 = 1e-6;
+
+/// The tensors of a network: those that are trained, as variables, and those that are not.
 #[derive(Debug)]
 pub(crate) struct Parameters {
-    named: Vec<(String, Var)>,
-    /// Where the embeddings are among them.
-    embeddings: usize,
+    /// Sorted by name.
+    trained: Vec<(String, Var)>,
+    frozen: Tensors,
+    /// Where the embeddings are among the trained ones.
+    embeddings: Option<usize>,
     /// Where the output layer is: it may be the embeddings.
-    head: usize,
+    head: Option<usize>,
 }
 
 /// What one micro-batch adds to the gradients of a step.
 #[derive(Debug)]
 pub(crate) struct Contribution {
     /// Of every parameter but the two tables, with its place.
-    dense: Vec<(usize, Tensor)>,
+    dense: Vec<(usize, candle_core::Tensor)>,
     gradients: Gradients,
 }
 
@@ -34,53 +39,83 @@ pub(crate) struct Contribution {
 #[derive(Debug, Default)]
 pub(crate) struct Sums {
     /// In the order of the parameters.
-    slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
     /// Of each micro-batch so far: the output layer's gradient is made of them at the end.
     head_rows: Vec<HeadRows>,
 }
 
 impl Parameters {
-    /// Variables with the values of these tensors.
-    pub(crate) fn new(tensors: Tensors) -> Result<Self> {
-        let mut named = Vec::with_capacity(tensors.len());
-        for (name, tensor) in tensors {
+    /// Parameters with the values of these tensors, of which `frozen` are not trained.
+    pub(crate) fn new(trained: Tensors, frozen: Tensors) -> Result<Self> {
+        let mut named = Vec::with_capacity(trained.len());
+        for (name, tensor) in trained {
             named.push((name, Var::from_tensor(&tensor).map_err(|e| defect(&e))?));
         }
         let place = |wanted: &str| named.iter().position(|(name, _)| name == wanted);
-        let embeddings = place("shared.weight").ok_or_else(|| {
-            Error::new(ErrorKind::Unexpected, "the network has no embeddings to train")
-        })?;
-        let head = place("lm_head.weight").unwrap_or(embeddings);
-        Ok(Self { named, embeddings, head })
+        let embeddings = place("shared.weight");
+        let head = place("lm_head.weight").or(embeddings);
+        Ok(Self { trained: named, frozen, embeddings, head })
     }
 
-    /// The variables as the network takes them.
+    /// All tensors as a network takes them that is trained.
     pub(crate) fn tensors(&self) -> Tensors {
-        let tensor =
+        let variable =
             |(name, variable): &(String, Var)| (name.clone(), variable.as_tensor().clone());
-        self.named.iter().map(tensor).collect()
+        let frozen = self.frozen.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
+        self.trained.iter().map(variable).chain(frozen).collect()
     }
 
-    /// Their values, at the end of training.
-    pub(crate) fn into_tensors(self) -> Tensors {
-        let tensor = |(name, variable): (String, Var)| (name, variable.as_detached_tensor());
-        self.named.into_iter().map(tensor).collect()
+    /// All tensors as a network takes them that only computes: they follow the training.
+    pub(crate) fn detached(&self) -> Tensors {
+        self.tensors().into_iter().map(|(name, tensor)| (name, tensor.detach())).collect()
+    }
+
+    /// The present values of what is trained.
+    pub(crate) fn values(&self) -> Tensors {
+        let tensor =
+            |(name, variable): &(String, Var)| (name.clone(), variable.as_detached_tensor());
+        self.trained.iter().map(tensor).collect()
+    }
+
+    /// What is trained, by name.
+    pub(crate) fn trained(&self) -> &[(String, Var)] {
+        &self.trained
+    }
+
+    /// Whether the embeddings are trained.
+    pub(crate) fn trains_embeddings(&self) -> bool {
+        self.embeddings.is_some()
+    }
+
+    /// Sets the values of what is trained, which `tensors` must all have.
+    pub(crate) fn set(&self, tensors: &Tensors) -> Result<()> {
+        for (name, variable) in &self.trained {
+            let tensor = tensors.get(name).filter(|tensor| tensor.dims() == variable.dims());
+            let tensor = tensor.ok_or_else(|| {
+                Error::new(ErrorKind::Data, format!("there is no value of `{name}`"))
+            })?;
+            let values = Values::of(tensor);
+            let values = values.get().map_err(|e| defect(&e))?;
+            in_place(variable.as_tensor(), |own| own.copy_from_slice(values))
+                .map_err(|e| defect(&e))?;
+        }
+        Ok(())
     }
 
     /// Sums of no micro-batch yet.
-    pub(crate) fn sums(&self) -> Sums {
-        let slots = self.named.iter().map(|(_, variable)| Slot::new(variable)).collect();
-        Sums { slots, head_rows: Vec::new() }
+    pub(crate) fn sums(&self, optimizer: &Optimizer) -> Sums {
+        let slot = |(_, variable): &(String, Var)| optimizer.slot(variable.dims());
+        Sums { slots: self.trained.iter().map(slot).collect(), head_rows: Vec::new() }
     }
 
     /// The gradient of every parameter; none may be missing: it would silently never be trained.
     pub(crate) fn contribution(&self, mut gradients: Gradients) -> Result<Contribution> {
-        let mut dense = Vec::with_capacity(self.named.len());
-        for (place, (name, variable)) in self.named.iter().enumerate() {
-            if place == self.embeddings || place == self.head {
+        let mut dense = Vec::with_capacity(self.trained.len());
+        for (place, (name, variable)) in self.trained.iter().enumerate() {
+            if [self.embeddings, self.head].contains(&Some(place)) {
                 continue;
             }
-            let gradient = gradients.take(variable).ok_or_else(|| {
+            let gradient = gradients.take(variable).map_err(|e| defect(&e))?.ok_or_else(|| {
                 let message = format!("the parameter `{name}` got no gradient");
                 Error::new(ErrorKind::Unexpected, message)
             })?;
@@ -92,7 +127,7 @@ impl Parameters {
     /// Checked after the first step, when a network that cannot be trained shows itself.
     pub(crate) fn check_finite(&self, sums: &Sums) -> Result<()> {
         let is_bad = |slot: &Slot| slot.gradient.iter().any(|x| !x.is_finite());
-        match sums.slots.iter().zip(&self.named).find(|(slot, _)| is_bad(slot)) {
+        match sums.slots.iter().zip(&self.trained).find(|(slot, _)| is_bad(slot)) {
             None => Ok(()),
             Some((_, (name, _))) => {
                 let message = format!("the gradient of `{name}` is not finite in the first step");
@@ -102,19 +137,14 @@ impl Parameters {
     }
 
     /// Applies the sums, which are zero again afterwards.
-    pub(crate) fn update(
-        &self,
-        sums: &mut Sums,
-        update: &AdamUpdate,
-        workers: &Workers,
-    ) -> Result<()> {
-        let mut pairs: Vec<_> = sums.slots.iter_mut().zip(&self.named).collect();
-        workers.for_each_mut(&mut pairs, |(slot, (_, variable))| slot.update(variable, update))
+    pub(crate) fn update(&self, sums: &mut Sums, update: &Update, workers: &Workers) -> Result<()> {
+        let mut pairs: Vec<_> = sums.slots.iter_mut().zip(&self.trained).collect();
+        workers.for_each_mut(&mut pairs, |(slot, (_, variable))| slot.apply(variable, update))
     }
 
     #[cfg(test)]
     pub(crate) fn push(&mut self, name: &str, variable: Var) {
-        self.named.push((name.to_owned(), variable));
+        self.trained.push((name.to_owned(), variable));
     }
 }
 
@@ -126,8 +156,18 @@ impl Sums {
             let values = values.get().map_err(|e| defect(&e))?;
             kernels::add_to(&mut self.slots[*place].gradient, values);
         }
-        let table = &mut self.slots[parameters.embeddings].gradient;
-        for (ids, rows) in of.gradients.embeddings().map_err(|e| defect(&e))? {
+        if let Some(place) = parameters.embeddings {
+            self.add_embeddings(place, &of.gradients)?;
+        }
+        if parameters.head.is_some() {
+            self.head_rows.push(of.gradients.head);
+        }
+        Ok(())
+    }
+
+    fn add_embeddings(&mut self, place: usize, gradients: &Gradients) -> Result<()> {
+        let table = &mut self.slots[place].gradient;
+        for (ids, rows) in gradients.embeddings().map_err(|e| defect(&e))? {
             let rows = rows.contiguous().map_err(|e| defect(&e))?;
             let values = Values::of(&rows);
             let values = values.get().map_err(|e| defect(&e))?;
@@ -136,20 +176,31 @@ impl Sums {
                 kernels::add_to(&mut table[id as usize * width..][..width], row);
             }
         }
-        self.head_rows.push(of.gradients.head);
         Ok(())
     }
 
     /// Adds the output layer's gradient of all micro-batches, a slice of the vocabulary a task.
     pub(crate) fn add_head(&mut self, parameters: &Parameters, workers: &Workers) -> Result<()> {
-        let weight = parameters.named[parameters.head].1.as_detached_tensor();
+        let Some(place) = parameters.head else { return Ok(()) };
+        let weight = parameters.trained[place].1.as_detached_tensor();
         let rows = HeadRows::join(&std::mem::take(&mut self.head_rows)).map_err(|e| defect(&e))?;
         let width = weight.dim(1).map_err(|e| defect(&e))?;
-        let sum = &mut self.slots[parameters.head].gradient;
+        let sum = &mut self.slots[place].gradient;
         let mut slices: Vec<_> = sum.chunks_mut(SLICE * width).enumerate().collect();
         workers.for_each_mut(&mut slices, |(slice, sum)| {
             rows.add_gradient(&weight, *slice * SLICE, sum).map_err(|e| defect(&e))
         })
+    }
+
+    /// What the gradient is multiplied with so that it is not longer than `limit`.
+    pub(crate) fn scale(&self, limit: Option<f64>) -> f64 {
+        let Some(limit) = limit else { return 1.0 };
+        (limit / (self.norm() + NORM_EPSILON)).min(1.0)
+    }
+
+    /// The gradient's length.
+    pub(crate) fn norm(&self) -> f64 {
+        self.slots.iter().map(Slot::squares).sum::<f64>().sqrt()
     }
 
     /// The sum for a parameter.

@@ -2,8 +2,6 @@
 
 use crate::config::{ScheduleKind, TrainerConfig};
 
-/// Share of the steps in which the slanted triangle rises.
-const CUT: f64 = 0.1;
 /// Highest over lowest rate of the slanted triangle.
 const RATIO: f64 = 32.0;
 
@@ -11,32 +9,51 @@ const RATIO: f64 = 32.0;
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     kind: ScheduleKind,
+    /// The highest rate.
     rate: f64,
+    /// Share of the steps in which the slanted triangle rises.
+    cut: f64,
     warmup: usize,
+    /// The rate at the end, and the exponent of the way there.
+    end: f64,
+    power: f64,
     total: usize,
 }
 
 impl Schedule {
     pub(crate) fn new(config: &TrainerConfig, total: usize) -> Self {
-        let (kind, rate, warmup) = (config.schedule, config.learning_rate, config.warmup_steps);
-        Self { kind, rate, warmup, total }
+        let power = match config.schedule {
+            ScheduleKind::Polynomial => config.power.unwrap_or(1.0),
+            _ => 1.0,
+        };
+        Self {
+            kind: config.schedule,
+            rate: config.learning_rate,
+            cut: config.cut.unwrap_or(0.1),
+            warmup: config.warmup_steps,
+            end: config.end_learning_rate.unwrap_or(0.0),
+            power,
+            total,
+        }
     }
 
     /// The rate of a step, counted from 1.
     pub(crate) fn rate(&self, step: usize) -> f64 {
         match self.kind {
+            ScheduleKind::SlantedTriangular => {
+                self.rate * slanted(step, self.total, self.cut, RATIO)
+            }
+            _ if step < self.warmup => self.rate * step as f64 / self.warmup as f64,
             ScheduleKind::Constant => self.rate,
-            ScheduleKind::Linear => self.rate * self.linear(step),
-            ScheduleKind::SlantedTriangular => self.rate * slanted(step, self.total, CUT, RATIO),
+            ScheduleKind::Linear | ScheduleKind::Polynomial => self.falling(step),
         }
     }
 
-    fn linear(&self, step: usize) -> f64 {
-        if step < self.warmup {
-            return step as f64 / self.warmup as f64;
-        }
-        let rest = self.total.saturating_sub(self.warmup).max(1);
-        self.total.saturating_sub(step) as f64 / rest as f64
+    /// From the highest rate to the end by a power of the share of steps that are left.
+    fn falling(&self, step: usize) -> f64 {
+        let all = self.total.saturating_sub(self.warmup).max(1);
+        let left = self.total.saturating_sub(step) as f64 / all as f64;
+        (self.rate - self.end) * left.powf(self.power) + self.end
     }
 }
 
@@ -72,28 +89,40 @@ mod tests {
         }
     }
 
+    fn schedule(kind: ScheduleKind, case: &serde_json::Value) -> Schedule {
+        let count = |key: &str| case[key].as_u64().and_then(|n| usize::try_from(n).ok());
+        let number = |key: &str| case[key].as_f64().expect("a number");
+        Schedule {
+            kind,
+            rate: number("base_lr"),
+            cut: 0.0,
+            warmup: count("warmup_steps").expect("steps"),
+            end: number("end_lr"),
+            power: number("power"),
+            total: count("total_steps").expect("steps"),
+        }
+    }
+
     #[test]
-    fn the_linear_schedule_rises_then_falls_to_zero_as_the_originals() {
+    fn the_polynomial_is_the_originals_and_of_power_1_it_is_linear() {
         let Some(cases) = testing::shared_json("parity/metrics/lr_schedules.json") else { return };
-        let all = cases["polynomial_decay"].as_array().expect("cases");
-        // A polynomial of degree 1 that ends at 0 is our linear schedule.
-        for case in all.iter().filter(|case| case["power"] == 1.0 && case["end_lr"] == 0.0) {
-            let count = |key: &str| case[key].as_u64().and_then(|n| usize::try_from(n).ok());
-            let schedule = Schedule {
-                kind: ScheduleKind::Linear,
-                rate: case["base_lr"].as_f64().expect("a rate"),
-                warmup: count("warmup_steps").expect("steps"),
-                total: count("total_steps").expect("steps"),
-            };
-            for (step, wanted) in case["lr"].as_array().expect("rates").iter().enumerate() {
-                let (found, wanted) = (schedule.rate(step), wanted.as_f64().expect("a rate"));
-                assert!((found - wanted).abs() < 1e-15, "step {step}: {found}, not {wanted}");
+        for case in cases["polynomial_decay"].as_array().expect("cases") {
+            let mut kinds = vec![ScheduleKind::Polynomial];
+            if case["power"] == 1.0 {
+                kinds.push(ScheduleKind::Linear);
+            }
+            for kind in kinds {
+                let schedule = schedule(kind, case);
+                for (step, wanted) in case["lr"].as_array().expect("rates").iter().enumerate() {
+                    let (found, wanted) = (schedule.rate(step), wanted.as_f64().expect("a rate"));
+                    assert!((found - wanted).abs() < 1e-15, "step {step}: {found}, not {wanted}");
+                }
             }
         }
     }
 
     #[test]
     fn one_step_alone_has_a_rate() {
-        assert!((slanted(1, 1, CUT, RATIO) - 1.0 / 32.0).abs() < 1e-15);
+        assert!((slanted(1, 1, 0.1, RATIO) - 1.0 / 32.0).abs() < 1e-15);
     }
 }

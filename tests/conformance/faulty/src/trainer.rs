@@ -48,7 +48,8 @@ impl Trainer for FaultyTrainer {
         TrainerInfo { fingerprint: format!("{salt}"), parameters, notes: Vec::new() }
     }
 
-    fn train(&self, ctx: &Context<'_>, examples: &dyn Examples, out: &Path) -> Result<TrainReport> {
+    fn train(&self, ctx: &Context<'_>, training: &Training<'_>) -> Result<TrainReport> {
+        let (examples, folders) = (training.examples, training.folders);
         let has = |fault| self.config.has(fault);
         let mut model = Model::new();
         let mut report = TrainReport::default();
@@ -57,6 +58,7 @@ impl Trainer for FaultyTrainer {
         model.words[0] += match self.config.fault.as_str() {
             "repeatable" | "interrupted" => calls as f32,
             "threads" => ctx.threads() as f32,
+            "resumed" => resumed(folders.scratch)?,
             _ => 0.0,
         };
         let seed = if has("seed") { 0 } else { ctx.seed() };
@@ -84,7 +86,7 @@ impl Trainer for FaultyTrainer {
             ctx.progress(epoch + 1, EPOCHS, "epochs");
             report.losses.push(loss / examples.len() as f64);
         }
-        model.write(out, !has("folder"))?;
+        model.write(folders.out, !has("folder"))?;
         Ok(report)
     }
 
@@ -102,6 +104,14 @@ impl Trainer for FaultyTrainer {
         };
         Ok(Box::new(Voter { config: self.config.clone(), calls: Arc::default(), model }))
     }
+}
+
+/// A fault: what an earlier try left makes a difference.
+fn resumed(scratch: &Path) -> Result<f32> {
+    let left = scratch.join("left");
+    let difference = if left.exists() { 1.0 } else { 0.0 };
+    std::fs::write(&left, "").or_io("cannot write", &left)?;
+    Ok(difference)
 }
 
 #[derive(Debug)]

@@ -32,6 +32,11 @@ const CHECKS: &[Check<TrainerChecks>] = &[
     Check::new("threads", "the model does not depend on the threads", train::threads),
     Check::new("seed", "another seed gives another model", train::seed),
     Check::new("interrupted", "a training cancelled half way leaves no trace", train::interrupted),
+    Check::new(
+        "resumed",
+        "a training that was stopped and is tried again ends with the same model",
+        train::resumed,
+    ),
     Check::new("cancelled", "a cancelled training stops within a second", train::cancelled),
     Check::new("no_target", "an example without target is a data error", train::no_target),
     Check::new("fingerprint", "equal options give equal information", train::fingerprint),

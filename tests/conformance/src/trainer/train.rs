@@ -89,6 +89,31 @@ pub(super) fn interrupted(it: &TrainerChecks) -> Verdict {
     Ok(())
 }
 
+pub(super) fn resumed(it: &TrainerChecks) -> Verdict {
+    deterministic(it)?;
+    let services = TestServices::new();
+    let ctx = services.context(SEED, 1);
+    let whole = Trained::with(create(it)?.as_ref(), &ctx, &it.examples)?;
+    let looks = services.looks();
+    // Near the start, in the middle and near the end.
+    for stop in [looks / 6, looks / 2, looks - looks / 6] {
+        let scratch = tempfile::tempdir()?;
+        let stopping = TestServices::cancelled_after(stop);
+        let stopped = Trained::resumed(
+            create(it)?.as_ref(),
+            &stopping.context(SEED, 1),
+            &it.examples,
+            scratch.path(),
+        );
+        ensure!(stopped.is_err(), "it did not stop when it was cancelled");
+        let ctx = services.context(SEED, 2);
+        let found = Trained::resumed(create(it)?.as_ref(), &ctx, &it.examples, scratch.path())?;
+        let is_same = found.weights()? == whole.weights()? && found.report == whole.report;
+        ensure!(is_same, "stopped and continued, it ends with another model or report");
+    }
+    Ok(())
+}
+
 pub(super) fn cancelled(it: &TrainerChecks) -> Verdict {
     let trainer = create(it)?;
     [1, 2].iter().try_for_each(|&threads| {

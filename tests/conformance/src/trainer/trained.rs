@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use deft_core::{
     Context, Example, Handle, Prediction, PredictionKind, Predictor, Result, ResultExt,
-    TrainReport, Trainer,
+    TrainReport, Trainer, Training, TrainingFolders,
 };
 use safetensors::SafeTensors;
 use tempfile::TempDir;
@@ -34,10 +34,25 @@ impl Trained {
         ctx: &Context<'_>,
         examples: &Vec<Example>,
     ) -> Result<Self> {
+        let scratch = tempfile::tempdir().or_io("no temporary folder", Path::new("/tmp"))?;
+        Self::resumed(trainer, ctx, examples, scratch.path())
+    }
+
+    /// With a scratch folder in which an earlier try may have left something.
+    pub(super) fn resumed(
+        trainer: &dyn Trainer,
+        ctx: &Context<'_>,
+        examples: &Vec<Example>,
+        scratch: &Path,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().or_io("no temporary folder", Path::new("/tmp"))?;
-        let dir = folder.path().join("model");
-        std::fs::create_dir(&dir).or_io("cannot make the model's folder", &dir)?;
-        Ok(Self { report: trainer.train(ctx, examples, &dir)?, folder })
+        let [out, logs] = ["model", "logs"].map(|name| folder.path().join(name));
+        for dir in [&out, &logs] {
+            std::fs::create_dir(dir).or_io("cannot make the folder", dir)?;
+        }
+        let folders = TrainingFolders { out: &out, scratch, logs: &logs };
+        let training = Training { examples, validation: None, folders };
+        Ok(Self { report: trainer.train(ctx, &training)?, folder })
     }
 
     pub(super) fn new(trainer: &dyn Trainer, examples: &Vec<Example>) -> Result<Self> {

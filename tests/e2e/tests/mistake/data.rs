@@ -53,7 +53,7 @@ fn cut_off(project: &Project) -> Vec<u8> {
 
 pub(crate) fn models() -> Vec<Mistake> {
     vec![
-        mistake("The model has not been downloaded.", |project| {
+        mistake("The model is not in the cache, and HF_HUB_OFFLINE is set.", |project| {
             replace(project, "model: model, init: random", "model: google/t5-small-lm-adapt");
         }),
         mistake("The model's folder has no weights.", |project| {

@@ -96,7 +96,8 @@ fn call(bin: &Path, project: &Project, args: &[&str]) -> Made {
         .env("HOME", &home)
         .env("XDG_DATA_HOME", home.join(".local/share"))
         .env("XDG_CACHE_HOME", home.join(".cache"))
-        .env("HF_HUB_CACHE", home.join(".cache/huggingface/hub"));
+        .env("HF_HUB_CACHE", home.join(".cache/huggingface/hub"))
+        .env("HF_HUB_OFFLINE", "1");
     for arg in args {
         let is_path = Path::new(arg).extension().is_some_and(|end| end == "yaml");
         if is_path {

@@ -31,6 +31,8 @@ tasks:
   - name: rte
     reader: { use: t0/rte, variant: paper }
     query_source: data/rte/train.jsonl
+    training_source: data/rte/few.jsonl
+    validation_source: data/rte/more.jsonl
     evaluation_source: data/rte/validation.jsonl
     related: [super_glue, 'anli*']
   - { name: cb, reader: t0/cb, query_source: q }
@@ -39,6 +41,8 @@ arms:
   retrieved: {}
   random: { selection: { policy: random, same_as: retrieved } }
   all: { selection: { policy: all } }
+  both:
+    train_on: [{ selection: random, limit: 100 }, selection, { task: rte, weight: 2.5 }]
   none: { trainer: none }
 "#;
 
@@ -85,6 +89,9 @@ const WORDS: &[&str] = &[
     "$${",
     "${A:-",
     "same_as: random",
+    "train_on: [task]",
+    "selection: both",
+    "weight: ",
     "policy: ",
     "use: ",
     "none",

@@ -1,0 +1,133 @@
+//! Labelled examples of the tasks themselves: to train on, and to watch a training with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deft_core::{Error, ErrorKind, Example, Fingerprint, Result};
+
+use super::{Run, arms};
+use crate::manifest::{PartSource, Task};
+use crate::pool::read_examples;
+use crate::store::HashedSource;
+
+/// The examples of one source, in memory.
+#[derive(Debug)]
+pub(super) struct Labelled {
+    pub(super) examples: Vec<Example>,
+    /// Of the files' content and the reader.
+    pub(super) fingerprint: String,
+}
+
+/// Labelled sources by task.
+#[derive(Debug, Default)]
+pub(super) struct LabelledSources {
+    training: BTreeMap<String, Labelled>,
+    validation: BTreeMap<String, Labelled>,
+}
+
+impl LabelledSources {
+    /// What is trained on of a task's own.
+    pub(super) fn training(&self, task: &str) -> Option<&Labelled> {
+        self.training.get(task)
+    }
+
+    /// What a task's trainings are watched with.
+    pub(super) fn validation(&self, task: &str) -> Option<&Labelled> {
+        self.validation.get(task)
+    }
+}
+
+impl Run {
+    /// Reads every labelled source that some training needs.
+    pub(super) fn read_labelled(&mut self) -> Result<LabelledSources> {
+        let mut sources = LabelledSources::default();
+        let trained_on = self.tasks_trained_on();
+        let trains = self.manifest.arms.keys().any(|arm| arms::has_model(&self.manifest, arm));
+        for task in self.manifest.tasks.clone() {
+            if let Some(source) = &task.training_source
+                && trained_on.contains(&task.name)
+            {
+                let labelled = self.read_targets(&task, "training", source)?;
+                sources.training.insert(task.name.clone(), labelled);
+            }
+            if let Some(source) = task.validation_source.as_ref().filter(|_| trains) {
+                let labelled = self.read_targets(&task, "validation", source)?;
+                sources.validation.insert(task.name.clone(), labelled);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The tasks on whose own examples some arm trains.
+    fn tasks_trained_on(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for arm in self.manifest.arms.keys().filter(|arm| arms::has_model(&self.manifest, arm)) {
+            for part in self.manifest.parts_of(arm) {
+                for task in &self.manifest.tasks {
+                    if let PartSource::Task(name) = part.source(arm, &task.name) {
+                        names.insert(name.to_owned());
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    /// Reads a source of some use, `training` for instance, all of whose examples need a target.
+    fn read_targets(&mut self, task: &Task, usage: &str, source: &str) -> Result<Labelled> {
+        let (examples, fingerprint) = self.read_source(task, usage, source)?;
+        check_targets(&examples).map_err(|error| {
+            let key = format!("{usage}_source");
+            error.with_context(key, source).with_context("task", &task.name)
+        })?;
+        Ok(Labelled { examples, fingerprint: fingerprint.short() })
+    }
+
+    /// Reads a task's source of some use, with the fingerprint of its content and reader.
+    pub(super) fn read_source(
+        &mut self,
+        task: &Task,
+        usage: &str,
+        source: &str,
+    ) -> Result<(Vec<Example>, Fingerprint)> {
+        let i = self.task_index(task);
+        let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let paths = self.expand(source, &format!("tasks[{i}].{usage}_source"))?;
+        let services = self.services(&format!("read the {usage} examples"));
+        let ctx = services.context(self.manifest.seed);
+        let (hash, hashed) = self.hash_files(&paths)?;
+        let examples = read_examples(&*reader, &paths, None, &ctx)?;
+        hashed.iter().try_for_each(HashedSource::check_unchanged)?;
+        Ok((examples, Fingerprint::new().with(identity.to_string()).with(hash)))
+    }
+}
+
+fn check_targets(examples: &[Example]) -> Result<()> {
+    match examples.iter().position(|example| example.target.is_none()) {
+        None => Ok(()),
+        Some(position) => Err(Error::new(ErrorKind::Data, "an example has no target")
+            .with_context("position", position)
+            .with_context("input", deft_core::excerpt(&examples[position].input))
+            .with_hint("positions count from 0; look at the source with `deft read`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_without_target_is_named_by_its_position() {
+        let example = |target: &str| Example {
+            input: format!("say {target}"),
+            target: Some(target.to_owned()),
+            ..Example::default()
+        };
+        let mut examples = vec![example("a"), example("b"), example("c")];
+        check_targets(&examples).unwrap();
+        examples[1].target = None;
+        let error = check_targets(&examples).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert_eq!(error.context("position"), Some("1"));
+        assert_eq!(error.context("input"), Some("say b"));
+    }
+}

@@ -1,0 +1,53 @@
+//! What the types of options do not say.
+
+use deft_core::{Error, Result};
+
+pub(super) fn at_least_one(name: &str, value: usize) -> Result<()> {
+    match value {
+        0 => Err(Error::option_at(name, format!("`{name}` must be at least 1 (found: 0)"))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn positive(name: &str, value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::option_at(name, format!("`{name}` must be above 0 (found: {value})")))
+}
+
+pub(super) fn not_negative(name: &str, value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::option_at(name, format!("`{name}` must be at least 0 (found: {value})")))
+}
+
+/// A share that must not be the whole.
+pub(super) fn below_one(name: &str, value: f64) -> Result<()> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::option_at(name, format!("`{name}` must be in 0 ..< 1 (found: {value})")))
+}
+
+/// Refuses an option that nothing reads where `needs` is not chosen.
+pub(super) fn only_with(name: &str, is_set: bool, needs: &str, is_chosen: bool) -> Result<()> {
+    if is_chosen || !is_set {
+        return Ok(());
+    }
+    Err(Error::option_at(name, format!("`{name}` has no effect without `{needs}`"))
+        .with_hint(format!("leave it out, or add `{needs}`")))
+}
+
+pub(super) fn device(device: &str) -> Result<()> {
+    match device {
+        "auto" | "cpu" => Ok(()),
+        cuda if cuda.starts_with("cuda") => {
+            let message = format!("this build of the plugin has no CUDA (`device`: {cuda})");
+            Err(Error::option_at("device", message).with_hint("allowed: auto, cpu"))
+        }
+        other => Err(Error::option_at("device", format!("unknown value `{other}`"))
+            .with_hint("allowed: auto, cpu")),
+    }
+}

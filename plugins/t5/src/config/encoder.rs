@@ -1,0 +1,104 @@
+//! Options of the encoder.
+
+use deft_core::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::checks::{at_least_one, device};
+use super::{Init, ModelOptions};
+
+/// Options of the encoder `t5`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// Model: a folder, or `org/name` that the host resolves. It holds `config.json`, weights
+    /// (`model.safetensors`, sharded or not, or `pytorch_model.bin`) and `tokenizer.json`; or it is
+    /// an adapter's folder in PEFT's layout.
+    pub model: String,
+    /// File with weights in place of the model's: safetensors, a pickle of torch, or an
+    /// `AllenNLP` state (`.th`). Default: none.
+    #[serde(default)]
+    pub weights: Option<String>,
+    /// Tokenizer file. Default: `tokenizer.json` in the model's folder.
+    #[serde(default)]
+    pub tokenizer: Option<String>,
+    /// Where weights come from: `pretrained` (default) reads them, `random` makes new ones of the
+    /// shape that `config.json` gives.
+    #[serde(default)]
+    pub init: Init,
+    /// Seed of random weights. Default: the manifest's seed.
+    #[serde(default)]
+    pub init_seed: Option<u64>,
+    /// Where to compute: `auto` (default) or `cpu`. This build has no CUDA.
+    #[serde(default = "auto")]
+    #[schemars(extend("x-deft-mark" = "use"))]
+    pub device: String,
+    /// How a text's states become one vector: `mean` (default, the paper's), `weighted_mean` (a
+    /// token's weight is its position, from 1), `first` or `last` (which is `</s>`).
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// Whether vectors get length 1. Default false, as in the paper.
+    #[serde(default)]
+    pub normalize: bool,
+    /// Tokens of a pool text that are encoded, `</s>` among them; longer texts are cut before it.
+    /// Default 512, at least 1. Time per token grows with it, slowly.
+    #[serde(default = "max_tokens")]
+    #[schemars(range(min = 1))]
+    pub max_tokens: usize,
+    /// The same for queries. Default: none, queries are not cut (as in the paper); at least 1.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max_query_tokens: Option<usize>,
+    /// Tokens of a batch, padding counted; a longer text is a batch of its own. Default 2048, at
+    /// least 1. More costs memory and gains nothing on a CPU: scores should stay in its cache.
+    #[serde(default = "batch_tokens")]
+    #[schemars(range(min = 1), extend("x-deft-mark" = "use"))]
+    pub batch_tokens: usize,
+}
+
+/// How a text's states become one vector. `</s>` is one of its tokens, padding is not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The mean of all states.
+    #[default]
+    Mean,
+    /// The mean of all states, each weighted by its position from 1.
+    WeightedMean,
+    /// The first token's state.
+    First,
+    /// The last token's state, that of `</s>`.
+    Last,
+}
+
+impl EncoderConfig {
+    pub(crate) fn model(&self) -> ModelOptions<'_> {
+        ModelOptions {
+            model: &self.model,
+            weights: self.weights.as_deref(),
+            tokenizer: self.tokenizer.as_deref(),
+            init: self.init,
+            init_seed: self.init_seed,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        device(&self.device)?;
+        self.model().check()?;
+        at_least_one("max_tokens", self.max_tokens)?;
+        at_least_one("max_query_tokens", self.max_query_tokens.unwrap_or(1))?;
+        at_least_one("batch_tokens", self.batch_tokens)
+    }
+}
+
+fn auto() -> String {
+    "auto".to_owned()
+}
+
+fn max_tokens() -> usize {
+    512
+}
+
+fn batch_tokens() -> usize {
+    2048
+}

@@ -1,0 +1,170 @@
+//! Gradient checkpointing: the way forward keeps what each block started from and nothing else, and
+//! the way back computes one block after the other again.
+//!
+//! Two networks share their values: one whose tensors are variables, and a plain one for the way
+//! forward, with which candle keeps no graph. Masks of dropout are drawn by number, so that what is
+//! computed again drops the same again.
+
+use std::sync::Arc;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, Var, bail};
+
+use super::layers::Sees;
+use super::ops::Known;
+use super::{Batch, Pass, Stack, T5};
+
+/// A way forward through one stack.
+pub(super) struct Forward<'a> {
+    ids: &'a Tensor,
+    lengths: Option<&'a Arc<[usize]>>,
+    /// The encoder's states with the real keys of them, for a decoder.
+    looks_up: Option<(Tensor, Option<&'a Arc<[usize]>>)>,
+    bias: Tensor,
+    /// What the embeddings' dropout, each block and the last norm started from.
+    starts: Vec<Start>,
+    /// The last states: `[rows, length, d_model]`.
+    pub(super) states: Tensor,
+}
+
+/// What a segment started from.
+struct Start {
+    x: Tensor,
+    mask: u64,
+}
+
+impl<'a> Forward<'a> {
+    /// Through the plain encoder.
+    pub(super) fn encoder(plain: &T5, inputs: &'a Batch, pass: &Pass) -> Result<Self> {
+        let lengths = inputs.lengths.as_ref();
+        Self::through(plain, &plain.encoder, &inputs.ids, lengths, None, pass)
+    }
+
+    /// Through the plain decoder, which looks up the states of `encoder`.
+    pub(super) fn decoder(
+        plain: &T5,
+        ids: &'a Tensor,
+        encoder: &Forward<'a>,
+        pass: &Pass,
+    ) -> Result<Self> {
+        let looks_up = Some((encoder.states.clone(), encoder.lengths));
+        Self::through(plain, &plain.decoder()?.stack, ids, None, looks_up, pass)
+    }
+
+    fn through(
+        plain: &T5,
+        stack: &Stack,
+        ids: &'a Tensor,
+        lengths: Option<&'a Arc<[usize]>>,
+        looks_up: Option<(Tensor, Option<&'a Arc<[usize]>>)>,
+        pass: &Pass,
+    ) -> Result<Self> {
+        let (_, length) = ids.dims2()?;
+        let bias = stack.positions.bias(length, length)?;
+        let mut starts = Vec::with_capacity(stack.blocks.len() + 2);
+        let mut start = |x: &Tensor| starts.push(Start { x: x.clone(), mask: pass.mask() });
+        let embedded = plain.look_up(ids)?;
+        start(&embedded);
+        let mut x = pass.dropout(embedded)?;
+        for n in 0..stack.blocks.len() {
+            start(&x);
+            let states = looks_up.as_ref().map(|(states, lengths)| (states, *lengths));
+            x = stack.block(n, x, &bias, lengths, states, pass)?;
+        }
+        start(&x);
+        let states = pass.dropout(stack.norm.forward(&x)?)?;
+        Ok(Self { ids, lengths, looks_up, bias, starts, states })
+    }
+
+    /// The way back, from the gradient of the last states. Adds what the parameters get to `stores`
+    /// and returns the gradient of the states that were looked up.
+    pub(super) fn back(
+        self,
+        network: &T5,
+        stack: &Stack,
+        gradient: Tensor,
+        pass: &Pass,
+        stores: &mut Vec<GradStore>,
+    ) -> Result<Option<Tensor>> {
+        let (mut of_bias, mut of_looked_up) = (None, None);
+        let mut starts = self.starts.into_iter();
+        let (Some(first), Some(last)) = (starts.next(), starts.next_back()) else {
+            bail!("a way back without a way forward")
+        };
+        let mut gradient = gradient;
+        let x = last.begin(pass)?;
+        let y = pass.dropout(stack.norm.forward(x.as_tensor())?)?;
+        gradient = segment(&y, gradient, &x, stores)?;
+        for (n, start) in starts.enumerate().rev() {
+            let (x, bias) = (start.begin(pass)?, Var::from_tensor(&self.bias)?);
+            let (looked_up, lengths) = match &self.looks_up {
+                Some((states, lengths)) => (Some(Var::from_tensor(states)?), *lengths),
+                None => (None, None),
+            };
+            let states = looked_up.as_ref().map(|states| (states.as_tensor(), lengths));
+            let tensor = x.as_tensor().clone();
+            let y = stack.block(n, tensor, bias.as_tensor(), self.lengths, states, pass)?;
+            gradient = segment(&y, gradient, &x, stores)?;
+            let Some(store) = stores.last_mut() else { bail!("a segment without gradients") };
+            add(&mut of_bias, store.remove(bias.as_tensor()))?;
+            if let Some(looked_up) = looked_up {
+                add(&mut of_looked_up, store.remove(looked_up.as_tensor()))?;
+            }
+        }
+        if let Some(gradient) = of_bias.filter(|_| stack.positions.is_trained()) {
+            let (_, length) = self.ids.dims2()?;
+            let bias = stack.positions.bias(length, length)?;
+            stores.push(bias.apply_op1(Known { value: 0.0, gradient })?.backward()?);
+        }
+        if pass.looked_up.is_some() {
+            pass.go_on_with(first.mask);
+            let y = pass.dropout(network.embed(self.ids, pass)?)?;
+            stores.push(y.apply_op1(Known { value: 0.0, gradient })?.backward()?);
+        }
+        Ok(of_looked_up)
+    }
+}
+
+impl Start {
+    /// The segment's input as a variable, with the masks that it had.
+    fn begin(&self, pass: &Pass) -> Result<Var> {
+        pass.go_on_with(self.mask);
+        Var::from_tensor(&self.x)
+    }
+}
+
+/// Goes back through a segment that was computed again from `x`; returns the gradient of `x`.
+fn segment(y: &Tensor, gradient: Tensor, x: &Var, stores: &mut Vec<GradStore>) -> Result<Tensor> {
+    let mut store = y.apply_op1(Known { value: 0.0, gradient })?.backward()?;
+    let Some(gradient) = store.remove(x.as_tensor()) else {
+        bail!("a segment's input got no gradient")
+    };
+    stores.push(store);
+    Ok(gradient)
+}
+
+fn add(sum: &mut Option<Tensor>, next: Option<Tensor>) -> Result<()> {
+    *sum = match (sum.take(), next) {
+        (Some(sum), Some(next)) => Some((sum + next)?),
+        (sum, next) => sum.or(next),
+    };
+    Ok(())
+}
+
+impl Stack {
+    /// One block; a decoder's looks up the encoder's states.
+    fn block(
+        &self,
+        n: usize,
+        x: Tensor,
+        bias: &Tensor,
+        lengths: Option<&Arc<[usize]>>,
+        states: Option<(&Tensor, Option<&Arc<[usize]>>)>,
+        pass: &Pass,
+    ) -> Result<Tensor> {
+        let block = &self.blocks[n];
+        let remembered = states.map(|(states, _)| block.remember(states, pass)).transpose()?;
+        let cross = remembered.as_ref().zip(states).map(|(kv, (_, lengths))| (kv, lengths));
+        block.forward(x, bias, Sees { lengths, before: None, cross }, pass)
+    }
+}

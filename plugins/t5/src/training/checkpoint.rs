@@ -1,0 +1,219 @@
+//! Checkpoints: what a stopped training goes on from, bit for bit.
+//!
+//! A checkpoint is a folder `checkpoint-<step>` of the scratch folder with `state.json` and
+//! `tensors.safetensors`: parameters and moments, in f32. It is written beside its place, synced and
+//! renamed, so that one that is there is whole.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use deft_core::{Error, ErrorKind, Result, ResultExt};
+use safetensors::tensor::{Dtype, View};
+
+use crate::config::TrainerConfig;
+use crate::model::defect;
+use crate::network::ops::{Values, in_place};
+use crate::weights::Safetensors;
+
+use super::learner::Learner;
+use super::state::State;
+
+const PREFIX: &str = "checkpoint-";
+const STATE: &str = "state.json";
+const TENSORS: &str = "tensors.safetensors";
+/// A checkpoint this fast is made also when the user asks to stop.
+const FAST: Duration = Duration::from_millis(500);
+/// So many bytes are taken for fast before one was written.
+const SMALL: usize = 64 << 20;
+
+/// The checkpoints of one training.
+#[derive(Debug)]
+pub(crate) struct Checkpoints<'a> {
+    dir: &'a Path,
+    /// Steps between two of them; 0 makes none.
+    every: usize,
+    kept: usize,
+    /// How long the last one took.
+    took: Option<Duration>,
+}
+
+impl<'a> Checkpoints<'a> {
+    pub(crate) fn new(config: &TrainerConfig, scratch: &'a Path) -> Self {
+        let (every, kept) = (config.checkpoint_every, config.keep_checkpoints);
+        Self { dir: scratch, every, kept, took: None }
+    }
+
+    /// The steps of those that are there, the last first.
+    fn steps(&self) -> Result<Vec<usize>> {
+        let mut steps = Vec::new();
+        let entries = std::fs::read_dir(self.dir).or_io("cannot read the checkpoints", self.dir)?;
+        for entry in entries {
+            let name = entry.or_io("cannot read the checkpoints", self.dir)?.file_name();
+            let step = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+            steps.extend::<Option<usize>>(step);
+        }
+        steps.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(steps)
+    }
+
+    fn path(&self, step: usize) -> PathBuf {
+        self.dir.join(format!("{PREFIX}{step}"))
+    }
+
+    /// Sets the learner to the last checkpoint, if there is one.
+    pub(crate) fn restore(&self, learner: &mut Learner<'_>) -> Result<Option<State>> {
+        let Some(step) = self.steps()?.first().copied() else { return Ok(None) };
+        let dir = self.path(step);
+        read(&dir, learner).map(Some).map_err(|error| {
+            error
+                .with_context("checkpoint", dir.display())
+                .with_hint("remove it: the training goes on from the one before, or starts anew")
+        })
+    }
+
+    /// Whether a step is one after which a checkpoint is made.
+    pub(crate) fn is_due(&self, step: usize) -> bool {
+        self.every > 0 && step.is_multiple_of(self.every)
+    }
+
+    /// Whether one more can be made while the user waits for the end.
+    pub(crate) fn is_fast(&self, learner: &Learner<'_>) -> bool {
+        self.every > 0 && self.took.map_or(learner.bytes() < SMALL, |took| took < FAST)
+    }
+
+    /// Makes a checkpoint and removes those that are too many.
+    pub(crate) fn save(&mut self, state: &State, learner: &Learner<'_>) -> Result<()> {
+        let start = Instant::now();
+        let (beside, dir) = (self.dir.join("writing"), self.path(state.counts.step));
+        if dir.exists() {
+            return Ok(());
+        }
+        // What a kill left.
+        remove(&beside)?;
+        std::fs::create_dir(&beside).or_io("cannot make the checkpoint", &beside)?;
+        learner.write(&beside.join(TENSORS))?;
+        let json = serde_json::to_vec_pretty(state)
+            .or_error(ErrorKind::Unexpected, "the state is no JSON")?;
+        let path = beside.join(STATE);
+        std::fs::write(&path, json).or_io("cannot write the checkpoint", &path)?;
+        for path in [&beside.join(TENSORS), &path, &beside] {
+            sync(path)?;
+        }
+        std::fs::rename(&beside, &dir).or_io("cannot write the checkpoint", &dir)?;
+        sync(self.dir)?;
+        for step in self.steps()?.into_iter().skip(self.kept) {
+            remove(&self.path(step))?;
+        }
+        self.took = Some(start.elapsed());
+        Ok(())
+    }
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).or_io("cannot write the checkpoint", path)
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).or_io("cannot remove the checkpoint", dir)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(dir: &Path, learner: &mut Learner<'_>) -> Result<State> {
+    let path = dir.join(STATE);
+    let text = std::fs::read_to_string(&path).or_io("cannot read the checkpoint", &path)?;
+    let state =
+        serde_json::from_str(&text).or_error(ErrorKind::Data, "the checkpoint is damaged")?;
+    learner.read(&Safetensors::open(&dir.join(TENSORS))?)?;
+    Ok(state)
+}
+
+impl Learner<'_> {
+    /// The arrays that make up a checkpoint: their names, shapes and what they hold.
+    fn arrays(&self) -> Vec<(String, Array<'_>)> {
+        let mut arrays = Vec::new();
+        for ((name, variable), slot) in self.parameters.trained().iter().zip(&self.sums.slots) {
+            arrays.push((format!("value/{name}"), Array::Tensor(variable.as_detached_tensor())));
+            for (kind, values) in slot.moments.arrays().into_iter().flatten() {
+                arrays.push((format!("{kind}/{name}"), Array::Values(values, [values.len()])));
+            }
+        }
+        arrays
+    }
+
+    /// The size of a checkpoint.
+    fn bytes(&self) -> usize {
+        self.arrays().iter().map(|(_, array)| array.data_len()).sum()
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        safetensors::serialize_to_file(self.arrays(), None, path)
+            .or_io("cannot write the checkpoint", path)
+    }
+
+    fn read(&mut self, file: &Safetensors) -> Result<()> {
+        let array = |name: String, length: usize| {
+            let tensor = file.get_f32(&name)?.flatten_all().map_err(|e| defect(&e))?;
+            if tensor.elem_count() == length {
+                return Ok(tensor);
+            }
+            Err(Error::new(ErrorKind::Data, format!("`{name}` has another length"))
+                .with_context("found", tensor.elem_count())
+                .with_context("wanted", length))
+        };
+        let slots = self.sums.slots.iter_mut();
+        for ((name, variable), slot) in self.parameters.trained().iter().zip(slots) {
+            let tensor = array(format!("value/{name}"), variable.elem_count())?;
+            let values = Values::of(&tensor);
+            let values = values.get().map_err(|e| defect(&e))?;
+            in_place(variable.as_tensor(), |own| own.copy_from_slice(values))
+                .map_err(|e| defect(&e))?;
+            for (kind, own) in slot.moments.arrays_mut().into_iter().flatten() {
+                let tensor = array(format!("{kind}/{name}"), own.len())?;
+                let values = Values::of(&tensor);
+                own.copy_from_slice(values.get().map_err(|e| defect(&e))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers on their way to a file.
+enum Array<'a> {
+    Tensor(candle_core::Tensor),
+    Values(&'a [f32], [usize; 1]),
+}
+
+impl View for Array<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Tensor(tensor) => tensor.dims(),
+            Self::Values(_, shape) => shape,
+        }
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        match self {
+            Self::Tensor(tensor) => {
+                // A variable is contiguous f32 in main memory: there is nothing to go wrong.
+                let values = Values::of(tensor);
+                Cow::Owned(values.get().map(bytes).unwrap_or_default())
+            }
+            Self::Values(values, _) => Cow::Owned(bytes(values)),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape().iter().product::<usize>() * size_of::<f32>()
+    }
+}

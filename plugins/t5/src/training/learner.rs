@@ -1,0 +1,214 @@
+//! A model in training: optimizer steps, and what they change.
+
+use std::cmp::Reverse;
+
+use deft_core::{Context, Error, ErrorKind, Examples, Result};
+
+use crate::adapter::AdapterSpec;
+use crate::config::{Objective, TrainerConfig};
+use crate::model::{Model, WHOLE, defect};
+use crate::network::projection::Adapting;
+use crate::network::{Pass, T5, Tensors};
+use crate::parallel::Workers;
+
+use super::micro_batch::{Maker, MicroBatch};
+use super::objective;
+use super::optimizer::Optimizer;
+use super::order::Group;
+use super::parameters::{Parameters, Sums};
+use super::state::Counts;
+
+/// The model, its optimizer and its place in the stream of dropout masks.
+pub(crate) struct Learner<'a> {
+    ctx: &'a Context<'a>,
+    config: &'a TrainerConfig,
+    model: &'a Model,
+    workers: &'a Workers,
+    /// With variables, for gradients.
+    network: T5,
+    /// The same without.
+    plain: T5,
+    pub(super) parameters: Parameters,
+    pub(super) sums: Sums,
+    optimizer: Optimizer,
+    sentinels: Vec<u32>,
+    dropout: f32,
+}
+
+/// What one step came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stepped {
+    pub(crate) loss: f64,
+    /// The gradient's length before it was limited.
+    pub(crate) gradient_norm: f64,
+}
+
+impl<'a> Learner<'a> {
+    pub(crate) fn new(
+        ctx: &'a Context<'a>,
+        config: &'a TrainerConfig,
+        model: &'a Model,
+        workers: &'a Workers,
+    ) -> Result<Self> {
+        let adapter = AdapterSpec::of(config);
+        let weights = model.tensors(ctx, &WHOLE)?;
+        let (parameters, adapting) = match &adapter {
+            None => (Parameters::new(weights, Tensors::new())?, Adapting::default()),
+            Some(spec) => {
+                let new = spec.new_tensors(model.config(), ctx.seed())?;
+                (Parameters::new(new, weights)?, spec.adapting())
+            }
+        };
+        let network =
+            |tensors| T5::adapted(model.config(), &tensors, adapting).map_err(|e| defect(&e));
+        let optimizer = Optimizer::new(config);
+        Ok(Self {
+            ctx,
+            config,
+            model,
+            workers,
+            network: network(parameters.tensors())?,
+            plain: network(parameters.detached())?,
+            sums: parameters.sums(&optimizer),
+            parameters,
+            optimizer,
+            sentinels: sentinels(config, model)?,
+            dropout: config.dropout.unwrap_or(model.config().dropout),
+        })
+    }
+
+    /// The network as it is at present, for computing alone.
+    pub(crate) fn plain(&self) -> &T5 {
+        &self.plain
+    }
+
+    /// How examples become ids.
+    pub(crate) fn maker(&self) -> Maker<'_> {
+        let (tokens, sentinels) = (self.model.tokens(), &self.sentinels);
+        Maker { tokens, config: self.config, sentinels, seed: self.ctx.seed() }
+    }
+
+    /// One optimizer step on a group of examples at a learning rate.
+    pub(crate) fn step(
+        &mut self,
+        counts: &mut Counts,
+        group: &Group,
+        examples: &dyn Examples,
+        rate: f64,
+    ) -> Result<Stepped> {
+        let micro = self.micro_batches(counts, group, examples)?;
+        let loss = self.add_gradients(&micro)?;
+        for (_, batch) in &micro {
+            counts.add(batch);
+        }
+        counts.micro_batches += micro.len() as u64;
+        counts.step += 1;
+        if counts.step == 1 {
+            self.parameters.check_finite(&self.sums)?;
+        }
+        let (config, norm) = (self.config, self.sums.norm());
+        let scale = self.sums.scale(config.clip_norm);
+        let update = self.optimizer.update(counts.step, rate, scale, config.clip_value);
+        self.parameters.update(&mut self.sums, &update, self.workers)?;
+        Ok(Stepped { loss, gradient_norm: norm })
+    }
+
+    /// Sums up the gradients of micro-batches, in their order; returns the loss.
+    fn add_gradients(&mut self, micro: &[(u64, MicroBatch)]) -> Result<f64> {
+        let mut sums = std::mem::take(&mut self.sums);
+        let mut loss = 0.0;
+        let plain = self.config.gradient_checkpointing.then_some(&self.plain);
+        let outcome = self.workers.run(
+            micro.len(),
+            |task| {
+                self.ctx.check()?;
+                let (number, batch) = &micro[task];
+                let (loss, gradients) =
+                    batch.gradients(&self.network, plain, self.pass(*number), micro.len())?;
+                Ok((loss, self.parameters.contribution(gradients)?))
+            },
+            |_, (share, contribution)| {
+                loss += share / micro.len() as f64;
+                sums.add(&self.parameters, contribution)
+            },
+        );
+        self.sums = sums;
+        outcome?;
+        self.sums.add_head(&self.parameters, self.workers)?;
+        Ok(loss)
+    }
+
+    fn pass(&self, micro_batch: u64) -> Pass {
+        let pass = Pass::training(self.dropout, self.ctx.seed(), micro_batch);
+        if self.parameters.trains_embeddings() { pass } else { pass.with_frozen_embeddings() }
+    }
+
+    /// The micro-batches of a step with their numbers, the largest first.
+    ///
+    /// Results are taken in the order of the tasks: threads that work on tasks of about the same
+    /// size seldom wait for each other. The order depends on the examples alone.
+    fn micro_batches(
+        &self,
+        counts: &Counts,
+        group: &Group,
+        examples: &dyn Examples,
+    ) -> Result<Vec<(u64, MicroBatch)>> {
+        let all = examples.get(&group.positions)?;
+        let size = self.config.batch_size;
+        let some: Vec<_> = all.chunks(size).zip(group.positions.chunks(size)).collect();
+        let (maker, mut batches) = (self.maker(), Vec::with_capacity(some.len()));
+        let tokenise = |task: usize| maker.make(some[task].0, some[task].1, group.epoch);
+        self.workers.run(some.len(), tokenise, |task, batch| {
+            batches.push((counts.micro_batches + task as u64, batch));
+            Ok(())
+        })?;
+        batches.sort_by_key(|(_, batch)| Reverse(batch.cost(self.network.config())));
+        Ok(batches)
+    }
+}
+
+/// The tokenizer's sentinels, where the objective needs them.
+fn sentinels(config: &TrainerConfig, model: &Model) -> Result<Vec<u32>> {
+    if config.objective != Objective::SpanCorruption {
+        return Ok(Vec::new());
+    }
+    let found = objective::sentinels(|token| model.tokens().id(token));
+    if found.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Model,
+            "the tokenizer has no sentinels, `<extra_id_0>` …",
+        )
+        .with_hint("spans can be hidden with a tokenizer of T5 alone; try `prefix_lm`"));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Weights;
+    use crate::testing::{context, model_dir};
+    use candle_core::{DType, Device, Var};
+    use deft_core::Example;
+    use serde_json::json;
+
+    #[test]
+    fn a_parameter_without_gradient_is_named() {
+        let dir = model_dir(&json!({}));
+        let weights = Weights::Random(1);
+        let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
+        let options = json!({"model": dir.path()});
+        let config: TrainerConfig = deft_core::options::parse(&options).expect("options");
+        let (ctx, workers) = (context(1), Workers::new(1).expect("threads"));
+        let mut learner = Learner::new(&ctx, &config, &model, &workers).expect("a learner");
+        let idle = Var::zeros(1, DType::F32, &Device::Cpu).expect("a variable");
+        learner.parameters.push("idle.weight", idle);
+        learner.sums = learner.parameters.sums(&learner.optimizer);
+        let example = Example { target: Some("w3".to_owned()), ..Example::default() };
+        let group = Group { positions: vec![0], epoch: 0, ends_epoch: true };
+        let error = learner
+            .step(&mut Counts::default(), &group, &vec![example], 1e-3)
+            .expect_err("no gradient");
+        assert!(error.message().contains("`idle.weight`"), "{error}");
+    }
+}
