@@ -12,6 +12,12 @@ pub const MARK: &str = "x-deft-mark";
 /// The mark of options that cannot change a result.
 pub const USE: &str = "use";
 
+/// The mark of a trainer's options that can change predictions, and cannot change the model.
+pub const PREDICT: &str = "predict";
+
+/// The mark of an option without one: it can change what the component makes.
+pub const BUILD: &str = "build";
+
 /// Parses options (or a whole manifest) into their type.
 ///
 /// # Errors
@@ -38,15 +44,19 @@ pub fn complete<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value>
         .map_err(|error| Error::option_at("", "cannot be written as JSON").with_source(&error))
 }
 
-/// Those of `options` that can change a result, by the marks in their schema.
+/// An option's mark in the schema of all of them.
 ///
 /// Marks count at the top level, which is where components have their options.
-pub fn build_options(options: &Value, schema: &Value) -> Value {
+pub fn mark<'a>(name: &str, schema: &'a Value) -> &'a str {
+    schema["properties"][name][MARK].as_str().unwrap_or(BUILD)
+}
+
+/// Those of `options` that have a mark.
+pub fn marked(options: &Value, schema: &Value, wanted: &str) -> Value {
     let Value::Object(options) = options else { return options.clone() };
-    let is_use = |name: &str| schema["properties"][name][MARK] == USE;
     let kept: Map<_, _> = options
         .iter()
-        .filter(|(name, _)| !is_use(name))
+        .filter(|(name, _)| mark(name, schema) == wanted)
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     Value::Object(kept)
@@ -216,6 +226,6 @@ mod tests {
         let full = complete::<Inner>(&json!({"ef_search": 5})).expect("valid");
         assert_eq!(full, json!({"ef_search": 5, "metric": "l2"}));
         let schema = json!({"properties": {"ef_search": {"x-deft-mark": "use"}}});
-        assert_eq!(build_options(&full, &schema), json!({"metric": "l2"}));
+        assert_eq!(marked(&full, &schema, BUILD), json!({"metric": "l2"}));
     }
 }

@@ -80,16 +80,24 @@ impl Plan {
 
     /// Everything about the component that can change a result: names, version, build options.
     pub fn identity(&self) -> Value {
-        let schema =
-            self.plugin.component(self.kind, &self.name).map_or(&Value::Null, |info| &info.options);
         let children: Map<_, _> =
             self.children.iter().map(|(slot, child)| (slot.clone(), child.identity())).collect();
         json!({
             "component": format!("{} {}", self.kind, self.name),
             "plugin": self.plugin_version(),
-            "options": options::build_options(&self.options, schema),
+            "options": self.marked(options::BUILD),
             "children": children,
         })
+    }
+
+    /// The options that can change predictions and not the model.
+    pub fn prediction_options(&self) -> Value {
+        self.marked(options::PREDICT)
+    }
+
+    fn marked(&self, mark: &str) -> Value {
+        let info = self.plugin.component(self.kind, &self.name);
+        options::marked(&self.options, info.map_or(&Value::Null, |info| &info.options), mark)
     }
 
     /// Name and version of the plugin.

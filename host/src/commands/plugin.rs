@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use deft_core::options::{MARK, USE};
+use deft_core::options;
 use deft_core::{ComponentInfo, Result, ResultExt, SlotInfo};
 use serde_json::{Value, json};
 
@@ -141,7 +141,7 @@ fn describe_component(text: &mut String, component: &ComponentInfo) {
             (Value::Null, _) => "optional".to_owned(),
             (default, _) => format!("default {default}"),
         };
-        let mark = if schema[MARK] == USE { "use" } else { "build" };
+        let mark = options::mark(name, &component.options);
         let kind = type_of(schema, &component.options);
         let _ = writeln!(text, "  {name}: {kind}; {default}; {mark}");
         for line in schema["description"].as_str().unwrap_or_default().lines() {

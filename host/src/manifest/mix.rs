@@ -14,6 +14,9 @@ use super::{Arm, Block, Manifest, Task};
 /// The largest weight: an epoch's order is held in memory.
 const MAX_WEIGHT: f64 = 1000.0;
 
+/// Instead of a name: this arm's selection, the task that is trained for.
+const OWN: &str = "own";
+
 /// A part of what an arm trains on.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -41,10 +44,10 @@ pub enum OwnPart {
 #[serde(deny_unknown_fields)]
 #[schemars(crate = "deft_core::schemars")]
 pub struct NamedPart {
-    /// Name of an arm, this one or another: what it selects for the task.
+    /// Name of an arm, this one (or `own`) or another: what it selects for the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<String>,
-    /// Name of a task: its `training_source`.
+    /// Name of a task, or `own` for the one that is trained for: its `training_source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// How many times each of its examples comes in an epoch; above 0. 2.5 is every example twice
@@ -77,8 +80,13 @@ impl MixPart {
         match self {
             Self::Own(OwnPart::Selection) => PartSource::Selection(arm),
             Self::Own(OwnPart::Task) => PartSource::Task(task),
-            Self::Named(NamedPart { selection: Some(arm), .. }) => PartSource::Selection(arm),
-            Self::Named(part) => PartSource::Task(part.task.as_deref().unwrap_or(task)),
+            Self::Named(NamedPart { selection: Some(named), .. }) => {
+                PartSource::Selection(if named == OWN { arm } else { named })
+            }
+            Self::Named(part) => {
+                let named = part.task.as_deref().filter(|named| *named != OWN);
+                PartSource::Task(named.unwrap_or(task))
+            }
         }
     }
 
@@ -168,7 +176,7 @@ impl Manifest {
             MixPart::Named(NamedPart { selection: Some(other), .. }) => Some(other.as_str()),
             _ => None,
         });
-        same_as.into_iter().chain(others.filter(move |other| *other != arm))
+        same_as.into_iter().chain(others.filter(move |other| *other != arm && *other != OWN))
     }
 }
 
@@ -248,18 +256,25 @@ impl<'a> Known<'a> {
     fn check_part(&self, part: &MixPart) -> Result<()> {
         match part {
             MixPart::Own(OwnPart::Selection) => Ok(()),
-            MixPart::Own(OwnPart::Task) => self.untaught.map_or(Ok(()), |task| {
-                let message = format!("`task` needs `training_source` in task `{task}`");
-                Err(Error::option_at("", message))
-            }),
+            MixPart::Own(OwnPart::Task) => self.check_own_tasks(""),
             MixPart::Named(part) => {
                 part.check()?;
-                part.selection
-                    .iter()
-                    .try_for_each(|arm| self.check_arm_selects("selection", arm))?;
-                part.task.iter().try_for_each(|task| self.check_task(task))
+                match (part.selection.as_deref(), part.task.as_deref()) {
+                    (Some(OWN), _) => Ok(()),
+                    (Some(arm), _) => self.check_arm_selects("selection", arm),
+                    (None, Some(OWN)) => self.check_own_tasks("task"),
+                    (None, task) => task.map_or(Ok(()), |task| self.check_task(task)),
+                }
             }
         }
+    }
+
+    /// Checks that every task has training examples of its own.
+    fn check_own_tasks(&self, option: &str) -> Result<()> {
+        self.untaught.map_or(Ok(()), |task| {
+            let message = format!("`task` needs `training_source` in task `{task}`");
+            Err(Error::option_at(option, message))
+        })
     }
 
     fn check_task(&self, name: &str) -> Result<()> {

@@ -123,6 +123,7 @@ impl Run {
         let fingerprint = Fingerprint::new()
             .with(&outcome.fingerprint)
             .with(&evaluation.fingerprint)
+            .with(&trainer.prediction)
             .with(task.related.join("\n"))
             .short();
         let mut outputs = Outputs::open(&outcome.dir)?;

@@ -22,6 +22,8 @@ pub(super) struct SeededTrainer {
     pub(super) seed: u64,
     /// Everything that can change a model beside the examples.
     pub(super) fingerprint: String,
+    /// What beside the model can change its predictions.
+    pub(super) prediction: String,
 }
 
 /// What a task, arm and seed ended with.
@@ -90,7 +92,8 @@ impl Run {
             .with(trainer.info().fingerprint)
             .with(seed.to_string())
             .short();
-        Ok(SeededTrainer { trainer, seed, fingerprint })
+        let prediction = plan.prediction_options().to_string();
+        Ok(SeededTrainer { trainer, seed, fingerprint, prediction })
     }
 
     fn train<'a>(

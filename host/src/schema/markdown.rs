@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use deft_core::ComponentInfo;
-use deft_core::options::{MARK, USE};
+use deft_core::options;
 use serde_json::Value;
 
 use super::{KINDS, manifest_schema, type_of};
@@ -59,7 +59,7 @@ fn component(text: &mut String, info: &ComponentInfo) {
     for (name, schema) in options {
         let kind = cell(&type_of(schema, &info.options));
         let default = default_of(name, schema, &info.options);
-        let mark = if schema[MARK] == USE { "use" } else { "build" };
+        let mark = options::mark(name, &info.options);
         let _ = writeln!(text, "| `{name}` | {kind} | {default} | {mark} | {} |", meaning(schema));
     }
 }

@@ -273,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn a_long_query_is_encoded_in_rows_and_one_without_end_is_refused() {
+        let encoder = encoder(&json!({"max_query_tokens": null}));
+        // Three runs of queries, the last one short.
+        let long = "w5 w6 w7 ".repeat(700);
+        let in_rows = encode(&encoder, 1, &[&long], TextRole::Query);
+        let limited = self::encoder(&json!({"max_tokens": 3000}));
+        let batch = [long.as_str(), "w3"];
+        assert_eq!(in_rows, encode(&limited, 2, &batch, TextRole::Pool)[..in_rows.len()]);
+        let endless = "w5 ".repeat(100_000);
+        let mut out = vec![0.0; in_rows.len()];
+        let error = encoder
+            .encode(&context(1), &[&endless], TextRole::Query, &mut out)
+            .expect_err("too long");
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert_eq!(error.hint(), Some("set a limit: `max_query_tokens`"));
+        let report = encoder.encode(&context(1), &[&endless], TextRole::Pool, &mut out);
+        assert_eq!(report.expect("a vector").truncated, 1);
+    }
+
+    #[test]
     fn pooling_is_what_it_says() {
         let (states, mut found) = ([[1.0, 0.0], [2.0, 6.0], [6.0, 0.0]], Vec::new());
         for pooling in [Pooling::Mean, Pooling::WeightedMean, Pooling::First, Pooling::Last] {

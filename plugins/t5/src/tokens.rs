@@ -8,6 +8,9 @@ use tokenizers::Tokenizer;
 
 use crate::network::NetworkConfig;
 
+/// The longest text that is encoded at once; a longer one would take hours.
+pub(crate) const MAX_TOKENS: usize = 32_768;
+
 /// A tokenizer that ends every text with `</s>`.
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -86,6 +89,13 @@ impl Tokens {
         // Every T5 tokenizer adds it; one that does not would give other vectors.
         if ids.last() != Some(&self.eos) {
             ids.push(self.eos);
+        }
+        if limit.is_none() && ids.len() > MAX_TOKENS {
+            let message =
+                format!("a text has {} tokens; at most {MAX_TOKENS} are encoded", ids.len());
+            return Err(Error::new(ErrorKind::Data, message)
+                .with_context("text", excerpt(text))
+                .with_hint("set a limit: `max_query_tokens`"));
         }
         let is_cut = limit.is_some_and(|limit| ids.len() > limit);
         if let (true, Some(limit)) = (is_cut, limit) {

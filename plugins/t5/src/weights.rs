@@ -280,6 +280,7 @@ impl TensorFile for Safetensors {
 mod tests {
     use super::*;
     use crate::testing::context;
+    use crate::torch_archive;
     use safetensors::tensor::TensorView;
     use serde_json::json;
     use tempfile::TempDir;
@@ -317,6 +318,35 @@ mod tests {
         let checkpoint = Checkpoint::open(&context(1), dir.path()).expect("a checkpoint");
         assert_eq!(values(&checkpoint, "shared.weight", 2), [1.5, 2.0]);
         assert_eq!(values(&checkpoint, "norm", 1), [1.0]);
+    }
+
+    #[test]
+    fn what_the_network_has_no_use_for_is_named_and_repetitions_are_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let number = 1.0f32.to_le_bytes();
+        let names = ["norm", "classifier.weight", "lm_head.weight", "decoder.embed_tokens.weight"];
+        let tensors = names.map(|name| (name, Dtype::F32, &number[..]));
+        write(&dir, "model.safetensors", &tensors);
+        let checkpoint = Checkpoint::open(&context(1), dir.path()).expect("a checkpoint");
+        assert_eq!(checkpoint.surplus(&[parameter("norm", &[1])]), ["classifier.weight"]);
+    }
+
+    #[test]
+    fn a_state_of_allennlp_is_read_under_its_own_names() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let tensor = Tensor::new(&[1.5f32, 2.0], &Device::Cpu).expect("a tensor");
+        let path = dir.path().join("best.th");
+        let (name, embeddings) =
+            ("transformer.norm".to_owned(), "transformer.shared.weight".to_owned());
+        torch_archive::write(&path, &[(&name, &tensor), (&embeddings, &tensor)]);
+        let checkpoint = Checkpoint::open_one(&context(1), &path).expect("a checkpoint");
+        assert_eq!(values(&checkpoint, "norm", 2), [1.5, 2.0]);
+        assert_eq!(values(&checkpoint, "shared.weight", 2), [1.5, 2.0]);
+        assert!(
+            checkpoint
+                .surplus(&[parameter("norm", &[2]), parameter("shared.weight", &[2])])
+                .is_empty()
+        );
     }
 
     #[test]

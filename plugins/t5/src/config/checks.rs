@@ -2,11 +2,22 @@
 
 use deft_core::{Error, Result};
 
+use crate::tokens::MAX_TOKENS;
+
 pub(super) fn at_least_one(name: &str, value: usize) -> Result<()> {
     match value {
         0 => Err(Error::option_at(name, format!("`{name}` must be at least 1 (found: 0)"))),
         _ => Ok(()),
     }
+}
+
+/// A limit of tokens, which must be one that can be encoded.
+pub(super) fn token_limit(name: &str, value: usize) -> Result<()> {
+    if (1..=MAX_TOKENS).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("`{name}` must be in 1 ..= {MAX_TOKENS} (found: {value})");
+    Err(Error::option_at(name, message))
 }
 
 pub(super) fn positive(name: &str, value: f64) -> Result<()> {

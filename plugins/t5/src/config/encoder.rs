@@ -4,7 +4,7 @@ use deft_core::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{at_least_one, device};
+use super::checks::{at_least_one, device, token_limit};
 use super::{Init, ModelOptions};
 
 /// Options of the encoder `t5`.
@@ -41,13 +41,14 @@ pub struct EncoderConfig {
     #[serde(default)]
     pub normalize: bool,
     /// Tokens of a pool text that are encoded, `</s>` among them; longer texts are cut before it.
-    /// Default 512, at least 1. Time per token grows with it, slowly.
+    /// Default 512; 1 to 32,768. Time per token grows with it, slowly.
     #[serde(default = "max_tokens")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 32768))]
     pub max_tokens: usize,
-    /// The same for queries. Default: none, queries are not cut (as in the paper); at least 1.
+    /// The same for queries. Default: none, queries are not cut (as in the paper), and one of more
+    /// than 32,768 tokens is an error.
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 32768))]
     pub max_query_tokens: Option<usize>,
     /// Tokens of a batch, padding counted; a longer text is a batch of its own. Default 2048, at
     /// least 1. More costs memory and gains nothing on a CPU: scores should stay in its cache.
@@ -85,8 +86,8 @@ impl EncoderConfig {
     pub(crate) fn check(&self) -> Result<()> {
         device(&self.device)?;
         self.model().check()?;
-        at_least_one("max_tokens", self.max_tokens)?;
-        at_least_one("max_query_tokens", self.max_query_tokens.unwrap_or(1))?;
+        token_limit("max_tokens", self.max_tokens)?;
+        token_limit("max_query_tokens", self.max_query_tokens.unwrap_or(1))?;
         at_least_one("batch_tokens", self.batch_tokens)
     }
 }

@@ -4,7 +4,9 @@ use deft_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{at_least_one, below_one, device, not_negative, only_with, positive};
+use super::checks::{
+    at_least_one, below_one, device, not_negative, only_with, positive, token_limit,
+};
 use super::{Init, ModelOptions};
 
 /// Options of the trainer `t5`.
@@ -77,14 +79,14 @@ pub struct TrainerConfig {
     /// Whether each epoch has an order of its own, by the seed (default), or all have the given.
     #[serde(default = "yes")]
     pub shuffle: bool,
-    /// Tokens of an input, `</s>` among them; longer inputs are cut before it. Default 512, at
-    /// least 1.
+    /// Tokens of an input, `</s>` among them; longer inputs are cut before it. Default 512; 1 to
+    /// 32,768.
     #[serde(default = "max_tokens")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 32768))]
     pub max_tokens: usize,
-    /// Tokens of a target or an answer option, `</s>` among them. Default 256, at least 1.
+    /// Tokens of a target or an answer option, `</s>` among them. Default 256; 1 to 32,768.
     #[serde(default = "max_answer_tokens")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 32768))]
     pub max_answer_tokens: usize,
     /// Share of activations that are dropped, in 0 ..< 1. Default: the model's `dropout_rate`.
     #[serde(default)]
@@ -257,8 +259,8 @@ impl TrainerConfig {
         at_least_one("steps", self.steps.unwrap_or(1))?;
         at_least_one("batch_size", self.batch_size)?;
         at_least_one("gradient_accumulation", self.gradient_accumulation)?;
-        at_least_one("max_tokens", self.max_tokens)?;
-        at_least_one("max_answer_tokens", self.max_answer_tokens)?;
+        token_limit("max_tokens", self.max_tokens)?;
+        token_limit("max_answer_tokens", self.max_answer_tokens)?;
         at_least_one("keep_checkpoints", self.keep_checkpoints)?;
         at_least_one("max_new_tokens", self.max_new_tokens)?;
         at_least_one("beams", self.beams)?;

@@ -9,6 +9,7 @@ use super::attention::Attend;
 use super::config::{Activation, NetworkConfig};
 use super::ops::{Add, GatedGelu, RmsNorm};
 use super::parameters::Part;
+use super::position::Positions;
 use super::projection::{Adapting, Projection};
 use super::{Pass, Tensors, take};
 
@@ -32,6 +33,19 @@ pub(crate) struct KeysAndValues {
 /// The keys and values of all positions so far, in generation.
 #[derive(Debug, Default)]
 pub(crate) struct Before(RefCell<Option<KeysAndValues>>);
+
+/// Queries of a long text that look at its keys at once: all scores would take memory by the square
+/// of the length.
+pub(super) const ROWS: usize = 1024;
+
+/// The bias by position of self-attention.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bias<'a> {
+    /// Of all queries: `[heads, queries, keys]`.
+    Whole(&'a Tensor),
+    /// Made for [`ROWS`] queries at a time.
+    Rows(&'a Positions),
+}
 
 /// What a block's attention looks at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,7 +118,7 @@ impl Block {
     pub(super) fn forward(
         &self,
         x: Tensor,
-        bias: &Tensor,
+        bias: Bias<'_>,
         sees: Sees<'_>,
         pass: &Pass,
     ) -> Result<Tensor> {
@@ -182,19 +196,18 @@ impl Attention {
         &self,
         x: &Tensor,
         memory: &KeysAndValues,
-        bias: Option<&Tensor>,
+        bias: Option<Bias<'_>>,
         attend: Attend,
         pass: &Pass,
     ) -> Result<Tensor> {
         let (rows, length, _) = x.dims3()?;
         let inputs = memory.keys.dim(0)?;
         let queries = self.split(&self.query.forward(x, pass)?, inputs)?;
-        let scores = queries.matmul(&memory.keys.t()?)?;
-        let probs = match bias {
-            Some(bias) => scores.apply_op2(bias, attend)?,
-            None => scores.apply_op1(attend)?,
+        let mixed = match bias {
+            Some(Bias::Rows(positions)) => mix_by_rows(&queries, memory, positions, &attend)?,
+            Some(Bias::Whole(bias)) => mix(&queries, memory, Some(bias), attend, pass)?,
+            None => mix(&queries, memory, None, attend, pass)?,
         };
-        let mixed = pass.dropout(probs)?.matmul(&memory.values)?;
         let mixed = mixed.transpose(1, 2)?.reshape((rows, length, self.heads * self.d_kv))?;
         self.output.forward(&mixed, pass)
     }
@@ -206,6 +219,40 @@ impl Attention {
         // A matrix product takes one batch stride: with one input the heads' is enough.
         if inputs == 1 { Ok(x) } else { x.contiguous() }
     }
+}
+
+/// The values, mixed for each query by its probabilities.
+fn mix(
+    queries: &Tensor,
+    memory: &KeysAndValues,
+    bias: Option<&Tensor>,
+    attend: Attend,
+    pass: &Pass,
+) -> Result<Tensor> {
+    let scores = queries.matmul(&memory.keys.t()?)?;
+    let probs = match bias {
+        Some(bias) => scores.apply_op2(bias, attend)?,
+        None => scores.apply_op1(attend)?,
+    };
+    pass.dropout(probs)?.matmul(&memory.values)
+}
+
+/// The same for some queries after the other, in inference.
+fn mix_by_rows(
+    queries: &Tensor,
+    memory: &KeysAndValues,
+    positions: &Positions,
+    attend: &Attend,
+) -> Result<Tensor> {
+    let (count, keys) = (queries.dim(2)?, memory.keys.dim(2)?);
+    let mut mixed = Vec::with_capacity(count.div_ceil(ROWS));
+    for first in (0..count).step_by(ROWS) {
+        let rows = ROWS.min(count - first);
+        let some = queries.narrow(2, first, rows)?.contiguous()?;
+        let bias = positions.bias_from(first, rows, keys)?;
+        mixed.push(mix(&some, memory, Some(&bias), attend.clone(), &Pass::inference())?);
+    }
+    Tensor::cat(&mixed, 2)
 }
 
 /// The feed-forward, gated or not.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, Var, bail};
 
-use layers::{Before, Block, Norm, Sees};
+use layers::{Before, Bias, Block, Norm, ROWS, Sees};
 use ops::{Dropout, Linear};
 use position::Positions;
 use projection::Adapting;
@@ -99,6 +99,10 @@ impl Pass {
     /// The same with embeddings that are not trained.
     pub(crate) fn with_frozen_embeddings(self) -> Self {
         Self { looked_up: None, ..self }
+    }
+
+    fn is_inference(&self) -> bool {
+        self.masks.is_none()
     }
 
     /// The number of the next mask.
@@ -209,11 +213,15 @@ impl T5 {
 
     /// The encoder's last states: `[rows, length, d_model]`.
     pub(crate) fn encode(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
-        let bias = self.encoder.positions.bias(batch.length, batch.length)?;
+        let positions = &self.encoder.positions;
+        let whole = (batch.length <= ROWS || !pass.is_inference())
+            .then(|| positions.bias(batch.length, batch.length))
+            .transpose()?;
+        let bias = whole.as_ref().map_or(Bias::Rows(positions), Bias::Whole);
         let mut x = pass.dropout(self.embed(&batch.ids, pass)?)?;
         let sees = Sees { lengths: batch.lengths.as_ref(), ..Sees::default() };
         for block in &self.encoder.blocks {
-            x = block.forward(x, &bias, sees, pass)?;
+            x = block.forward(x, bias, sees, pass)?;
         }
         pass.dropout(self.encoder.norm.forward(&x)?)
     }
@@ -238,7 +246,7 @@ impl T5 {
         let mut x = pass.dropout(self.embed(ids, pass)?)?;
         for (block, remembered) in stack.blocks.iter().zip(&memory.keys_and_values) {
             let cross = Some((remembered, memory.lengths.as_ref()));
-            x = block.forward(x, &bias, Sees { cross, ..Sees::default() }, pass)?;
+            x = block.forward(x, Bias::Whole(&bias), Sees { cross, ..Sees::default() }, pass)?;
         }
         pass.dropout(stack.norm.forward(&x)?)
     }
@@ -261,14 +269,14 @@ impl T5 {
     ) -> Result<Tensor> {
         let (stack, pass) = (&self.decoder()?.stack, Pass::inference());
         generated.length += 1;
-        let bias = stack.positions.last_bias(generated.length)?;
+        let bias = stack.positions.bias_from(generated.length - 1, 1, generated.length)?;
         let ids = Tensor::from_slice(ids, (ids.len(), 1), &Device::Cpu)?;
         let mut x = self.embed(&ids, &pass)?;
         let remembered = memory.keys_and_values.iter().zip(&generated.before);
         for (block, (remembered, before)) in stack.blocks.iter().zip(remembered) {
             let cross = Some((remembered, memory.lengths.as_ref()));
             let sees = Sees { before: Some(before), cross, lengths: None };
-            x = block.forward(x, &bias, sees, &pass)?;
+            x = block.forward(x, Bias::Whole(&bias), sees, &pass)?;
         }
         stack.norm.forward(&x)?.squeeze(1)
     }
@@ -350,5 +358,36 @@ fn take(tensors: &Tensors, name: &str) -> Result<Tensor> {
     match tensors.get(name) {
         Some(tensor) => Ok(tensor.clone()),
         None => bail!("the network has no tensor `{name}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Model, WHOLE, Weights};
+    use crate::testing::{context, model_dir};
+    use serde_json::json;
+
+    #[test]
+    fn queries_in_rows_give_the_states_of_all_at_once() {
+        let dir = model_dir(&json!({}));
+        let weights = Weights::Random(3);
+        let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
+        let tensors = model.tensors(&context(1), &WHOLE).expect("weights");
+        let network = model.network(&tensors).expect("a network");
+        let ids = |count: u32| (0..count).map(|n| 2 + n * 7 % 38).collect::<Vec<u32>>();
+        let rows = [ids(ROWS as u32 * 2 + 100), ids(1300)];
+        let batch = Batch::new(rows.iter().map(Vec::as_slice), 0).expect("a batch");
+        let in_rows = network.encode(&batch, &Pass::inference()).expect("states");
+        // Training computes all at once.
+        let pass = Pass::training(0.0, 0, 0).with_frozen_embeddings();
+        let whole = network.encode(&batch, &pass).expect("states");
+        let values = |states: &Tensor| states.to_vec3::<f32>().expect("values");
+        let (in_rows, whole) = (values(&in_rows), values(&whole));
+        for (row, ids) in rows.iter().enumerate() {
+            for (found, wanted) in in_rows[row].iter().zip(&whole[row]).take(ids.len()) {
+                assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-4));
+            }
+        }
     }
 }

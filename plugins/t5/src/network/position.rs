@@ -29,16 +29,16 @@ impl Positions {
 
     /// The bias of every head, query and key: `[heads, queries, keys]`.
     pub(super) fn bias(&self, queries: usize, keys: usize) -> Result<Tensor> {
-        let before = (1..queries).rev().map(|distance| self.bucket(distance, false));
-        let after = (0..keys).map(|distance| self.bucket(distance, distance > 0));
-        let buckets = before.chain(after).collect();
-        self.table.apply_op1(PositionBias { queries, keys, buckets })
+        self.bias_from(0, queries, keys)
     }
 
-    /// The bias of the last of some keys as a query: `[heads, 1, keys]`.
-    pub(super) fn last_bias(&self, keys: usize) -> Result<Tensor> {
-        let buckets = (0..keys).rev().map(|distance| self.bucket(distance, false)).collect();
-        self.table.apply_op1(PositionBias { queries: 1, keys, buckets })
+    /// The same for queries from position `first` on.
+    pub(super) fn bias_from(&self, first: usize, queries: usize, keys: usize) -> Result<Tensor> {
+        // Distances from the last query to the first key, up to the first query to the last key.
+        let before = (1..first + queries).rev().map(|distance| self.bucket(distance, false));
+        let after = (0..keys).map(|distance| self.bucket(distance, distance > 0));
+        let buckets = before.chain(after).take(queries - 1 + keys).collect();
+        self.table.apply_op1(PositionBias { queries, keys, buckets })
     }
 
     /// The row of the table for a key at a distance before or after its query.
@@ -83,6 +83,23 @@ mod tests {
             .collect();
         assert_eq!(before, [0, 1, 7, 8, 8, 9, 14, 14, 15, 15]);
         assert_eq!((p.bucket(1, true), p.bucket(1000, true)), (17, 31));
+    }
+
+    #[test]
+    fn the_bias_of_some_queries_is_a_part_of_that_of_all() {
+        let values: Vec<f32> = (0..32 * 2).map(|x| x as f32).collect();
+        let table = Tensor::from_vec(values, (32, 2), &Device::Cpu).expect("a table");
+        for bidirectional in [true, false] {
+            let p =
+                Positions { table: table.clone(), buckets: 32, max_distance: 128, bidirectional };
+            let whole = p.bias(9, 9).expect("a bias");
+            for (first, queries) in [(0, 4), (3, 5), (8, 1)] {
+                let found = p.bias_from(first, queries, 9).expect("a bias");
+                let wanted = whole.narrow(1, first, queries).expect("rows");
+                let values = |t: &Tensor| t.to_vec3::<f32>().expect("values");
+                assert_eq!(values(&found), values(&wanted), "{first} {queries}");
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var, bail};
 
-use super::layers::Sees;
+use super::layers::{Bias, Sees};
 use super::ops::Known;
 use super::{Batch, Pass, Stack, T5};
 
@@ -165,6 +165,6 @@ impl Stack {
         let block = &self.blocks[n];
         let remembered = states.map(|(states, _)| block.remember(states, pass)).transpose()?;
         let cross = remembered.as_ref().zip(states).map(|(kv, (_, lengths))| (kv, lengths));
-        block.forward(x, bias, Sees { lengths, before: None, cross }, pass)
+        block.forward(x, Bias::Whole(bias), Sees { lengths, before: None, cross }, pass)
     }
 }

@@ -3,6 +3,8 @@
 mod checkpoint;
 mod learner;
 mod log;
+#[cfg(test)]
+mod memorise;
 mod micro_batch;
 mod objective;
 mod optimizer;
@@ -12,6 +14,8 @@ pub(crate) mod parameters;
 mod schedule;
 mod state;
 mod tensorboard;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 use std::path::Path;
