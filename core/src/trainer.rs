@@ -13,7 +13,7 @@ use crate::{Context, Example, Examples, Result};
 /// - Everything random comes from `ctx.seed()`; the same examples, options and seed give the same
 ///   model at any thread count, or the capabilities say `"deterministic": false`.
 /// - The model folder has Hugging Face's layout, complete: `config.json`, `model.safetensors`,
-///   `tokenizer.json`.
+///   `tokenizer.json`; or PEFT's, where an adapter was trained.
 pub trait Trainer: Send + Sync {
     /// What the trainer starts from.
     fn info(&self) -> TrainerInfo;

@@ -26,14 +26,15 @@ impl DenseSearcher {
         Self { encoder, units }
     }
 
-    fn encode(&self, ctx: &Context<'_>, queries: &[&str], first: usize) -> Result<Vec<f32>> {
+    /// The vectors of queries, and how many of these were cut.
+    fn encode(&self, ctx: &Context<'_>, queries: &[&str], first: usize) -> Result<(Vec<f32>, u64)> {
         let dimension = self.encoder.info().dimension;
         let mut vectors = vec![0.0; queries.len() * dimension];
-        self.encoder.encode(ctx, queries, TextRole::Query, &mut vectors)?;
+        let report = self.encoder.encode(ctx, queries, TextRole::Query, &mut vectors)?;
         // The vector store refuses such numbers for the pool; here nothing else would, and every
         // comparison with them is false.
         match vectors.iter().position(|number| !number.is_finite()) {
-            None => Ok(vectors),
+            None => Ok((vectors, report.truncated)),
             Some(at) => Err(Error::new(
                 ErrorKind::Data,
                 "the encoder gave a query a vector with a value that is no number",
@@ -64,10 +65,11 @@ impl DenseSearcher {
 impl Searcher for DenseSearcher {
     fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], mut hits: HitsMut<'_>) -> Result<()> {
         let dimension = self.encoder.info().dimension;
-        let mut done = 0;
+        let (mut done, mut truncated) = (0, 0);
         for chunk in queries.chunks(CHUNK) {
             ctx.check()?;
-            let vectors = self.encode(ctx, chunk, done)?;
+            let (vectors, cut) = self.encode(ctx, chunk, done)?;
+            truncated += cut;
             let mut found = self.search(ctx, Matrix::new(&vectors, dimension)?, hits.k())?;
             for (query, found) in found.iter_mut().enumerate() {
                 hits.set(done + query, found);
@@ -75,14 +77,38 @@ impl Searcher for DenseSearcher {
             done += chunk.len();
             ctx.progress(done, queries.len(), "queries");
         }
+        let limit = self.encoder.info().max_query_tokens;
+        report_truncated(ctx, "queries", truncated, queries.len(), limit);
         Ok(())
+    }
+}
+
+/// Says how many texts the encoder did not read to their end.
+pub(crate) fn report_truncated(
+    ctx: &Context<'_>,
+    what: &str,
+    truncated: u64,
+    count: usize,
+    limit: Option<usize>,
+) {
+    if truncated > 0 {
+        let limit = limit
+            .map_or_else(|| "the encoder's limit".to_owned(), |tokens| format!("{tokens} tokens"));
+        ctx.info(&format!("{truncated} of {count} {what} were cut at {limit}"));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Host, dense};
+    use crate::testing::{Host, LONG, dense};
+
+    #[test]
+    fn cut_queries_are_reported_once() {
+        let host = Host::prepared(dense(100, 0), 10, 4);
+        host.retrieve(&["3", LONG, "5"], 2);
+        assert_eq!(host.logged(), ["1 of 3 queries were cut at the encoder's limit"]);
+    }
 
     #[test]
     fn many_units_find_what_one_unit_finds() {

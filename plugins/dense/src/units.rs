@@ -7,6 +7,7 @@ use deft_core::{VectorWriter, part_name};
 
 use crate::retriever::{Dense, TRAIN};
 use crate::sample;
+use crate::search::report_truncated;
 
 /// Rows that are fetched, encoded or added at once: progress is told, and Ctrl-C heard, in between.
 const CHUNK: usize = 1024;
@@ -37,7 +38,8 @@ impl Dense {
             writer.write(Matrix::new(&vectors, info.dimension)?)?;
             ctx.progress(first + texts.len() - rows.start, rows.len(), "rows");
         }
-        report_truncated(ctx, unit, truncated, rows.len(), info.max_tokens);
+        let what = format!("inputs of part {unit}");
+        report_truncated(ctx, &what, truncated, rows.len(), info.max_tokens);
         writer.finish()
     }
 
@@ -88,22 +90,6 @@ impl Dense {
 fn finish(ctx: &Context<'_>, builder: &mut dyn IndexBuilder, out: &Path) -> Result<()> {
     std::fs::create_dir(out).or_io("cannot make the index's folder", out)?;
     builder.finish(ctx, out)
-}
-
-/// Says once per unit how many inputs the encoder did not read to their end.
-fn report_truncated(
-    ctx: &Context<'_>,
-    unit: usize,
-    truncated: u64,
-    rows: usize,
-    max_tokens: Option<usize>,
-) {
-    if truncated == 0 {
-        return;
-    }
-    let limit = max_tokens
-        .map_or_else(|| "the encoder's limit".to_owned(), |tokens| format!("{tokens} tokens"));
-    ctx.info(&format!("part {unit}: {truncated} of {rows} inputs were cut at {limit}"));
 }
 
 #[cfg(test)]
@@ -173,6 +159,6 @@ mod tests {
         let mut host = Host::new(dense(100, 0), 10, 4);
         host.examples[5].input = LONG.to_owned();
         host.prepare();
-        assert_eq!(host.logged(), ["part 1: 1 of 4 inputs were cut at 8 tokens"]);
+        assert_eq!(host.logged(), ["1 of 4 inputs of part 1 were cut at 8 tokens"]);
     }
 }
