@@ -341,18 +341,20 @@ mod tests {
     #[test]
     fn parts_are_words_or_maps_and_the_arms_own_selection_if_none_are_named() {
         let arms = "  a: {}\n  b: { train_on: [selection, task, { selection: a, limit: 7 }, \
-                    { task: taught, weight: 2.5 }] }\n";
+                    { task: taught, weight: 2.5 }, { task: own }, { selection: own }] }\n";
         let (manifest, _) = load(&with_arms(arms)).unwrap();
         let found = |arm: &'static str| -> Vec<_> {
             let parts = manifest.parts_of(arm).iter();
-            parts.map(|part| (part.source(arm, "own"), part.weight(), part.limit())).collect()
+            parts.map(|part| (part.source(arm, "theirs"), part.weight(), part.limit())).collect()
         };
         assert_eq!(found("a"), [(PartSource::Selection("a"), 1.0, None)]);
         let wanted = [
             (PartSource::Selection("b"), 1.0, None),
-            (PartSource::Task("own"), 1.0, None),
+            (PartSource::Task("theirs"), 1.0, None),
             (PartSource::Selection("a"), 1.0, Some(7)),
             (PartSource::Task("taught"), 2.5, None),
+            (PartSource::Task("theirs"), 1.0, None),
+            (PartSource::Selection("b"), 1.0, None),
         ];
         assert_eq!(found("b"), wanted);
         // What a run writes down can be read again.
@@ -385,14 +387,14 @@ mod tests {
             ("[tusk]", "tusk", "unknown value `tusk`"),
             ("[3]", "3]", "expected `selection`, `task`, or a map"),
             ("[{ selection: none }]", "selection: none", "arm `none` makes no selection"),
-            ("[{ selection: own }]", "selection: own", "arm `own` makes no selection"),
+            ("[{ selection: apart }]", "selection: apart", "arm `apart` makes no selection"),
             ("[]", "train_on: []", "needs at least one part"),
             ("task", "train_on: task", "expected a list"),
             ("[task], trainer: none", "train_on: [task], ", "this arm does not train"),
         ] {
             let arms = format!(
                 "  a: {{}}\n  b: {{ train_on: {parts} }}\n  none: {{ trainer: none }}\n  \
-                 own: {{ train_on: [task] }}\n"
+                 apart: {{ train_on: [task] }}\n"
             );
             check_refused(&arms, place, message);
         }
