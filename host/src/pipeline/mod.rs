@@ -2,14 +2,17 @@
 
 mod arms;
 mod check;
+mod doing;
 mod evaluate;
 mod failures;
 mod outputs;
 mod prepare;
 mod prepared;
 mod rebuild;
+mod requests;
 mod retrieve;
 mod select;
+mod stages;
 pub mod status;
 mod train;
 mod units;
@@ -30,12 +33,14 @@ use crate::services::{HostServices, available_threads};
 use crate::store::lock::Lock;
 use crate::store::{self, HashedSource, Store};
 
+use doing::Doing;
 use failures::Failures;
 use rebuild::Rebuild;
-use status::Stages;
+use stages::Stages;
 
 pub use evaluate::{ArmResult, Results};
 pub use prepared::Prepared;
+pub use requests::Requests;
 
 /// Name of the lock of a run's folder.
 const RUN_LOCK: &str = "run";
@@ -70,6 +75,9 @@ pub struct RunOptions {
     pub retries: u32,
     /// The stage from which on everything is made again.
     pub rebuild: Option<String>,
+    /// Stages of the store that the process may use: a worker's, as its host knows them. Without
+    /// any it may use all.
+    pub expected_stages: Vec<String>,
 }
 
 /// One execution of a manifest.
@@ -84,6 +92,8 @@ pub struct Run {
     /// The manifest's file and what was set of it: worker processes are given them again.
     path: PathBuf,
     overrides: Vec<String>,
+    /// This program's file when the run started: another may take its place later.
+    program: Option<PathBuf>,
     options: RunOptions,
     threads: usize,
     rebuild: Rebuild,
@@ -111,7 +121,7 @@ impl Run {
         let store = options.store.clone().unwrap_or_else(|| base.join(&manifest.store));
         let dir = options.run.clone().unwrap_or_else(|| base.join("runs").join(&manifest.name));
         let run = Self {
-            store: Store::new(&store),
+            store: Store::new(&store).expecting(&options.expected_stages),
             components: Components::default(),
             threads: available_threads(options.threads),
             rebuild: Rebuild::new(options.rebuild.clone()),
@@ -119,6 +129,7 @@ impl Run {
             timings: Vec::new(),
             path: path.to_owned(),
             overrides: overrides.to_vec(),
+            program: std::env::current_exe().ok(),
             options: options.clone(),
             manifest,
             document,
@@ -146,21 +157,21 @@ impl Run {
     /// The first thing that goes wrong; what was finished before stays.
     pub fn execute(&mut self, last: Stage) -> Result<Results> {
         store::make_dir(&self.dir)?;
-        let lock = self.lock_run()?;
+        let doing = self.lock_run()?;
         store::remove_stale(&self.dir);
         Failures::of_run(&self.dir).remove_stale();
         self.write_manifest()?;
-        let pool = self.timed(&lock, "pool", Self::read_pool)?;
+        let pool = self.timed(&doing, "pool", Self::read_pool)?;
         let mut results = Results::default();
         if last == Stage::Index {
-            self.timed(&lock, "index", |run| run.prepare_all(&pool).map(drop))?;
+            self.timed(&doing, "index", |run| run.prepare_all(&pool).map(drop))?;
         } else {
-            self.timed(&lock, "retrieve", |run| run.retrieve_all(&pool))?;
-            let selections = self.timed(&lock, "select", |run| run.select_all(&pool))?;
+            self.timed(&doing, "retrieve", |run| run.retrieve_all(&pool))?;
+            let selections = self.timed(&doing, "select", |run| run.select_all(&pool))?;
             // Models are about to need the memory that indexes hold.
             self.components.clear();
             if last >= Stage::Train {
-                results = self.timed(&lock, "train and evaluate", |run| {
+                results = self.timed(&doing, "train and evaluate", |run| {
                     run.train_all(&pool, &selections, last == Stage::Evaluate)
                 })?;
             }
@@ -170,22 +181,23 @@ impl Run {
     }
 
     /// Takes the run's folder for this process alone.
-    fn lock_run(&self) -> Result<Lock> {
+    fn lock_run(&self) -> Result<Doing> {
         let services = self.services("wait");
         let what = format!(
             "works in {}; `--run DIR` gives this run a folder of its own",
             self.dir.display()
         );
-        Lock::wait(&self.dir, RUN_LOCK, &what, &services.context(self.manifest.seed))
+        let lock = Lock::wait(&self.dir, RUN_LOCK, &what, &services.context(self.manifest.seed))?;
+        Ok(Doing::through(lock))
     }
 
     fn timed<T>(
         &mut self,
-        lock: &Lock,
+        doing: &Doing,
         stage: &str,
         work: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        lock.tell(stage);
+        doing.begin(stage);
         let start = Instant::now();
         let done = work(self).map_err(|error| self.document.locate(error));
         self.timings.push((stage.to_owned(), start.elapsed().as_secs_f64()));

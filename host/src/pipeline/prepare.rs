@@ -10,8 +10,8 @@ use super::Run;
 use super::failures::Failures;
 use super::outputs::Outputs;
 use super::prepared::Prepared;
-use super::units::{Executor, Outcome, Queue};
-use super::worker::Requests;
+use super::requests::Requests;
+use super::units::{Executor, Outcome, Queue, threads_of_unit};
 use crate::pool::StoredPool;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
@@ -100,8 +100,8 @@ impl Run {
             &is_done,
             ctx.quiet(),
         );
-        let (prepared, pool, threads) = (&prepared, &pool, self.threads);
-        queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool, threads })])
+        let (prepared, pool) = (&prepared, &pool);
+        queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool })])
     }
 
     /// Answers a host that asks for units on stdin: what a worker process does.
@@ -109,12 +109,16 @@ impl Run {
     /// # Errors
     ///
     /// Those of the pool's readers; units answer for themselves.
-    pub fn serve_units(&mut self, arm: Option<&str>, phase: &str) -> Result<()> {
-        let requests = Requests::listen();
+    pub fn serve_units(
+        &mut self,
+        requests: &mut Requests,
+        arm: Option<&str>,
+        phase: &str,
+    ) -> Result<()> {
         let (pool, _, prepared) = self.open_arm(arm)?;
         let at = prepared.startable(phase)?;
-        let (prepared, pool, threads) = (&prepared, &pool, self.threads);
-        let mut executor = InProcess { run: self, prepared, at, pool, threads };
+        let (prepared, pool) = (&prepared, &pool);
+        let mut executor = InProcess { run: self, prepared, at, pool };
         requests.serve(|unit| executor.execute(unit))
     }
 
@@ -170,9 +174,9 @@ impl Run {
                 self.store.discard(&phase.artefact, &fingerprint, &ctx)?;
             }
             let stage = self.store.stage(&phase.artefact, &fingerprint)?;
-            self.progress.add_phase(plan.name(), &phase, stage.dir())?;
             phases.push((phase, stage));
         }
+        self.progress.set_phases(arm, plan.name(), &phases)?;
         let fingerprint = chain.with(plan.identity().to_string()).short();
         Ok(Prepared { retriever, fingerprint, plan, phases })
     }
@@ -253,9 +257,9 @@ impl Run {
                 executors.push(Box::new(self.worker(arm, at, number, ctx)?));
             }
         } else {
-            let threads = if phase.threads == 0 { self.threads } else { phase.threads };
+            let threads = threads_of_unit(phase, self.threads);
             for _ in 0..(self.threads / threads).clamp(1, units.len()) {
-                executors.push(Box::new(InProcess { run: self, prepared, at, pool, threads }));
+                executors.push(Box::new(InProcess { run: self, prepared, at, pool }));
             }
         }
         let retries = self.options.retries;
@@ -270,7 +274,6 @@ struct InProcess<'a> {
     prepared: &'a Prepared,
     at: &'a (Phase, Stage),
     pool: &'a StoredPool,
-    threads: usize,
 }
 
 impl Executor for InProcess<'_> {
@@ -278,7 +281,8 @@ impl Executor for InProcess<'_> {
         let (phase, _) = self.at;
         let label = format!("{} {} of {}", phase.name, unit + 1, phase.units);
         let services = self.run.services(&label);
-        let ctx = services.context(self.run.manifest.seed).with_threads(self.threads);
+        let threads = threads_of_unit(phase, self.run.threads);
+        let ctx = services.context(self.run.manifest.seed).with_threads(threads);
         self.prepared.try_unit(self.at, unit, self.pool, &ctx)
     }
 }

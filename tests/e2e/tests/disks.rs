@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-use deft_e2e::{Output, Project, RETRIEVER_DENSE, TRAINER, program_dir, skipped};
+use deft_e2e::{Output, Project, QUICK_RETRIES, RETRIEVER_DENSE, TRAINER, program_dir, skipped};
 
 /// Runs a shell script with `$deft`, `$project` set, where it may mount.
 fn in_name_space(project: &Project, script: &str) -> Option<Output> {
@@ -14,6 +14,7 @@ fn in_name_space(project: &Project, script: &str) -> Option<Output> {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-e", "-c", script]);
         command.env("deft", program_dir().join("deft")).env("project", project.dir());
+        command.env(QUICK_RETRIES.0, QUICK_RETRIES.1);
         command.current_dir("/").output()
     };
     let possible = unshare("mount -t tmpfs tmpfs /mnt");
