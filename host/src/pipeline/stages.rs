@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use deft_core::{Phase, Result};
+use deft_core::{Phase, Result, part_name};
 use serde::{Deserialize, Serialize};
 
 use super::arms;
@@ -30,6 +30,15 @@ pub(super) struct StagePlace {
     pub(super) units: usize,
     pub(super) suffix: String,
     pub(super) dir: PathBuf,
+}
+
+impl StagePlace {
+    /// The unit whose output has this name.
+    pub(super) fn unit_of(&self, name: &str) -> Option<usize> {
+        let number = name.strip_prefix("part-")?.strip_suffix(&self.suffix)?;
+        let unit = number.parse().ok().filter(|unit| *unit < self.units)?;
+        (part_name(unit, &self.suffix) == name).then_some(unit)
+    }
 }
 
 impl Stages {

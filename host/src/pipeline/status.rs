@@ -127,19 +127,16 @@ struct Units {
 }
 
 impl Units {
+    /// By what lies in the folder: a damaged `stages.json` may tell of any number of units.
     fn find(place: &StagePlace) -> Self {
-        let held = lock::holders(&place.dir);
-        let (mut times, mut running) = (Vec::new(), Vec::new());
-        for unit in 0..place.units {
-            let name = part_name(unit, &place.suffix);
-            let path = place.dir.join(&name);
-            if path.exists() {
-                times.push(modified(&path));
-            }
-            if let Some((_, holder)) = held.iter().find(|(held, _)| *held == name) {
-                running.push((unit, holder.clone()));
-            }
-        }
+        let entries = std::fs::read_dir(&place.dir).into_iter().flatten().flatten();
+        let done = entries
+            .filter(|entry| place.unit_of(&entry.file_name().to_string_lossy()).is_some())
+            .map(|entry| modified(&entry.path()));
+        let held = lock::holders(&place.dir).into_iter();
+        let running = held.filter_map(|(name, holder)| Some((place.unit_of(&name)?, holder)));
+        let (times, mut running) = (done.collect(), running.collect::<Vec<_>>());
+        running.sort_by_key(|(unit, _)| *unit);
         Self { times, running }
     }
 

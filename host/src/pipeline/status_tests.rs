@@ -88,6 +88,19 @@ fn phases_of_arms_that_the_manifest_has_no_more_are_not_told() {
 }
 
 #[test]
+fn units_are_counted_by_their_files_whatever_their_number_is_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["part-00000.txt", "part-00007.txt", "part-7.txt", "part-00008", ".tmp-part"] {
+        std::fs::write(dir.path().join(name), "").unwrap();
+    }
+    for (units, done) in [(usize::MAX, 2), (7, 1)] {
+        let (retriever, phase, suffix) = (String::new(), String::new(), ".txt".to_owned());
+        let place = StagePlace { retriever, phase, units, suffix, dir: dir.path().to_owned() };
+        assert_eq!(Units::find(&place).times.len(), done);
+    }
+}
+
+#[test]
 fn a_unit_of_one_arm_leaves_the_others_in_the_file_and_another_pool_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let (_, _, store) = two_arms(dir.path());
