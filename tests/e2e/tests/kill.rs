@@ -13,10 +13,11 @@ use deft_e2e::{Flaky, Output, Project, RETRIEVER_DENSE, TRAINER, wait_until};
 /// A stage, and how its beginning shows on disk.
 type Moment = (&'static str, fn(&Project) -> bool);
 
-/// Whether a stage has begun to leave something.
+/// Whether a stage has begun to leave something: more than the card that it begins with.
 fn has_files(project: &Project, stage: &str) -> bool {
     let files = project.stages(stage).first().and_then(|dir| std::fs::read_dir(dir).ok());
-    files.is_some_and(|mut files| files.next().is_some())
+    let is_card = |name: std::ffi::OsString| name.to_string_lossy().ends_with("card.json");
+    files.is_some_and(|mut files| files.any(|file| !is_card(file.unwrap().file_name())))
 }
 
 fn has_temporary(dir: &Path) -> bool {
