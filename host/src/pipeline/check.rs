@@ -1,13 +1,11 @@
 //! What can be known of a manifest before anything runs.
 
-use std::path::PathBuf;
-
 use deft_core::{ErrorKind, Kind, Result, ResultExt};
 use serde_json::Value;
 
 use super::Run;
 use crate::manifest::{Arm, Block};
-use crate::pool::expand_source;
+use crate::pool::{SourcePaths, expand_source};
 
 impl Run {
     /// Checks every block and source of the manifest, without reading or building anything.
@@ -29,7 +27,7 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn expand(&self, source: &str, path: &str) -> Result<Vec<PathBuf>> {
+    pub(super) fn expand(&self, source: &str, path: &str) -> Result<SourcePaths> {
         expand_source(source, self.document.dir())
             .map_err(|error| self.document.locate(error.within_option(path)))
     }

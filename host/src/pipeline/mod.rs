@@ -35,7 +35,6 @@ use crate::store::{self, HashedSource, Store};
 
 use doing::Doing;
 use failures::Failures;
-use rebuild::Rebuild;
 use stages::Stages;
 
 pub use evaluate::{ArmResult, Results};
@@ -44,6 +43,9 @@ pub use requests::Requests;
 
 /// Name of the lock of a run's folder.
 const RUN_LOCK: &str = "run";
+
+/// What progress is told under while sources are hashed.
+const HASHING: &str = "hash the sources";
 
 /// The stages of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +98,6 @@ pub struct Run {
     program: Option<PathBuf>,
     options: RunOptions,
     threads: usize,
-    rebuild: Rebuild,
     progress: Stages,
     timings: Vec<(String, f64)>,
 }
@@ -124,7 +125,6 @@ impl Run {
             store: Store::new(&store).expecting(&options.expected_stages),
             components: Components::default(),
             threads: available_threads(options.threads),
-            rebuild: Rebuild::new(options.rebuild.clone()),
             progress: Stages::of_run(&dir),
             timings: Vec::new(),
             path: path.to_owned(),
@@ -156,11 +156,15 @@ impl Run {
     ///
     /// The first thing that goes wrong; what was finished before stays.
     pub fn execute(&mut self, last: Stage) -> Result<Results> {
+        self.check_rebuild().map_err(|error| self.document.locate(error))?;
         store::make_dir(&self.dir)?;
         let doing = self.lock_run()?;
         store::remove_stale(&self.dir);
         Failures::of_run(&self.dir).remove_stale();
         self.write_manifest()?;
+        if self.rebuilds() {
+            self.timed(&doing, "rebuild", Self::forget)?;
+        }
         let pool = self.timed(&doing, "pool", Self::read_pool)?;
         let mut results = Results::default();
         if last == Stage::Index {
@@ -259,18 +263,28 @@ impl Run {
         Ok((self.components.reader(&plan, &ctx)?, plan.identity()))
     }
 
-    fn read_pool(&mut self) -> Result<StoredPool> {
+    fn pool_sources(&mut self) -> Result<Vec<ReadSource>> {
         let mut sources = Vec::new();
         for (i, source) in self.manifest.pool.clone().into_iter().enumerate() {
             let (reader, identity) = self.reader(&source.reader, &format!("pool[{i}].reader"))?;
             let paths = self.expand(&source.source, &format!("pool[{i}].source"))?;
             sources.push(ReadSource { reader, identity, paths, limit: source.limit });
         }
+        Ok(sources)
+    }
+
+    fn find_pool<'a>(&self, sources: &'a [ReadSource]) -> Result<WantedPool<'a>> {
+        let services = self.services(HASHING);
+        let ctx = services.context(self.manifest.seed);
+        WantedPool::find(&self.store, sources, self.manifest.rows_per_part, &ctx)
+    }
+
+    fn read_pool(&mut self) -> Result<StoredPool> {
+        let sources = self.pool_sources()?;
+        let wanted = self.find_pool(&sources)?;
+        self.progress.set_pool(wanted.dir())?;
         let services = self.services("read the pool");
         let ctx = services.context(self.manifest.seed);
-        let (rows_per_part, again) = (self.manifest.rows_per_part, self.rebuild.pool());
-        let wanted = WantedPool::find(&self.store, &sources, rows_per_part, again, &ctx)?;
-        self.progress.set_pool(wanted.dir())?;
         let pool = wanted.read(&self.store, &ctx)?;
         log::info!("pool: {} examples ({})", pool.card().rows, pool.dir().display());
         Ok(pool)
@@ -286,12 +300,9 @@ impl Run {
 
     /// Content hashes of some files: one for fingerprints, and each to check after reading.
     fn hash_files(&self, paths: &[PathBuf]) -> Result<(String, Vec<HashedSource>)> {
-        let (mut fingerprint, mut hashed) = (Fingerprint::new(), Vec::new());
-        for path in paths {
-            let source = self.store.hash_source(path)?;
-            fingerprint = fingerprint.with(&source.hash);
-            hashed.push(source);
-        }
+        let services = self.services(HASHING);
+        let hashed = self.store.hash_sources(paths, &services.context(self.manifest.seed))?;
+        let fingerprint = hashed.iter().fold(Fingerprint::new(), |sum, one| sum.with(&one.hash));
         Ok((fingerprint.short(), hashed))
     }
 }

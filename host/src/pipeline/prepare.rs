@@ -1,17 +1,17 @@
 //! Preparing the pool for search: every missing unit of every phase.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use deft_core::{Error, ErrorKind, Fingerprint, Kind, Phase, Result};
+use deft_core::{Error, ErrorKind, Fingerprint, Kind, Phase, Result, Retriever};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Run;
 use super::failures::Failures;
-use super::outputs::Outputs;
 use super::prepared::Prepared;
 use super::requests::Requests;
 use super::units::{Executor, Outcome, Queue, threads_of_unit};
+use crate::components::Plan;
 use crate::pool::StoredPool;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
@@ -32,36 +32,10 @@ impl Run {
             let prepared = self.open_phases(&arm, pool)?;
             all.push((arm, prepared));
         }
-        let phases = all.iter().flat_map(|(_, prepared)| &prepared.phases);
-        self.rebuild
-            .check(&phases.map(|(phase, _)| phase.name.clone()).collect::<BTreeSet<_>>())?;
-        self.forget_outputs()?;
         for (arm, prepared) in &all {
             self.prepare(arm, prepared, pool)?;
         }
         Ok(all)
-    }
-
-    /// Forgets the outputs that `--rebuild` makes again, all at once: a run that is killed then goes
-    /// on without the option.
-    fn forget_outputs(&self) -> Result<()> {
-        let names = self.rebuild.outputs();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let listed = names.join(", ");
-        log::info!("made again: {listed}; after an interruption, go on without --rebuild");
-        for task in &self.manifest.tasks {
-            for arm in self.manifest.arms.keys() {
-                let arm_dir = self.arm_dir(task, arm);
-                let of_seed = |seed: &u64| arm_dir.join(format!("seed-{seed}"));
-                let dirs = self.manifest.seeds.iter().map(of_seed).chain([arm_dir.clone()]);
-                for dir in dirs.filter(|dir| dir.is_dir()) {
-                    Outputs::open(&dir)?.forget(&names)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Reads the pool and opens an arm's retriever, with every missing unit done.
@@ -153,26 +127,26 @@ impl Run {
         Ok(self.manifest.arm_order()?.into_iter().filter(searches).map(str::to_owned).collect())
     }
 
-    /// Builds the retriever and finds the stage of each phase in the store.
-    fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
+    /// Builds an arm's retriever.
+    pub(super) fn arm_retriever(&mut self, arm: &str) -> Result<(Plan, Arc<dyn Retriever>)> {
         let (block, path) = self.manifest.retriever_of(arm).ok_or_else(|| {
             Error::option_at(format!("arms.{arm}"), "this arm needs a `retriever`")
         })?;
         let plan = self.plan(Kind::Retriever, block, &path)?;
         let services = self.services(plan.name());
+        let retriever = self.components.retriever(&plan, &services.context(self.manifest.seed))?;
+        Ok((plan, retriever))
+    }
+
+    /// Builds the retriever and finds the stage of each phase in the store.
+    fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
+        let (plan, retriever) = self.arm_retriever(arm)?;
+        let services = self.services(plan.name());
         let ctx = services.context(self.manifest.seed);
-        let retriever = self.components.retriever(&plan, &ctx)?;
         let wanted = retriever.phases(&ctx, &pool.view())?;
-        let names = wanted.iter().map(|phase| phase.name.as_str());
-        let rebuilt = self.rebuild.first_phase(names).unwrap_or(usize::MAX);
-        let mut chain = Fingerprint::new().with(pool.fingerprint()).with(plan.plugin_version());
+        let (fingerprints, chain) = chained(&wanted, pool.fingerprint(), &plan);
         let mut phases: Vec<(Phase, Stage)> = Vec::new();
-        for (i, phase) in wanted.into_iter().enumerate() {
-            chain = chain.with(&phase.name).with(&phase.fingerprint);
-            let fingerprint = chain.clone().short();
-            if i >= rebuilt && self.rebuild.empties(&format!("{}-{fingerprint}", phase.artefact)) {
-                self.store.discard(&phase.artefact, &fingerprint, &ctx)?;
-            }
+        for (phase, fingerprint) in wanted.into_iter().zip(fingerprints) {
             let stage = self.store.stage(&phase.artefact, &fingerprint)?;
             phases.push((phase, stage));
         }
@@ -266,6 +240,17 @@ impl Run {
         Queue::new((&phase.name, stage.name()), units, retries, &failures, &is_done, ctx_of_units)
             .run(executors)
     }
+}
+
+/// Fingerprints of a retriever's phases over a pool, each with all before it, and what comes of all.
+pub(super) fn chained(phases: &[Phase], pool: &str, plan: &Plan) -> (Vec<String>, Fingerprint) {
+    let mut chain = Fingerprint::new().with(pool).with(plan.plugin_version());
+    let mut fingerprints = Vec::with_capacity(phases.len());
+    for phase in phases {
+        chain = chain.with(&phase.name).with(&phase.fingerprint);
+        fingerprints.push(chain.clone().short());
+    }
+    (fingerprints, chain)
 }
 
 /// Does units in a thread of this process.

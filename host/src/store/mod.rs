@@ -87,13 +87,13 @@ impl Store {
         stage::cards(&self.root, name)
     }
 
-    /// Hashes a source file or folder; the hash of a file is remembered until it changes.
+    /// Hashes source files and folders; the hash of a file is remembered until it changes.
     ///
     /// # Errors
     ///
-    /// [`deft_core::ErrorKind::Io`] when it cannot be read.
-    pub fn hash_source(&self, path: &Path) -> Result<HashedSource> {
-        hashes::hash_source(path, &self.root.join("hashes"))
+    /// [`deft_core::ErrorKind::Io`] when one cannot be read; [`deft_core::ErrorKind::Cancelled`].
+    pub fn hash_sources(&self, paths: &[PathBuf], ctx: &Context<'_>) -> Result<Vec<HashedSource>> {
+        hashes::hash_sources(paths, &self.root.join("hashes"), ctx)
     }
 }
 
