@@ -66,7 +66,7 @@ impl FfiTrainer for TrainerExport {
         out: RStr<'_>,
     ) -> FfiResult<RString> {
         ctx.guarded(|ctx| {
-            let examples = ExamplesImport(examples);
+            let examples = ExamplesImport::new(examples)?;
             Ok(to_json(&self.0.train(ctx, &examples, Path::new(out.as_str()))?))
         })
     }
@@ -77,7 +77,7 @@ impl FfiTrainer for TrainerExport {
             let model = model.as_ref().map(|dir| Path::new(dir.as_str()));
             let predictor = self.0.open(ctx, model)?;
             Ok(FfiPredictor_TO::from_ptr(
-                RBox::new(PredictorExport(Guarded::new(predictor))),
+                RBox::new(PredictorExport(self.0.made(predictor))),
                 TD_Opaque,
             ))
         })
