@@ -6,7 +6,7 @@
 
 # Plugins outside the workspace: the example, and those that the whole-program tests load.
 EXAMPLE := docs/examples/hash-encoder
-OUTSIDE := $(EXAMPLE) $(addprefix tests/e2e/fixtures/,panicky not-a-plugin other-layout stubborn flaky)
+OUTSIDE := $(EXAMPLE) $(addprefix tests/e2e/fixtures/,panicky not-a-plugin other-interface other-layout aborting stubborn flaky)
 # They share this folder, so that deft-core is compiled once for all of them.
 OUTSIDE_TARGET := $(CURDIR)/target/examples
 

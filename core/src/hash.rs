@@ -44,6 +44,16 @@ impl Fingerprint {
     ///
     /// [`crate::ErrorKind::Io`] when the file cannot be read.
     pub fn of_file(path: &Path) -> Result<String> {
+        Self::of_pieces(path, |_| Ok(()))
+    }
+
+    /// The same, piece by piece: `each` is told the length of every piece, 1 MiB at most, and may
+    /// stop the work.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Io`] when the file cannot be read; what `each` returns.
+    pub fn of_pieces(path: &Path, mut each: impl FnMut(usize) -> Result<()>) -> Result<String> {
         let mut file = std::fs::File::open(path).or_io("cannot open the file", path)?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
@@ -53,6 +63,7 @@ impl Fingerprint {
                 return Ok(hex(&hasher.finalize()));
             }
             hasher.update(&buffer[..n]);
+            each(n)?;
         }
     }
 }
@@ -74,5 +85,29 @@ mod tests {
         let other = Fingerprint::new().with("a").with("bc").short();
         assert_ne!(one, other);
         assert_eq!(one.len(), 16);
+    }
+
+    #[test]
+    fn a_file_is_hashed_in_pieces_and_any_of_them_may_be_the_last() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("file");
+        let content = vec![7; (5 << 20) / 2];
+        std::fs::write(&path, &content).expect("written");
+        let mut pieces = Vec::new();
+        let tell = |bytes| {
+            pieces.push(bytes);
+            Ok(())
+        };
+        let hash = Fingerprint::of_pieces(&path, tell).expect("hashed");
+        assert_eq!(hash, hex(&Sha256::digest(&content)));
+        assert!(pieces.iter().all(|&bytes| bytes <= 1 << 20));
+        assert_eq!(pieces.iter().sum::<usize>(), content.len());
+        let mut told = 0;
+        let stop = |_| {
+            told += 1;
+            Err(crate::Error::cancelled())
+        };
+        let stopped = Fingerprint::of_pieces(&path, stop).expect_err("stopped");
+        assert_eq!((stopped.kind(), told), (crate::ErrorKind::Cancelled, 1));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A part is a file `part-00017.safetensors` with one tensor `vectors` of shape `[rows, dimension]`
 //! and type `F32` or `F16`. Its metadata has one key, `deft`, with JSON: the pool position of the
-//! first row (`first_row`) and the fingerprint of the encoder (`encoder`).
+//! first row (`first_row`), the fingerprint of the encoder (`encoder`) and, in a store, the name of
+//! the folder that the part was made for (`stage`).
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -51,6 +52,8 @@ impl VectorType {
 struct Metadata {
     first_row: u64,
     encoder: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stage: Option<String>,
 }
 
 /// The file name of a part or unit: `part-00017` and a suffix.
@@ -83,7 +86,36 @@ impl VectorWriter {
         vector_type: VectorType,
         encoder: &str,
     ) -> Result<Self> {
-        let metadata = Metadata { first_row: rows.start as u64, encoder: encoder.to_owned() };
+        Self::begin(path, rows, dimension, vector_type, encoder, None)
+    }
+
+    /// The same for a part of the stage `stage` of a store, `t5-<fingerprint>`: there it belongs, and
+    /// nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VectorWriter::create`].
+    pub fn create_in(
+        path: &Path,
+        rows: Range<usize>,
+        dimension: usize,
+        vector_type: VectorType,
+        encoder: &str,
+        stage: &str,
+    ) -> Result<Self> {
+        Self::begin(path, rows, dimension, vector_type, encoder, Some(stage.to_owned()))
+    }
+
+    fn begin(
+        path: &Path,
+        rows: Range<usize>,
+        dimension: usize,
+        vector_type: VectorType,
+        encoder: &str,
+        stage: Option<String>,
+    ) -> Result<Self> {
+        let (first_row, encoder) = (rows.start as u64, encoder.to_owned());
+        let metadata = Metadata { first_row, encoder, stage };
         let metadata = serde_json::to_string(&metadata)
             .or_error(ErrorKind::Unexpected, "the metadata is no JSON")?;
         let dtype = match vector_type {
@@ -192,6 +224,7 @@ pub struct VectorStore {
     dimension: usize,
     vector_type: VectorType,
     encoder: String,
+    stage: Option<String>,
     rows: Range<usize>,
 }
 
@@ -209,8 +242,8 @@ impl VectorStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Data`] when a part is damaged, missing in between, of another dimension, type
-    /// or encoder than the first; [`ErrorKind::Io`] when the folder cannot be read.
+    /// [`ErrorKind::Data`] when a part is damaged, missing in between, of another dimension, type,
+    /// encoder or stage than the first; [`ErrorKind::Io`] when the folder cannot be read.
     pub fn open(dir: &Path) -> Result<Self> {
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(dir).or_io("cannot open the vectors", dir)? {
@@ -231,6 +264,7 @@ impl VectorStore {
                 dimension: header.dimension,
                 vector_type: header.vector_type,
                 encoder: header.encoder.clone(),
+                stage: header.stage.clone(),
                 rows: 0..0,
             });
             first.check_part(&header, &path)?;
@@ -259,6 +293,12 @@ impl VectorStore {
         }
         if header.encoder != self.encoder {
             return wrong("encoder", header.encoder.clone(), self.encoder.clone());
+        }
+        // A part that names none is of an earlier version.
+        if let (Some(found), Some(wanted)) = (&header.stage, &self.stage)
+            && found != wanted
+        {
+            return wrong("the stage that they were made for", found.clone(), wanted.clone());
         }
         if header.part.rows.start != self.rows.end {
             let (found, wanted) = (header.part.rows.start, self.rows.end);
@@ -309,6 +349,11 @@ impl VectorStore {
     /// Fingerprint of the encoder that made the vectors.
     pub fn encoder(&self) -> &str {
         &self.encoder
+    }
+
+    /// Name of the store's folder that the vectors were made for, if the first part says it.
+    pub fn stage(&self) -> Option<&str> {
+        self.stage.as_deref()
     }
 
     /// Reads rows, counted from the start of this slice, into `out` (row-major, replaced).
@@ -363,6 +408,7 @@ struct Header {
     dimension: usize,
     vector_type: VectorType,
     encoder: String,
+    stage: Option<String>,
     part: Part,
 }
 
@@ -410,7 +456,7 @@ impl Header {
         let first = usize::try_from(deft.first_row).map_err(|_| damaged("its first row"))?;
         let end = first.checked_add(rows).ok_or_else(|| damaged("its first row"))?;
         let part = Part { path: path.to_owned(), offset, rows: first..end };
-        Ok(Self { dimension, vector_type, encoder: deft.encoder, part })
+        Ok(Self { dimension, vector_type, encoder: deft.encoder, stage: deft.stage, part })
     }
 }
 
@@ -460,6 +506,27 @@ mod tests {
         std::fs::write(&second, &bytes).expect("restored");
         let error = VectorStore::open(dir.path()).expect_err("a part is missing");
         assert!(error.to_string().contains("first row"), "{error}");
+    }
+
+    #[test]
+    fn parts_made_for_different_stages_are_refused_with_both_names() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for (row, stage) in [(0, "t5-aaaa"), (1, "t5-bbbb")] {
+            let path = dir.path().join(part_name(row, ".safetensors"));
+            let vector_type = VectorType::F32;
+            let mut writer =
+                VectorWriter::create_in(&path, row..row + 1, 1, vector_type, "e", stage)
+                    .expect("created");
+            writer.write(Matrix::new(&[1.0], 1).expect("whole rows")).expect("written");
+            writer.finish().expect("written");
+            if row == 0 {
+                let store = VectorStore::open(dir.path()).expect("opened");
+                assert_eq!(store.stage(), Some("t5-aaaa"));
+            }
+        }
+        let error = VectorStore::open(dir.path()).expect_err("another stage's part");
+        let named = (error.context("found"), error.context("wanted"));
+        assert_eq!(named, (Some("t5-bbbb"), Some("t5-aaaa")));
     }
 
     #[test]

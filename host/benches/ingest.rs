@@ -140,7 +140,7 @@ fn ingest_into(store: &Store) {
     let source = ReadSource {
         reader: Arc::clone(reader),
         identity: json!("p3"),
-        paths: vec![rows().path.clone()],
+        paths: vec![rows().path.clone()].into(),
         limit: None,
     };
     let pool = pool::ensure(store, &[source], ROWS_PER_PART, &context()).expect("a pool");

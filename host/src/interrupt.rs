@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 /// Whether the same command goes on where this one stops.
 static RESUMABLE: AtomicBool = AtomicBool::new(false);
+/// Whether another process tells of a stop.
+static WORKER: AtomicBool = AtomicBool::new(false);
 /// The thread that sees to the end.
 static WATCH: OnceLock<Thread> = OnceLock::new();
 
@@ -43,6 +45,12 @@ pub fn cancel() {
 /// Says whether the command of this process keeps what it has finished.
 pub fn set_resumable(resumable: bool) {
     RESUMABLE.store(resumable, Ordering::Relaxed);
+}
+
+/// Says that this process works for another, which tells people of a stop: here it is a line for the
+/// log.
+pub fn set_worker() {
+    WORKER.store(true, Ordering::Relaxed);
 }
 
 /// Whether the same command goes on where this one stops.
@@ -93,7 +101,7 @@ fn watch() -> ! {
         park_timeout(TICK);
     }
     let cancelled = Instant::now();
-    log::warn!("stopping at the next safe point; press Ctrl-C again to end at once");
+    tell("stopping at the next safe point; press Ctrl-C again to end at once");
     loop {
         park_timeout(TICK / 10);
         tick();
@@ -105,11 +113,16 @@ fn watch() -> ! {
     }
 }
 
+fn tell(message: &str) {
+    let is_worker = WORKER.load(Ordering::Relaxed);
+    log::log!(if is_worker { log::Level::Info } else { log::Level::Warn }, "{message}");
+}
+
 fn give_up(calls: &[String]) -> ! {
     for call in calls {
         log::warn!("{call} and does not stop");
     }
-    log::warn!("ending now: the work in hand is dropped{}", how_to_go_on());
+    tell(&format!("ending now: the work in hand is dropped{}", how_to_go_on()));
     console::clear();
     crash::exit_now(EXIT_CANCELLED);
 }

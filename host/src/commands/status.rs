@@ -7,7 +7,7 @@ use clap::Args;
 use deft_core::{ErrorKind, Result, ResultExt};
 
 use super::print;
-use crate::console::human_time;
+use crate::console::{Reading, human_time};
 use crate::pipeline::status::{PhaseStatus, Status, status as status_of};
 
 /// Arguments of `deft status`.
@@ -45,9 +45,14 @@ fn describe(status: &Status) -> String {
         Some(holder) => format!("{holder} works"),
         None => "nobody works in it now".to_owned(),
     };
-    let pool =
-        status.pool_rows.map_or_else(|| "not read".to_owned(), |rows| format!("{rows} rows"));
-    let mut text = format!("{}: {working}\n  pool: {pool}\n", status.run.display());
+    let mut text = format!("{}: {working}\n", status.run.display());
+    for reading in status.working.iter().flat_map(|holder| &holder.progress) {
+        // Another version of the program may tell it otherwise.
+        if let Ok(reading) = serde_json::from_value::<Reading>(reading.clone()) {
+            let _ = writeln!(text, "  now: {}", reading.line());
+        }
+    }
+    let _ = writeln!(text, "  pool: {}", describe_pool(status));
     for phase in &status.phases {
         describe_phase(&mut text, phase);
     }
@@ -55,6 +60,18 @@ fn describe(status: &Status) -> String {
         let _ = writeln!(text, "  {output}: {there} of {all}");
     }
     text
+}
+
+fn describe_pool(status: &Status) -> String {
+    if let Some(rows) = status.pool_rows {
+        return format!("{rows} rows");
+    }
+    let parts = format!("{} parts of {} rows so far", status.pool_parts, status.rows_per_part);
+    match &status.pool_reader {
+        Some(holder) => format!("{holder} reads it, {parts}"),
+        None if status.pool_parts > 0 => format!("half read, {parts}"),
+        None => "not read".to_owned(),
+    }
 }
 
 fn describe_phase(text: &mut String, phase: &PhaseStatus) {
@@ -80,6 +97,7 @@ fn describe_phase(text: &mut String, phase: &PhaseStatus) {
     }
     for failure in &phase.failed {
         let (unit, attempts, error) = (failure.unit, failure.attempts, &failure.error);
-        let _ = writeln!(text, "    unit {unit} failed ({attempts} attempts): {error}");
+        let times = if attempts == 1 { "attempt" } else { "attempts" };
+        let _ = writeln!(text, "    unit {unit} failed ({attempts} {times}): {error}");
     }
 }

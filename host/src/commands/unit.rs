@@ -4,7 +4,7 @@ use clap::Args;
 use deft_core::Result;
 
 use super::ManifestArgs;
-use crate::pipeline::Run;
+use crate::pipeline::{Requests, Run, RunOptions};
 
 /// Arguments of `deft unit`.
 #[derive(Debug, Args)]
@@ -23,14 +23,33 @@ pub struct UnitArgs {
     /// Take units' numbers from stdin: what `deft run --workers` calls
     #[arg(long, hide = true, conflicts_with = "unit")]
     worker: bool,
+    /// A stage of the store that a worker may use, as its host knows it; may be given several times
+    #[arg(long, hide = true, value_name = "STAGE")]
+    expect: Vec<String>,
+}
+
+impl UnitArgs {
+    fn open(&self) -> Result<Run> {
+        let manifest = &self.manifest;
+        let options = RunOptions { expected_stages: self.expect.clone(), ..manifest.options() };
+        Run::open(&manifest.manifest, &manifest.overrides, &options)
+    }
 }
 
 pub(super) fn unit(args: &UnitArgs) -> Result<()> {
-    let manifest = &args.manifest;
-    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &manifest.options())?;
-    let arm = args.arm.as_deref();
-    let Some(unit) = args.unit else { return run.serve_units(arm, &args.phase) };
-    run.do_unit(arm, &args.phase, unit)?;
+    let Some(unit) = args.unit else { return serve(args) };
+    args.open()?.do_unit(args.arm.as_deref(), &args.phase, unit)?;
     log::info!("{} unit {unit}: done", args.phase);
     Ok(())
+}
+
+fn serve(args: &UnitArgs) -> Result<()> {
+    // Before any plugin is loaded: what it prints must not get among the answers.
+    let mut requests = Requests::listen()?;
+    let serve = |mut run: Run| run.serve_units(&mut requests, args.arm.as_deref(), &args.phase);
+    let done = args.open().and_then(serve);
+    if let Err(error) = &done {
+        requests.refuse(error);
+    }
+    done
 }

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 
 pub use error::print_error;
 pub use progress::Progress;
+pub(crate) use progress::{Reading, readings};
 pub(crate) use time::{human as human_time, rfc3339};
 
 /// The host's own lines have this target for programs, and none for people.
-const OWN_TARGET: &str = "deft";
+pub(crate) const OWN_TARGET: &str = "deft";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]

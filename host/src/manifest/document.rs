@@ -37,6 +37,7 @@ impl Document {
             Error::option_at("", "cannot read the manifest")
                 .with_context("path", path.display())
                 .with_source(&error)
+                .with_hint("give the manifest's path as seen from the working directory")
         };
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
@@ -114,10 +115,11 @@ impl Document {
         let wrong = |message: String| {
             Error::option_at("", message).with_context("at", format!("--set {}", excerpt(text)))
         };
-        let (path, value) = text
-            .split_once('=')
-            .filter(|(path, _)| !path.is_empty())
-            .ok_or_else(|| wrong("expected PATH=VALUE".to_owned()))?;
+        let (path, value) =
+            text.split_once('=').filter(|(path, _)| !path.is_empty()).ok_or_else(|| {
+                wrong("expected PATH=VALUE".to_owned())
+                    .with_hint("for instance `--set selection.neighbors=50`")
+            })?;
         if value.is_empty() {
             return Err(wrong("the value is empty: `''` is an empty text, `null` none".to_owned()));
         }

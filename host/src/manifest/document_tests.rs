@@ -48,8 +48,9 @@ fn what_a_manifest_may_not_have_is_refused_with_its_place_and_what_to_do() {
         ("a:\n  b: 1\n  b: 2\n", "m.yaml:3:3", "`b` is there twice", "remove or rename"),
         ("a: [{ b: { c: 1, c: 2 } }]\n", "m.yaml:1:18", "`c` is there twice", "rename"),
         ("a: 1\n---\nb: 2\n", "m.yaml:2:1", "one YAML document", "two files"),
-        ("a:\n\tb: 1\n", "m.yaml:2:2", "no YAML", "spaces, not tabs"),
-        ("a:\n  b: 1\n\tc: 1\n", "m.yaml:2:6", "no YAML", "spaces, not tabs"),
+        ("a:\n\tb: 1\n", "m.yaml:2:1", "no YAML", "spaces, not tabs"),
+        ("a:\n  b: 1\n\tc: 1\n", "m.yaml:3:1", "no YAML", "spaces, not tabs"),
+        ("a:\n  b: 1\n\n \tc: 1\n", "m.yaml:4:2", "no YAML", "spaces, not tabs"),
         ("a: [1, 2\nb: 3\n", "m.yaml:2:2", "no YAML", "check the indentation"),
         ("a: &x { b: 1 }\nc: { <<: *x }\n", "m.yaml:2:6", "merge keys", "write the block out"),
         ("a: *x\n", "m.yaml:1:4", "no YAML", "marked `&name`"),
@@ -146,7 +147,9 @@ fn a_file_of_100_mb_is_refused_after_4() {
     assert_eq!(error.context("at"), Some(path.to_str().unwrap()));
     assert!(error.hint().is_some());
     assert_eq!(Document::read(Path::new("/dev/zero"), &[]).unwrap_err().message(), error.message());
-    assert_eq!(Document::read(dir.path(), &[]).unwrap_err().message(), "cannot read the manifest");
+    let error = Document::read(dir.path(), &[]).unwrap_err();
+    assert_eq!(error.message(), "cannot read the manifest");
+    assert!(error.hint().is_some());
 }
 
 #[test]
@@ -168,6 +171,7 @@ fn overrides_reach_into_bare_names_and_lists() {
         let error = parse(set).expect_err(set);
         assert_eq!(error.context("at"), Some(format!("--set {set}").as_str()), "{error}");
     }
+    assert!(parse("a").unwrap_err().hint().is_some());
     let deep = format!("{}=1", "a.".repeat(100_000));
     assert!(parse(&deep).unwrap_err().message().contains("32 steps"));
 }

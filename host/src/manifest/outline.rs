@@ -33,7 +33,11 @@ impl Outline {
         let mut walk = Walk::default();
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| {
-                let at = (error.marker().line(), error.marker().col() + 1);
+                let mut at = (error.marker().line(), error.marker().col() + 1);
+                if error.info().contains("tab") {
+                    // The scanner names the text before the tab, or what follows it.
+                    at = tab_from(text, at.0).unwrap_or(at);
+                }
                 (at, no_yaml(error.info()))
             })?;
             let at = position(span);
@@ -50,6 +54,18 @@ impl Outline {
 
 fn position(span: Span) -> Position {
     (span.start.line(), span.start.col() + 1)
+}
+
+/// The first tab that indents a line, from this line on. Lines without content may have some.
+fn tab_from(text: &str, line: usize) -> Option<Position> {
+    let lines = (1..).zip(text.lines()).skip(line.saturating_sub(1));
+    lines.filter(|(_, text)| !text.trim().is_empty() && !text.trim().starts_with('#')).find_map(
+        |(line, text)| {
+            let content = text.trim_start_matches([' ', '\t']);
+            let tab = text[..text.len() - content.len()].find('\t')?;
+            Some((line, tab + 1))
+        },
+    )
 }
 
 /// FNV-1a of a path. The paths themselves could be far longer than the text: every one of a million
@@ -270,4 +286,17 @@ fn refuse_infinite(text: &str) -> Result<(), Error> {
             .with_hint("write a finite number, or quote it if it is a text"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tabs_that_indent_are_found_from_a_line_on_and_others_are_not() {
+        let text = "\ta: 1\r\n \t\r\n\t# b\r\nc:\t1\r\n  \td: 1\r\n";
+        assert_eq!(tab_from(text, 1), Some((1, 1)));
+        assert_eq!(tab_from(text, 2), Some((5, 3)));
+        assert_eq!(tab_from(text, 6), None);
+    }
 }

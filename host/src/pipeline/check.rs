@@ -1,14 +1,12 @@
 //! What can be known of a manifest before anything runs.
 
-use std::path::PathBuf;
-
 use deft_core::{Error, ErrorKind, Kind, Result, ResultExt};
 use serde_json::Value;
 
 use super::Run;
 use crate::components::Components;
 use crate::manifest::{Arm, Block};
-use crate::pool::expand_source;
+use crate::pool::{SourcePaths, expand_source};
 
 impl Run {
     /// Checks every block and source of the manifest, without reading or building anything.
@@ -48,8 +46,8 @@ impl Run {
         let services = self.services("open the sources");
         let ctx = services.context(self.manifest.seed);
         let reader = Components::default().reader(&plan, &ctx)?;
-        for file in files {
-            reader.open(&ctx, &file).map_err(|error| self.at_option(error, &path))?;
+        for file in files.iter() {
+            reader.open(&ctx, file).map_err(|error| self.at_option(error, &path))?;
         }
         Ok(())
     }
@@ -60,7 +58,7 @@ impl Run {
         error.with_context("at", place.context("at").unwrap_or_default())
     }
 
-    pub(super) fn expand(&self, source: &str, path: &str) -> Result<Vec<PathBuf>> {
+    pub(super) fn expand(&self, source: &str, path: &str) -> Result<SourcePaths> {
         expand_source(source, self.document.dir())
             .map_err(|error| self.document.locate(error.within_option(path)))
     }

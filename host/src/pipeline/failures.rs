@@ -35,13 +35,19 @@ impl Failures {
     }
 
     pub(super) fn note(&self, failure: &Failure) -> Result<()> {
-        store::write_json(&self.path(&failure.stage, failure.unit), failure)
+        let note = || store::write_json(&self.path(&failure.stage, failure.unit), failure);
+        // Another process may remove the empty folder just now.
+        note().or_else(|_| note()).or_else(|_| note())
     }
 
     /// Forgets a unit that is done now.
     pub(super) fn clear(&self, stage: &str, unit: usize) {
         let _ = std::fs::remove_file(self.path(stage, unit));
-        // Goes only once it is empty.
+    }
+
+    /// Removes the folder if it is empty: once no unit of this process is at work, which might fail
+    /// meanwhile.
+    pub(super) fn tidy(&self) {
         let _ = std::fs::remove_dir(&self.0);
     }
 
@@ -82,7 +88,41 @@ mod tests {
         assert_eq!(units, [2, 7]);
         for (stage, unit) in [("encode", 7), ("encode", 2), ("index", 0)] {
             failures.clear(stage, unit);
+            failures.tidy();
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_unit_can_fail_while_others_are_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let failures = Failures::of_run(dir.path());
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let failures = &failures;
+                scope.spawn(move || {
+                    for unit in (thread..400).step_by(4) {
+                        let error = Error::new(ErrorKind::Io, "disk full");
+                        let stage = "encode".to_owned();
+                        failures.note(&Failure { stage, unit, attempts: 1, error }).unwrap();
+                        failures.clear("encode", unit);
+                    }
+                });
+            }
+        });
+        failures.tidy();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_note_outlives_an_empty_folder_that_another_process_removes() {
+        let dir = tempfile::tempdir().unwrap();
+        let failures = Failures::of_run(dir.path());
+        std::fs::create_dir(dir.path().join("failed")).unwrap();
+        failures.tidy();
+        let (stage, error) = ("encode".to_owned(), Error::new(ErrorKind::Io, "disk full"));
+        failures.note(&Failure { stage, unit: 3, attempts: 1, error }).unwrap();
+        failures.tidy();
+        assert_eq!(failures.of_stage("encode").len(), 1);
     }
 }

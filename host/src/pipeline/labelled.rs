@@ -97,6 +97,7 @@ impl Run {
         let (hash, hashed) = self.hash_files(&paths)?;
         let examples = read_examples(&*reader, &paths, None, &ctx)?;
         hashed.iter().try_for_each(HashedSource::check_unchanged)?;
+        paths.check_unchanged()?;
         Ok((examples, Fingerprint::new().with(identity.to_string()).with(hash)))
     }
 }

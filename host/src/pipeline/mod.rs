@@ -2,6 +2,7 @@
 
 mod arms;
 mod check;
+mod doing;
 mod evaluate;
 mod failures;
 mod folders;
@@ -11,9 +12,11 @@ mod outputs;
 mod prepare;
 mod prepared;
 mod rebuild;
+mod requests;
 mod retrieve;
 mod schedule;
 mod select;
+mod stages;
 pub mod status;
 mod train;
 mod units;
@@ -34,15 +37,19 @@ use crate::services::{HostServices, available_threads};
 use crate::store::lock::Lock;
 use crate::store::{self, HashedSource, Store};
 
+use doing::Doing;
 use failures::Failures;
-use rebuild::Rebuild;
-use status::Stages;
+use stages::Stages;
 
 pub use evaluate::{ArmResult, Results};
 pub use prepared::Prepared;
+pub use requests::Requests;
 
 /// Name of the lock of a run's folder.
 const RUN_LOCK: &str = "run";
+
+/// What progress is told under while sources are hashed.
+const HASHING: &str = "hash the sources";
 
 /// The stages of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +81,9 @@ pub struct RunOptions {
     pub retries: u32,
     /// The stage from which on everything is made again.
     pub rebuild: Option<String>,
+    /// Stages of the store that the process may use: a worker's, as its host knows them. Without
+    /// any it may use all.
+    pub expected_stages: Vec<String>,
 }
 
 /// One execution of a manifest.
@@ -88,9 +98,10 @@ pub struct Run {
     /// The manifest's file and what was set of it: worker processes are given them again.
     path: PathBuf,
     overrides: Vec<String>,
+    /// This program's file when the run started: another may take its place later.
+    program: Option<PathBuf>,
     options: RunOptions,
     threads: usize,
-    rebuild: Rebuild,
     progress: Stages,
     timings: Vec<(String, f64)>,
 }
@@ -115,14 +126,14 @@ impl Run {
         let store = options.store.clone().unwrap_or_else(|| base.join(&manifest.store));
         let dir = options.run.clone().unwrap_or_else(|| base.join("runs").join(&manifest.name));
         let run = Self {
-            store: Store::new(&store),
+            store: Store::new(&store).expecting(&options.expected_stages),
             components: Components::default(),
             threads: available_threads(options.threads),
-            rebuild: Rebuild::new(options.rebuild.clone()),
             progress: Stages::of_run(&dir),
             timings: Vec::new(),
             path: path.to_owned(),
             overrides: overrides.to_vec(),
+            program: std::env::current_exe().ok(),
             options: options.clone(),
             manifest,
             document,
@@ -149,22 +160,26 @@ impl Run {
     ///
     /// The first thing that goes wrong; what was finished before stays.
     pub fn execute(&mut self, last: Stage) -> Result<Results> {
+        self.check_rebuild().map_err(|error| self.document.locate(error))?;
         store::make_dir(&self.dir)?;
-        let lock = self.lock_run()?;
+        let doing = self.lock_run()?;
         store::remove_stale(&self.dir);
         Failures::of_run(&self.dir).remove_stale();
         self.write_manifest()?;
-        let pool = self.timed(&lock, "pool", Self::read_pool)?;
+        if self.rebuilds() {
+            self.timed(&doing, "rebuild", Self::forget)?;
+        }
+        let pool = self.timed(&doing, "pool", Self::read_pool)?;
         let mut results = Results::default();
         if last == Stage::Index {
-            self.timed(&lock, "index", |run| run.prepare_all(&pool).map(drop))?;
+            self.timed(&doing, "index", |run| run.prepare_all(&pool).map(drop))?;
         } else {
-            self.timed(&lock, "retrieve", |run| run.retrieve_all(&pool))?;
-            let selections = self.timed(&lock, "select", |run| run.select_all(&pool))?;
+            self.timed(&doing, "retrieve", |run| run.retrieve_all(&pool))?;
+            let selections = self.timed(&doing, "select", |run| run.select_all(&pool))?;
             // Models are about to need the memory that indexes hold.
             self.components.clear();
             if last >= Stage::Train {
-                results = self.timed(&lock, "train and evaluate", |run| {
+                results = self.timed(&doing, "train and evaluate", |run| {
                     run.train_all(&pool, &selections, last == Stage::Evaluate)
                 })?;
             }
@@ -174,22 +189,23 @@ impl Run {
     }
 
     /// Takes the run's folder for this process alone.
-    fn lock_run(&self) -> Result<Lock> {
+    fn lock_run(&self) -> Result<Doing> {
         let services = self.services("wait");
         let what = format!(
             "works in {}; `--run DIR` gives this run a folder of its own",
             self.dir.display()
         );
-        Lock::wait(&self.dir, RUN_LOCK, &what, &services.context(self.manifest.seed))
+        let lock = Lock::wait(&self.dir, RUN_LOCK, &what, &services.context(self.manifest.seed))?;
+        Ok(Doing::through(lock))
     }
 
     fn timed<T>(
         &mut self,
-        lock: &Lock,
+        doing: &Doing,
         stage: &str,
         work: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        lock.tell(stage);
+        doing.begin(stage);
         let start = Instant::now();
         let done = work(self).map_err(|error| self.document.locate(error));
         self.timings.push((stage.to_owned(), start.elapsed().as_secs_f64()));
@@ -251,18 +267,28 @@ impl Run {
         Ok((self.components.reader(&plan, &ctx)?, plan.identity()))
     }
 
-    fn read_pool(&mut self) -> Result<StoredPool> {
+    fn pool_sources(&mut self) -> Result<Vec<ReadSource>> {
         let mut sources = Vec::new();
         for (i, source) in self.manifest.pool.clone().into_iter().enumerate() {
             let (reader, identity) = self.reader(&source.reader, &format!("pool[{i}].reader"))?;
             let paths = self.expand(&source.source, &format!("pool[{i}].source"))?;
             sources.push(ReadSource { reader, identity, paths, limit: source.limit });
         }
+        Ok(sources)
+    }
+
+    fn find_pool<'a>(&self, sources: &'a [ReadSource]) -> Result<WantedPool<'a>> {
+        let services = self.services(HASHING);
+        let ctx = services.context(self.manifest.seed);
+        WantedPool::find(&self.store, sources, self.manifest.rows_per_part, &ctx)
+    }
+
+    fn read_pool(&mut self) -> Result<StoredPool> {
+        let sources = self.pool_sources()?;
+        let wanted = self.find_pool(&sources)?;
+        self.progress.set_pool(wanted.dir())?;
         let services = self.services("read the pool");
         let ctx = services.context(self.manifest.seed);
-        let (rows_per_part, again) = (self.manifest.rows_per_part, self.rebuild.pool());
-        let wanted = WantedPool::find(&self.store, &sources, rows_per_part, again, &ctx)?;
-        self.progress.set_pool(wanted.dir())?;
         let pool = wanted.read(&self.store, &ctx)?;
         log::info!("pool: {} examples ({})", pool.card().rows, pool.dir().display());
         Ok(pool)
@@ -278,12 +304,9 @@ impl Run {
 
     /// Content hashes of some files: one for fingerprints, and each to check after reading.
     fn hash_files(&self, paths: &[PathBuf]) -> Result<(String, Vec<HashedSource>)> {
-        let (mut fingerprint, mut hashed) = (Fingerprint::new(), Vec::new());
-        for path in paths {
-            let source = self.store.hash_source(path)?;
-            fingerprint = fingerprint.with(&source.hash);
-            hashed.push(source);
-        }
+        let services = self.services(HASHING);
+        let hashed = self.store.hash_sources(paths, &services.context(self.manifest.seed))?;
+        let fingerprint = hashed.iter().fold(Fingerprint::new(), |sum, one| sum.with(&one.hash));
         Ok((fingerprint.short(), hashed))
     }
 }

@@ -1,18 +1,17 @@
 //! Preparing the pool for search: every missing unit of every phase.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use deft_core::{Error, ErrorKind, Fingerprint, Kind, Phase, Result};
+use deft_core::{Error, ErrorKind, Fingerprint, Kind, Phase, Result, Retriever};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Run;
 use super::failures::Failures;
-use super::folders;
-use super::outputs::Outputs;
 use super::prepared::Prepared;
-use super::units::{Executor, Outcome, Queue};
-use super::worker::Requests;
+use super::requests::Requests;
+use super::units::{Executor, Outcome, Queue, threads_of_unit};
+use crate::components::Plan;
 use crate::pool::StoredPool;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
@@ -33,40 +32,10 @@ impl Run {
             let prepared = self.open_phases(&arm, pool)?;
             all.push((arm, prepared));
         }
-        let phases = all.iter().flat_map(|(_, prepared)| &prepared.phases);
-        self.rebuild
-            .check(&phases.map(|(phase, _)| phase.name.clone()).collect::<BTreeSet<_>>())?;
-        self.forget_outputs()?;
         for (arm, prepared) in &all {
             self.prepare(arm, prepared, pool)?;
         }
         Ok(all)
-    }
-
-    /// Forgets the outputs that `--rebuild` makes again, all at once: a run that is killed then goes
-    /// on without the option.
-    fn forget_outputs(&self) -> Result<()> {
-        let names = self.rebuild.outputs();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let listed = names.join(", ");
-        log::info!("made again: {listed}; after an interruption, go on without --rebuild");
-        for task in &self.manifest.tasks {
-            for arm in self.manifest.arms.keys() {
-                let arm_dir = self.arm_dir(task, arm);
-                let of_seed = |seed: &u64| arm_dir.join(format!("seed-{seed}"));
-                let dirs = self.manifest.seeds.iter().map(of_seed).chain([arm_dir.clone()]);
-                for dir in dirs.filter(|dir| dir.is_dir()) {
-                    if names.contains(&"model") {
-                        // First: a model that is forgotten would be gone on with from there.
-                        folders::remove_scratch(&dir, None)?;
-                    }
-                    Outputs::open(&dir)?.forget(&names)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Reads the pool and opens an arm's retriever, with every missing unit done.
@@ -105,8 +74,8 @@ impl Run {
             &is_done,
             ctx.quiet(),
         );
-        let (prepared, pool, threads) = (&prepared, &pool, self.threads);
-        queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool, threads })])
+        let (prepared, pool) = (&prepared, &pool);
+        queue.run(vec![Box::new(InProcess { run: self, prepared, at, pool })])
     }
 
     /// Answers a host that asks for units on stdin: what a worker process does.
@@ -114,12 +83,16 @@ impl Run {
     /// # Errors
     ///
     /// Those of the pool's readers; units answer for themselves.
-    pub fn serve_units(&mut self, arm: Option<&str>, phase: &str) -> Result<()> {
-        let requests = Requests::listen();
+    pub fn serve_units(
+        &mut self,
+        requests: &mut Requests,
+        arm: Option<&str>,
+        phase: &str,
+    ) -> Result<()> {
         let (pool, _, prepared) = self.open_arm(arm)?;
         let at = prepared.startable(phase)?;
-        let (prepared, pool, threads) = (&prepared, &pool, self.threads);
-        let mut executor = InProcess { run: self, prepared, at, pool, threads };
+        let (prepared, pool) = (&prepared, &pool);
+        let mut executor = InProcess { run: self, prepared, at, pool };
         requests.serve(|unit| executor.execute(unit))
     }
 
@@ -154,30 +127,30 @@ impl Run {
         Ok(self.manifest.arm_order()?.into_iter().filter(searches).map(str::to_owned).collect())
     }
 
-    /// Builds the retriever and finds the stage of each phase in the store.
-    fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
+    /// Builds an arm's retriever.
+    pub(super) fn arm_retriever(&mut self, arm: &str) -> Result<(Plan, Arc<dyn Retriever>)> {
         let (block, path) = self.manifest.retriever_of(arm).ok_or_else(|| {
             Error::option_at(format!("arms.{arm}"), "this arm needs a `retriever`")
         })?;
         let plan = self.plan(Kind::Retriever, block, &path)?;
         let services = self.services(plan.name());
+        let retriever = self.components.retriever(&plan, &services.context(self.manifest.seed))?;
+        Ok((plan, retriever))
+    }
+
+    /// Builds the retriever and finds the stage of each phase in the store.
+    fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
+        let (plan, retriever) = self.arm_retriever(arm)?;
+        let services = self.services(plan.name());
         let ctx = services.context(self.manifest.seed);
-        let retriever = self.components.retriever(&plan, &ctx)?;
         let wanted = retriever.phases(&ctx, &pool.view())?;
-        let names = wanted.iter().map(|phase| phase.name.as_str());
-        let rebuilt = self.rebuild.first_phase(names).unwrap_or(usize::MAX);
-        let mut chain = Fingerprint::new().with(pool.fingerprint()).with(plan.plugin_version());
+        let (fingerprints, chain) = chained(&wanted, pool.fingerprint(), &plan);
         let mut phases: Vec<(Phase, Stage)> = Vec::new();
-        for (i, phase) in wanted.into_iter().enumerate() {
-            chain = chain.with(&phase.name).with(&phase.fingerprint);
-            let fingerprint = chain.clone().short();
-            if i >= rebuilt && self.rebuild.empties(&format!("{}-{fingerprint}", phase.artefact)) {
-                self.store.discard(&phase.artefact, &fingerprint, &ctx)?;
-            }
+        for (phase, fingerprint) in wanted.into_iter().zip(fingerprints) {
             let stage = self.store.stage(&phase.artefact, &fingerprint)?;
-            self.progress.add_phase(plan.name(), &phase, stage.dir())?;
             phases.push((phase, stage));
         }
+        self.progress.set_phases(arm, plan.name(), &phases)?;
         let fingerprint = chain.with(plan.identity().to_string()).short();
         Ok(Prepared { retriever, fingerprint, plan, phases })
     }
@@ -258,9 +231,9 @@ impl Run {
                 executors.push(Box::new(self.worker(arm, at, number, ctx)?));
             }
         } else {
-            let threads = if phase.threads == 0 { self.threads } else { phase.threads };
+            let threads = threads_of_unit(phase, self.threads);
             for _ in 0..(self.threads / threads).clamp(1, units.len()) {
-                executors.push(Box::new(InProcess { run: self, prepared, at, pool, threads }));
+                executors.push(Box::new(InProcess { run: self, prepared, at, pool }));
             }
         }
         let retries = self.options.retries;
@@ -269,13 +242,23 @@ impl Run {
     }
 }
 
+/// Fingerprints of a retriever's phases over a pool, each with all before it, and what comes of all.
+pub(super) fn chained(phases: &[Phase], pool: &str, plan: &Plan) -> (Vec<String>, Fingerprint) {
+    let mut chain = Fingerprint::new().with(pool).with(plan.plugin_version());
+    let mut fingerprints = Vec::with_capacity(phases.len());
+    for phase in phases {
+        chain = chain.with(&phase.name).with(&phase.fingerprint);
+        fingerprints.push(chain.clone().short());
+    }
+    (fingerprints, chain)
+}
+
 /// Does units in a thread of this process.
 struct InProcess<'a> {
     run: &'a Run,
     prepared: &'a Prepared,
     at: &'a (Phase, Stage),
     pool: &'a StoredPool,
-    threads: usize,
 }
 
 impl Executor for InProcess<'_> {
@@ -283,7 +266,8 @@ impl Executor for InProcess<'_> {
         let (phase, _) = self.at;
         let label = format!("{} {} of {}", phase.name, unit + 1, phase.units);
         let services = self.run.services(&label);
-        let ctx = services.context(self.run.manifest.seed).with_threads(self.threads);
+        let threads = threads_of_unit(phase, self.run.threads);
+        let ctx = services.context(self.run.manifest.seed).with_threads(threads);
         self.prepared.try_unit(self.at, unit, self.pool, &ctx)
     }
 }

@@ -77,6 +77,7 @@ impl Run {
         let ctx = services.context(self.manifest.seed);
         let queries = read_examples(&*reader, &paths, None, &ctx)?;
         hashed.iter().try_for_each(HashedSource::check_unchanged)?;
+        paths.check_unchanged()?;
         let chosen = choose_queries(queries.len(), selection.queries, self.manifest.seed);
         let texts: Vec<&str> = chosen.iter().map(|&query| queries[query].input.as_str()).collect();
         let searcher = match searcher {

@@ -1,79 +1,33 @@
 //! How far a run is: what lies on disk, counted; nothing is loaded, locked or changed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use deft_core::{Phase, Result, part_name};
-use serde::{Deserialize, Serialize};
+use deft_core::{Result, part_name};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::failures::{Failure, Failures};
+use super::stages::{StagePlace, Stages};
 use super::{RUN_LOCK, arms};
 use crate::manifest::Manifest;
 use crate::store::{self, lock};
-
-/// `stages.json` of a run: where in the store the stages are that it works on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stages {
-    #[serde(skip)]
-    path: PathBuf,
-    pool: PathBuf,
-    phases: Vec<StagePlace>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct StagePlace {
-    retriever: String,
-    phase: String,
-    units: usize,
-    suffix: String,
-    dir: PathBuf,
-}
-
-impl Stages {
-    pub(super) fn of_run(dir: &Path) -> Self {
-        Self { path: dir.join("stages.json"), ..Self::default() }
-    }
-
-    pub(super) fn set_pool(&mut self, dir: &Path) -> Result<()> {
-        dir.clone_into(&mut self.pool);
-        self.write()
-    }
-
-    pub(super) fn add_phase(&mut self, retriever: &str, phase: &Phase, dir: &Path) -> Result<()> {
-        let place = StagePlace {
-            retriever: retriever.to_owned(),
-            phase: phase.name.clone(),
-            units: phase.units,
-            suffix: phase.suffix.clone(),
-            dir: dir.to_owned(),
-        };
-        if !self.phases.contains(&place) {
-            self.phases.push(place);
-        }
-        self.write()
-    }
-
-    /// Writes the file where it would change: several units of one run may start at once.
-    fn write(&self) -> Result<()> {
-        let known: Option<Self> = store::read_json(&self.path);
-        let known = known.map(|known| Self { path: self.path.clone(), ..known });
-        // A run of one arm, or of one unit, knows fewer phases than the whole run.
-        let covered = known.as_ref().is_some_and(|known| {
-            known.pool == self.pool && self.phases.iter().all(|place| known.phases.contains(place))
-        });
-        if covered { Ok(()) } else { store::write_json(&self.path, self) }
-    }
-}
 
 /// How far a run is.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// The run's folder.
     pub run: PathBuf,
-    /// Who works on it now, and on what.
+    /// Who works on it now, on what, and how far that is.
     pub working: Option<lock::Holder>,
     /// Rows of the pool, once it has been read.
     pub pool_rows: Option<usize>,
+    /// Parts of the pool that are there.
+    pub pool_parts: usize,
+    /// Rows of each part but the last.
+    pub rows_per_part: usize,
+    /// Who reads the pool now.
+    pub pool_reader: Option<lock::Holder>,
     /// The phases of its retrievers, in order.
     pub phases: Vec<PhaseStatus>,
     /// Hits, selections, models and metrics that are there, of so many.
@@ -95,7 +49,8 @@ pub struct PhaseStatus {
     pub running: Vec<(usize, Option<lock::Holder>)>,
     /// Units that failed, and have not been done since.
     pub failed: Vec<Failure>,
-    /// Seconds until the last unit, at the rate of the units that were finished last.
+    /// Seconds until the last unit, at the rate of the units that were finished last since the
+    /// processes that work now began; `None` while nobody works, or no unit has been finished since.
     pub seconds_left: Option<f64>,
 }
 
@@ -109,63 +64,130 @@ pub fn status(manifest: &Path, overrides: &[String], run: Option<&Path>) -> Resu
     let default = || document.dir().join("runs").join(&manifest.name);
     let dir = run.map_or_else(default, Path::to_owned);
     let stages: Stages = store::read_json(&dir.join("stages.json")).unwrap_or_default();
-    let failures = Failures::of_run(&dir);
-    let pool = store::read_json::<serde_json::Value>(&stages.pool.join("card.json"));
-    let working = lock::holders(&dir).into_iter().find(|(name, _)| name == RUN_LOCK);
+    let working = holder_of(&dir, RUN_LOCK);
+    let card = stages.pool.join("card.json");
     Ok(Status {
-        working: working.and_then(|(_, holder)| holder),
-        pool_rows: pool.and_then(|card| usize::try_from(card["rows"].as_u64()?).ok()),
-        phases: stages.phases.iter().map(|place| phase_status(place, &failures)).collect(),
+        pool_rows: rows(&card),
+        pool_parts: parts(&stages.pool),
+        rows_per_part: manifest.rows_per_part,
+        pool_reader: holder_of(&stages.pool, "card.json"),
+        phases: phases(&stages.places(&manifest), &dir, working.as_ref(), modified(&card)),
         outputs: outputs(&manifest, &dir),
+        working,
         run: dir,
     })
 }
 
-fn phase_status(place: &StagePlace, failures: &Failures) -> PhaseStatus {
-    let path = |unit: usize| place.dir.join(part_name(unit, &place.suffix));
-    let finished: Vec<_> = (0..place.units)
-        .filter_map(|unit| Some(std::fs::metadata(path(unit)).ok()?.modified().ok()))
-        .collect();
-    let held = lock::holders(&place.dir);
-    let running = (0..place.units)
-        .filter_map(|unit| {
-            let name = part_name(unit, &place.suffix);
-            let (_, holder) = held.iter().find(|(held, _)| *held == name)?;
-            Some((unit, holder.clone()))
-        })
-        .collect();
-    let stage = place.dir.file_name().unwrap_or_default().to_string_lossy();
-    let mut failed = failures.of_stage(&stage);
-    failed.retain(|failure| !path(failure.unit).exists());
-    let times: Vec<Duration> = finished
-        .iter()
-        .flatten()
-        .filter_map(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .collect();
-    PhaseStatus {
-        retriever: place.retriever.clone(),
-        phase: place.phase.clone(),
-        units: place.units,
-        done: finished.len(),
-        running,
-        failed,
-        seconds_left: seconds_left(times, place.units - finished.len()),
+/// Who holds the lock of an output.
+fn holder_of(dir: &Path, name: &str) -> Option<lock::Holder> {
+    lock::holders(dir).into_iter().find(|(held, _)| held == name)?.1
+}
+
+/// Rows of a finished pool; that of a pool which is not known yet has a relative path.
+fn rows(card: &Path) -> Option<usize> {
+    let card: Value = card.is_absolute().then(|| store::read_json(card)).flatten()?;
+    usize::try_from(card["rows"].as_u64()?).ok()
+}
+
+/// How many parts of a pool are there.
+fn parts(pool: &Path) -> usize {
+    let entries = std::fs::read_dir(pool).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("part-")).count()
+}
+
+/// When a file or folder was written, counted from 1970; the beginning, if it is not there.
+fn modified(path: &Path) -> Duration {
+    let time = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let since = time.ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.unwrap_or_default()
+}
+
+/// The phases, in order; the first begins once the pool is read.
+fn phases(
+    places: &[&StagePlace],
+    run: &Path,
+    working: Option<&lock::Holder>,
+    mut before: Duration,
+) -> Vec<PhaseStatus> {
+    let failures = Failures::of_run(run);
+    let mut phases = Vec::new();
+    for place in places {
+        let found = Units::find(place);
+        phases.push(found.status(place, &failures, working, before));
+        before = before.max(found.times.iter().max().copied().unwrap_or_default());
+    }
+    phases
+}
+
+/// The units of a phase.
+struct Units {
+    /// When each that is done was finished.
+    times: Vec<Duration>,
+    running: Vec<(usize, Option<lock::Holder>)>,
+}
+
+impl Units {
+    /// By what lies in the folder: a damaged `stages.json` may tell of any number of units.
+    fn find(place: &StagePlace) -> Self {
+        let entries = std::fs::read_dir(&place.dir).into_iter().flatten().flatten();
+        let done = entries
+            .filter(|entry| place.unit_of(&entry.file_name().to_string_lossy()).is_some())
+            .map(|entry| modified(&entry.path()));
+        let held = lock::holders(&place.dir).into_iter();
+        let running = held.filter_map(|(name, holder)| Some((place.unit_of(&name)?, holder)));
+        let (times, mut running) = (done.collect(), running.collect::<Vec<_>>());
+        running.sort_by_key(|(unit, _)| *unit);
+        Self { times, running }
+    }
+
+    fn status(
+        &self,
+        place: &StagePlace,
+        failures: &Failures,
+        working: Option<&lock::Holder>,
+        before: Duration,
+    ) -> PhaseStatus {
+        let stage = place.dir.file_name().unwrap_or_default().to_string_lossy();
+        let mut failed = failures.of_stage(&stage);
+        failed.retain(|failure| !place.dir.join(part_name(failure.unit, &place.suffix)).exists());
+        let left = place.units - self.times.len();
+        let since = self.began(working).map(|began| began.max(before));
+        let at_once = self.running.len();
+        PhaseStatus {
+            retriever: place.retriever.clone(),
+            phase: place.phase.clone(),
+            units: place.units,
+            done: self.times.len(),
+            running: self.running.clone(),
+            failed,
+            seconds_left: since.and_then(|since| seconds_left(&self.times, since, left, at_once)),
+        }
+    }
+
+    /// When the first of the processes began that work now.
+    fn began(&self, working: Option<&lock::Holder>) -> Option<Duration> {
+        let holders = self.running.iter().filter_map(|(_, holder)| holder.as_ref()).chain(working);
+        let began = holders.map(|holder| holder.since).filter(|since| *since > 0).min();
+        began.map(Duration::from_millis)
     }
 }
 
-/// Units finished last that tell the rate.
+/// Units finished last that tell the rate, at least.
 const RECENT: usize = 20;
 
-/// Time for the units that are left, at the rate of those finished last: `None` where fewer than
-/// two are, or where their times make no sense (a clock was set back).
-fn seconds_left(mut finished: Vec<Duration>, left: usize) -> Option<f64> {
-    if left == 0 {
-        return None;
-    }
+/// Time for the units that are left, at the rate of those finished last since work on them began:
+/// what lies between two runs says nothing. Units that are done at once end together, so that some
+/// rounds of them must count.
+fn seconds_left(times: &[Duration], since: Duration, left: usize, at_once: usize) -> Option<f64> {
+    let mut finished: Vec<Duration> = times.iter().copied().filter(|time| *time > since).collect();
     finished.sort();
-    let recent = &finished[finished.len().saturating_sub(RECENT)..];
-    let span = recent.last()?.checked_sub(*recent.first()?)?.as_secs_f64();
-    (recent.len() > 1 && span > 0.0).then(|| span / (recent.len() - 1) as f64 * left as f64)
+    let window = RECENT.max(4 * at_once);
+    let (from, counted) = match finished.len().checked_sub(window + 1) {
+        Some(place) => (finished[place], window),
+        None => (since, finished.len()),
+    };
+    let span = finished.last()?.checked_sub(from)?.as_secs_f64();
+    (left > 0 && span > 0.0).then(|| span / counted as f64 * left as f64)
 }
 
 /// How many of a run's own outputs are there.
@@ -198,15 +220,5 @@ fn outputs(manifest: &Manifest, dir: &Path) -> Vec<(String, usize, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_left_follows_from_the_units_finished_last() {
-        let at = |seconds: &[u64]| seconds.iter().map(|&s| Duration::from_secs(s)).collect();
-        assert_eq!(seconds_left(at(&[100, 130, 160]), 4), Some(120.0));
-        assert_eq!(seconds_left(at(&[100]), 4), None, "one unit tells no rate");
-        assert_eq!(seconds_left(at(&[100, 100]), 4), None, "nor do two at one moment");
-        assert_eq!(seconds_left(at(&[100, 130]), 0), None);
-    }
-}
+#[path = "status_tests.rs"]
+mod tests;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use deft_core::{Context, Error, ErrorKind, Result};
+use deft_core::{Context, Error, ErrorKind, Phase, Result};
 use serde::{Deserialize, Serialize};
 
 use super::failures::{Failure, Failures};
+use crate::console::human_time;
 use crate::store::lock::{Holder, TRY_AGAIN, holder_name};
 
 /// What came of trying a unit.
@@ -30,8 +32,25 @@ pub(super) trait Executor: Send {
     fn execute(&mut self, unit: usize) -> Result<Outcome>;
 }
 
-/// After so many units that failed for good, a phase is given up: more would fail likewise.
-const FAILED_AT_MOST: usize = 3;
+/// After so many units in a row that failed for good, a phase is given up: more would fail likewise.
+const FAILED_IN_A_ROW: usize = 3;
+
+/// Before a unit that failed is tried again, the first time and every other: a disk or a mount needs
+/// a while to come back.
+const DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// For tests of the whole program alone: milliseconds in place of [`DELAYS`].
+const TEST_DELAY: &str = "DEFT_TEST_RETRY_DELAY_MS";
+
+fn delays() -> [Duration; 2] {
+    let test = std::env::var(TEST_DELAY).ok().and_then(|text| text.parse().ok());
+    test.map_or(DELAYS, |milliseconds| [Duration::from_millis(milliseconds); 2])
+}
+
+/// Threads for one unit of a phase, of those that a process has.
+pub(super) fn threads_of_unit(phase: &Phase, threads: usize) -> usize {
+    if phase.threads == 0 { threads } else { phase.threads.min(threads) }
+}
 
 /// The units of one phase that are to be done, and what has become of them.
 pub(super) struct Queue<'a> {
@@ -40,6 +59,7 @@ pub(super) struct Queue<'a> {
     stage: &'a str,
     /// How often a unit that failed is tried again.
     retries: u32,
+    delays: [Duration; 2],
     failures: &'a Failures,
     is_done: &'a (dyn Fn(usize) -> bool + Sync),
     ctx: Context<'a>,
@@ -50,13 +70,55 @@ pub(super) struct Queue<'a> {
 #[derive(Default)]
 struct State {
     pending: VecDeque<usize>,
+    /// Units that failed, and from when on they are tried again.
+    later: Vec<(Instant, usize)>,
     running: usize,
     attempts: BTreeMap<usize, u32>,
     failed: BTreeMap<usize, Error>,
+    /// Units that failed for good since one was done.
+    in_a_row: usize,
     /// Units found busy since one was done: once that is all of them, it is time to wait.
     busy: usize,
     told_busy: bool,
     stop: Option<Error>,
+}
+
+/// What an executor does next.
+enum Next {
+    Unit(usize),
+    Wait(Duration),
+    End,
+}
+
+impl State {
+    /// A unit whose time has come comes first: when all fail, that is soon known.
+    fn next(&mut self) -> Next {
+        let is_over = self.pending.is_empty() && self.later.is_empty() && self.running == 0;
+        if self.stop.is_some() || is_over {
+            return Next::End;
+        }
+        let now = Instant::now();
+        let due = self.later.iter().position(|(from, _)| *from <= now);
+        // What is running elsewhere may fail, and come back.
+        let all_busy = self.busy >= self.pending.len();
+        let unit = match due {
+            Some(place) => Some(self.later.remove(place).1),
+            None if all_busy => None,
+            None => self.pending.pop_front(),
+        };
+        if let Some(unit) = unit {
+            self.running += 1;
+            return Next::Unit(unit);
+        }
+        self.busy = 0;
+        let soonest = self.later.iter().map(|(from, _)| from.duration_since(now)).min();
+        Next::Wait(soonest.map_or(TRY_AGAIN, |wait| wait.min(TRY_AGAIN)))
+    }
+
+    /// Units that are not done.
+    fn left(&self) -> usize {
+        self.pending.len() + self.later.len() + self.running + self.failed.len()
+    }
 }
 
 impl<'a> Queue<'a> {
@@ -72,6 +134,7 @@ impl<'a> Queue<'a> {
             phase,
             stage,
             retries,
+            delays: delays(),
             failures,
             is_done,
             ctx,
@@ -84,8 +147,8 @@ impl<'a> Queue<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cancelled`]; the error of a unit that cannot be done by trying again; else,
-    /// after all other units, that of the first unit that failed too often.
+    /// [`ErrorKind::Cancelled`]; the error of a unit that cannot be done by trying again; else that
+    /// of the first unit that failed too often, after all others or after several such in a row.
     pub(super) fn run(self, executors: Vec<Box<dyn Executor + '_>>) -> Result<()> {
         std::thread::scope(|scope| {
             let mut executors = executors.into_iter();
@@ -98,6 +161,7 @@ impl<'a> Queue<'a> {
                 self.work(own);
             }
         });
+        self.failures.tidy();
         self.finish()
     }
 
@@ -110,34 +174,25 @@ impl<'a> Queue<'a> {
             if let Err(cancelled) = self.ctx.check() {
                 self.state().stop.get_or_insert(cancelled);
             }
-            let mut state = self.state();
-            if state.stop.is_some() || (state.pending.is_empty() && state.running == 0) {
-                return;
+            let next = self.state().next();
+            match next {
+                Next::End => return,
+                Next::Wait(time) => std::thread::sleep(time),
+                Next::Unit(unit) => {
+                    let outcome = self.attempt(unit, &mut *executor);
+                    self.settle(unit, outcome);
+                }
             }
-            // What is running elsewhere may fail, and come back.
-            let wait = state.pending.is_empty() || state.busy >= state.pending.len();
-            let unit = if wait {
-                state.busy = 0;
-                None
-            } else {
-                state.pending.pop_front()
-            };
-            state.running += usize::from(unit.is_some());
-            drop(state);
-            let Some(unit) = unit else {
-                std::thread::sleep(TRY_AGAIN);
-                continue;
-            };
-            let outcome = if (self.is_done)(unit) {
-                Ok(Outcome::Done)
-            } else {
-                // A panic here must not leave the others waiting for this unit.
-                catch_unwind(AssertUnwindSafe(|| executor.execute(unit))).unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Unexpected, "doing the unit panicked"))
-                })
-            };
-            self.settle(unit, outcome);
         }
+    }
+
+    fn attempt(&self, unit: usize, executor: &mut dyn Executor) -> Result<Outcome> {
+        if (self.is_done)(unit) {
+            return Ok(Outcome::Done);
+        }
+        // A panic here must not leave the others waiting for this unit.
+        catch_unwind(AssertUnwindSafe(|| executor.execute(unit)))
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "doing the unit panicked")))
     }
 
     fn settle(&self, unit: usize, outcome: Result<Outcome>) {
@@ -146,7 +201,8 @@ impl<'a> Queue<'a> {
         match outcome {
             Ok(Outcome::Done) => {
                 state.busy = 0;
-                let left = state.pending.len() + state.running + state.failed.len();
+                state.in_a_row = 0;
+                let left = state.left();
                 drop(state);
                 self.failures.clear(self.stage, unit);
                 self.ctx.progress(self.total - left, self.total, "units");
@@ -156,7 +212,8 @@ impl<'a> Queue<'a> {
                 state.busy += 1;
                 if !std::mem::replace(&mut state.told_busy, true) {
                     let who = holder_name(holder.as_ref());
-                    log::info!("{}: {who} does unit {unit}; sharing the work", self.phase);
+                    let so = if self.total > 1 { "sharing the work" } else { "waiting for it" };
+                    log::info!("{}: {who} does unit {unit}; {so}", self.phase);
                 }
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => {
@@ -172,8 +229,10 @@ impl<'a> Queue<'a> {
         let attempts = *attempts;
         let error = error.with_context("phase", self.phase).with_context("unit", unit);
         if may_pass(&error) && attempts <= self.retries {
-            log::warn!("{error}; tried again ({attempts} of {})", self.retries);
-            state.pending.push_back(unit);
+            let delay = self.delays[usize::from(attempts > 1)];
+            let (soon, retries) = (human_time(delay.as_secs_f64()), self.retries);
+            log::warn!("{error}; tried again in {soon} ({attempts} of {retries})");
+            state.later.push((Instant::now() + delay, unit));
             return;
         }
         let failure =
@@ -183,11 +242,14 @@ impl<'a> Queue<'a> {
         }
         if may_pass(&error) {
             state.failed.insert(unit, error);
+            state.in_a_row += 1;
         } else {
             state.stop.get_or_insert(error);
         }
-        if state.failed.len() >= FAILED_AT_MOST {
-            state.stop = state.failed.first_key_value().map(|(_, error)| error.clone());
+        if state.in_a_row >= FAILED_IN_A_ROW
+            && let Some(first) = state.failed.values().next().cloned()
+        {
+            state.stop.get_or_insert(first);
         }
     }
 

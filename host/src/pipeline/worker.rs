@@ -1,112 +1,46 @@
 //! Worker processes: `deft unit --worker` takes the numbers of units on stdin, a line each, and
 //! answers each with a line of JSON on stdout. A worker that crashes costs the unit in hand.
 //!
-//! Plugins may print: in a worker, what they print to stdout goes to the log.
+//! Its other end is [`requests`](super::requests).
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deft_core::{Context, Error, ErrorKind, Phase, Result, ResultExt};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Run;
+use super::requests::Answer;
 use super::units::{Executor, Outcome};
-use crate::interrupt;
+use crate::console::OWN_TARGET;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
 
 /// How often a waiting host looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long a worker may take to stop once it was told to.
-const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// How long a worker may take to stop once it was told to: the two seconds that a component has
+/// there, and what it takes to name one that does not come back.
+const STOP_WITHIN: Duration = Duration::from_millis(2500);
+
+/// How long the end of a log is waited for once its process has ended.
+const LOG_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lines of a worker's log that an error quotes.
 const QUOTED: usize = 15;
 
-/// A worker's answer to the number of a unit.
-#[derive(Debug, Serialize, Deserialize)]
-struct Answer {
-    unit: usize,
-    outcome: Result<Outcome>,
-}
-
-/// Numbers of units asked for on stdin. Once that is closed, nobody wants an answer any more: what is
-/// being done stops, and nothing else begins.
-pub(super) struct Requests {
-    lines: Receiver<String>,
-    /// Whether there is something to stop: loading, at first.
-    at_work: Arc<AtomicBool>,
-    closed: Arc<AtomicBool>,
-}
-
-impl Requests {
-    /// Listens from now on.
-    pub(super) fn listen() -> Self {
-        let (sender, lines) = channel();
-        let at_work = Arc::new(AtomicBool::new(true));
-        let closed = Arc::new(AtomicBool::new(false));
-        let (stops, ended) = (Arc::clone(&at_work), Arc::clone(&closed));
-        std::thread::spawn(move || {
-            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-            ended.store(true, Ordering::SeqCst);
-            if stops.load(Ordering::SeqCst) {
-                interrupt::cancel();
-            }
-        });
-        Self { lines, at_work, closed }
-    }
-
-    /// Answers each request.
-    pub(super) fn serve(self, mut execute: impl FnMut(usize) -> Result<Outcome>) -> Result<()> {
-        let mut answers = private_stdout()?;
-        self.at_work.store(false, Ordering::SeqCst);
-        for line in self.lines {
-            let unit = line.trim().parse().map_err(|_| {
-                Error::option_at("", "a line on stdin is no unit's number")
-                    .with_context("line", line)
-            })?;
-            self.at_work.store(true, Ordering::SeqCst);
-            if self.closed.load(Ordering::SeqCst) {
-                return Ok(());
-            }
-            let answer = Answer { unit, outcome: execute(unit) };
-            self.at_work.store(false, Ordering::SeqCst);
-            let line = serde_json::to_string(&answer)
-                .or_error(ErrorKind::Unexpected, "an answer is no JSON")?;
-            writeln!(answers, "{line}")
-                .or_error(ErrorKind::Io, "the host does not listen any more")?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes stdout for answers alone; whatever else is printed goes to stderr from now on.
-fn private_stdout() -> Result<File> {
-    let failed = "cannot set up the worker's answers";
-    let own = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)
-        .or_error(ErrorKind::Unexpected, failed)?;
-    rustix::stdio::dup2_stdout(std::io::stderr()).or_error(ErrorKind::Unexpected, failed)?;
-    Ok(File::from(own))
-}
-
 /// Does units in a process of its own, which is started when it is needed, and again after a crash.
 pub(super) struct Worker<'a> {
-    /// Program and arguments.
-    command: Vec<OsString>,
+    program: &'a Path,
+    arguments: Vec<OsString>,
     log: PathBuf,
     ctx: Context<'a>,
     /// Services under a label, for the progress of the unit in hand.
@@ -120,6 +54,8 @@ struct Running {
     /// Closed to stop the worker.
     units: Option<ChildStdin>,
     answers: Receiver<String>,
+    /// Ends once its log has been read to the end.
+    log_end: Option<Receiver<()>>,
     /// The last lines of its log.
     tail: Arc<Mutex<VecDeque<String>>>,
     /// Where the progress of the unit in hand is shown.
@@ -135,9 +71,21 @@ impl Run {
         number: usize,
         ctx: Context<'a>,
     ) -> Result<Worker<'a>> {
-        let program = std::env::current_exe().or_error(ErrorKind::Unexpected, "where am I")?;
-        let mut command: Vec<OsString> = vec![program.into(), "unit".into(), (&self.path).into()];
-        let mut add = |name: &str, value: OsString| command.extend([name.into(), value]);
+        let program = self.program.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "the program's own file is not known")
+        })?;
+        let arguments = self.worker_arguments(arm, phase);
+        let logs = self.dir.join("logs");
+        store::make_dir(&logs)?;
+        let log = logs.join(format!("{}-worker-{number}.log", stage.name()));
+        let label = move |unit: usize| format!("{} {} of {}", phase.name, unit + 1, phase.units);
+        let services = Box::new(move |unit| self.services(&label(unit)));
+        Ok(Worker { program, arguments, log, ctx, services, running: None })
+    }
+
+    fn worker_arguments(&self, arm: &str, phase: &Phase) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["unit".into(), (&self.path).into()];
+        let mut add = |name: &str, value: OsString| arguments.extend([name.into(), value]);
         for value in &self.overrides {
             add("--set", value.into());
         }
@@ -152,13 +100,22 @@ impl Run {
         add("--phase", phase.name.clone().into());
         add("--threads", (self.threads / self.options.workers).max(1).to_string().into());
         add("--log-format", "json".into());
-        command.push("--worker".into());
-        let logs = self.dir.join("logs");
-        store::make_dir(&logs)?;
-        let log = logs.join(format!("{}-worker-{number}.log", stage.name()));
-        let label = move |unit: usize| format!("{} {} of {}", phase.name, unit + 1, phase.units);
-        let services = Box::new(move |unit| self.services(&label(unit)));
-        Ok(Worker { command, log, ctx, services, running: None })
+        for stage in self.progress.names() {
+            add("--expect", stage.into());
+        }
+        arguments.push("--worker".into());
+        arguments.extend(log_level().map(OsString::from));
+        arguments
+    }
+}
+
+/// The option that has another process log as much as this one.
+fn log_level() -> Option<&'static str> {
+    match log::max_level() {
+        log::LevelFilter::Off | log::LevelFilter::Error | log::LevelFilter::Warn => Some("-q"),
+        log::LevelFilter::Info => None,
+        log::LevelFilter::Debug => Some("-v"),
+        log::LevelFilter::Trace => Some("-vv"),
     }
 }
 
@@ -166,7 +123,7 @@ impl Executor for Worker<'_> {
     fn execute(&mut self, unit: usize) -> Result<Outcome> {
         let mut running = match self.running.take() {
             Some(running) => running,
-            None => Running::start(&self.command, &self.log)?,
+            None => Running::start(&current(self.program), &self.arguments, &self.log)?,
         };
         running.show(Some((self.services)(unit)));
         let answer = running.ask(unit, &self.ctx);
@@ -189,9 +146,18 @@ impl Executor for Worker<'_> {
     }
 }
 
+/// This program: at its path or, once another file lies there, as the system still has it.
+fn current(path: &Path) -> PathBuf {
+    let own = Path::new("/proc/self/exe");
+    let file = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    match file(own) {
+        Some(running) if file(path) != Some(running) => own.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
 impl Running {
-    fn start(command: &[OsString], log: &Path) -> Result<Self> {
-        let (program, arguments) = command.split_first().ok_or_else(Error::cancelled)?;
+    fn start(program: &Path, arguments: &[OsString], log: &Path) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -205,6 +171,7 @@ impl Running {
             .spawn()
             .or_error(ErrorKind::Unexpected, "cannot start a worker process")?;
         let (sender, answers) = channel();
+        let (reading, log_end) = channel();
         let (tail, progress) = (Arc::default(), Arc::default());
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -217,9 +184,13 @@ impl Running {
         }
         if let Some(stderr) = child.stderr.take() {
             let (tail, progress) = (Arc::clone(&tail), Arc::clone(&progress));
-            std::thread::spawn(move || follow(stderr, log, &tail, &progress));
+            std::thread::spawn(move || {
+                follow(stderr, log, &tail, &progress);
+                drop::<Sender<()>>(reading);
+            });
         }
-        Ok(Self { units: child.stdin.take(), child, answers, tail, progress })
+        let (units, log_end) = (child.stdin.take(), Some(log_end));
+        Ok(Self { child, units, answers, log_end, tail, progress })
     }
 
     fn show(&self, services: Option<HostServices>) {
@@ -261,9 +232,18 @@ impl Running {
             .with_hint(format!("its last lines:\n  {}", tail.join("\n  ")))
     }
 
-    /// Ends the process, by force if it takes too long.
+    /// Ends the process, by force if it takes too long, and reads its log to the end.
     fn stop(&mut self) -> Option<ExitStatus> {
         self.units = None;
+        let status = self.wait_or_kill();
+        if let Some(end) = self.log_end.take() {
+            // Not for ever: a process that it started may keep its stderr open.
+            let _ = end.recv_timeout(LOG_WITHIN);
+        }
+        status
+    }
+
+    fn wait_or_kill(&mut self) -> Option<ExitStatus> {
         let start = Instant::now();
         while start.elapsed() < STOP_WITHIN {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -292,7 +272,7 @@ fn parse_answer(line: &str, unit: usize) -> Result<Result<Outcome>> {
 
 /// Passes a worker's log on: progress to its bar, warnings to the host's log, all lines to a file.
 fn follow(
-    stderr: impl std::io::Read,
+    stderr: impl Read,
     mut log: File,
     tail: &Mutex<VecDeque<String>>,
     progress: &Mutex<Option<HostServices>>,
@@ -316,7 +296,8 @@ fn follow(
                     log::warn!(target: target, "{message}");
                 }
                 let time = value["time"].as_str().unwrap_or_default();
-                format!("{time} {level}: {target}: {message}")
+                let source = if target == OWN_TARGET { "" } else { &format!("{target}: ") };
+                format!("{time} {level}: {source}{message}")
             }
             _ => line,
         };
@@ -329,3 +310,7 @@ fn follow(
         tail.push_back(text);
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::iter::{once, repeat_with};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use deft_core::{Context, Error, ErrorKind, Example, Fingerprint, Result, ResultExt};
+use deft_core::{Context, Error, ErrorKind, Example, Fingerprint, Result};
 use serde_json::{Value, json};
 
 use super::parquet::{PartReader, ROWS_PER_GROUP, SUFFIX, write_part};
@@ -13,7 +13,7 @@ use super::{PoolCard, StoredPool};
 use crate::store::{self, HashedSource, Stage, Store};
 
 /// The name of pools in the store.
-const NAME: &str = "pool";
+pub(crate) const NAME: &str = "pool";
 
 /// Opens the pool of some sources in the store, and reads it first if it is not there.
 ///
@@ -26,7 +26,7 @@ pub fn ensure(
     rows_per_part: usize,
     ctx: &Context<'_>,
 ) -> Result<StoredPool> {
-    WantedPool::find(store, sources, rows_per_part, false, ctx)?.read(store, ctx)
+    WantedPool::find(store, sources, rows_per_part, ctx)?.read(store, ctx)
 }
 
 /// A pool that a run wants: where it belongs in the store, whether it is there or not.
@@ -41,39 +41,26 @@ pub struct WantedPool<'a> {
 }
 
 impl<'a> WantedPool<'a> {
-    /// Hashes the sources and finds the pool's place; `discard` what is there, to read it again.
+    /// Hashes the sources and finds the pool's place.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] when a source cannot be read or the place not be made.
+    /// [`ErrorKind::Io`] when a source cannot be read or the place not be made;
+    /// [`ErrorKind::Cancelled`].
     pub fn find(
         store: &Store,
         sources: &'a [ReadSource],
         rows_per_part: usize,
-        discard: bool,
         ctx: &Context<'_>,
     ) -> Result<Self> {
-        let (mut described, mut hashed) = (Vec::new(), Vec::new());
-        for source in sources {
-            let mut files = Vec::new();
-            for path in &source.paths {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let hash = store.hash_source(path)?;
-                files.push(json!({"name": name, "sha256": hash.hash}));
-                hashed.push(hash);
-            }
-            described
-                .push(json!({"reader": source.identity, "files": files, "limit": source.limit}));
-        }
-        let described = Value::Array(described);
+        let paths: Vec<_> = sources.iter().flat_map(|source| source.paths.to_vec()).collect();
+        let hashed = store.hash_sources(&paths, ctx)?;
+        let described = describe(sources, &hashed);
         let fingerprint = Fingerprint::new()
             .with("pool")
             .with(rows_per_part.to_string())
             .with(described.to_string())
             .short();
-        if discard {
-            store.discard(NAME, &fingerprint, ctx)?;
-        }
         let stage = store.stage(NAME, &fingerprint)?;
         Ok(Self { stage, sources, described, hashed, rows_per_part })
     }
@@ -83,6 +70,20 @@ impl<'a> WantedPool<'a> {
         self.stage.dir()
     }
 
+    /// Fingerprint of its content.
+    pub fn fingerprint(&self) -> &str {
+        self.stage.fingerprint()
+    }
+
+    /// Opens the pool, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it is there and cannot be read.
+    pub fn open(&self) -> Result<Option<StoredPool>> {
+        StoredPool::open(&self.stage)
+    }
+
     /// Opens the pool; reads it first if it is not there, or waits for another run that does.
     ///
     /// # Errors
@@ -90,15 +91,19 @@ impl<'a> WantedPool<'a> {
     /// [`ErrorKind::Data`] from a reader, with file and row, or when a source changes meanwhile;
     /// [`ErrorKind::Io`].
     pub fn read(self, store: &Store, ctx: &Context<'_>) -> Result<StoredPool> {
-        if let Some(pool) = StoredPool::open(&self.stage) {
+        if let Some(pool) = self.open()? {
             return Ok(pool);
         }
         let _lock = self.stage.lock("reads the pool", ctx)?;
-        if let Some(pool) = StoredPool::open(&self.stage) {
+        // Whoever had the lock may have been killed.
+        store::remove_stale(self.stage.dir());
+        if let Some(pool) = self.open()? {
             return Ok(pool);
         }
         self.announce(store);
         let card = self.ingest(ctx)?;
+        // Once more: nothing was checked while parts were kept.
+        self.check_sources()?;
         self.stage.write_card(&card)?;
         Ok(StoredPool::new(self.stage, card))
     }
@@ -158,32 +163,68 @@ impl<'a> WantedPool<'a> {
                     Err(_gone) => Some(Err(Error::cancelled())),
                 },
             );
-            if self.keeps(number)? {
+            let earlier = self.earlier(number)?;
+            if earlier == Earlier::Whole {
                 groups.try_for_each(|group| group.map(drop))?;
                 continue;
             }
-            self.stage.commit_unit(number, SUFFIX, |path| {
+            let write = |path: &Path| {
                 write_part(path, groups, threads)?;
-                // What was read must be what was hashed.
-                self.hashed.iter().try_for_each(HashedSource::check_unchanged)
-            })?;
+                self.check_sources()
+            };
+            if earlier == Earlier::None {
+                self.stage.commit_unit(number, SUFFIX, write)?;
+            } else {
+                self.stage.replace_unit(number, SUFFIX, write)?;
+            }
         }
         Ok(())
     }
 
-    /// Whether a part that a killed run wrote serves. The last one is shorter, and written again as
-    /// a damaged one is: it is removed, because a commit replaces nothing.
-    fn keeps(&self, number: usize) -> Result<bool> {
-        let path = self.stage.unit(number, SUFFIX);
-        if !path.exists() {
-            return Ok(false);
+    /// What a killed run left of a part. The last one is shorter, and written again as a damaged
+    /// one is; one that cannot be read now may well be whole, and is an error.
+    fn earlier(&self, number: usize) -> Result<Earlier> {
+        if !self.stage.has_unit(number, SUFFIX) {
+            return Ok(Earlier::None);
         }
-        if PartReader::open(&path).is_ok_and(|part| part.rows() == self.rows_per_part) {
-            return Ok(true);
-        }
-        std::fs::remove_file(&path).or_io("cannot remove", &path)?;
-        Ok(false)
+        let part = PartReader::open_whole(&self.stage.unit(number, SUFFIX))?;
+        let is_whole = part.is_some_and(|part| part.rows() == self.rows_per_part);
+        Ok(if is_whole { Earlier::Whole } else { Earlier::Unfit })
     }
+
+    /// What was read must be what was hashed.
+    fn check_sources(&self) -> Result<()> {
+        self.hashed.iter().try_for_each(HashedSource::check_unchanged)?;
+        self.sources.iter().try_for_each(|source| source.paths.check_unchanged())
+    }
+}
+
+/// The sources as the pool's card tells of them; there is a hash for each path, in order.
+fn describe(sources: &[ReadSource], hashed: &[HashedSource]) -> Value {
+    let mut left = hashed.iter();
+    let describe_one = |source: &ReadSource| {
+        let files: Vec<Value> = source
+            .paths
+            .iter()
+            .zip(left.by_ref())
+            .map(|(path, source)| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                json!({"name": name, "sha256": source.hash})
+            })
+            .collect();
+        json!({"reader": source.identity, "files": files, "limit": source.limit})
+    };
+    Value::Array(sources.iter().map(describe_one).collect())
+}
+
+/// What is there of a part before it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    None,
+    /// The part itself, with all its rows.
+    Whole,
+    /// A damaged one, or one that is too short.
+    Unfit,
 }
 
 /// What goes to the writing thread: the row groups of a part in order, then the part's end.

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deft_core::{Error, ErrorKind, Example, Examples, Result};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use ingest::NAME;
 pub use ingest::{WantedPool, ensure};
-pub use sources::{ReadSource, expand_source, read_examples};
+pub use sources::{ReadSource, SourcePaths, expand_source, read_examples};
 pub(crate) use sources::{Skipped, read_paths, relative_to};
 
 use self::parquet::{PartReader, ROWS_PER_GROUP};
@@ -72,23 +73,16 @@ impl StoredPool {
     }
 
     /// The pool in a stage, if it is complete and as its card says.
-    fn open(stage: &Stage) -> Option<Self> {
-        let card = stage.card::<PoolCard>()?;
-        let PoolCard { rows, rows_per_part, .. } = card;
-        if rows == 0 || rows_per_part == 0 {
-            return None;
+    fn open(stage: &Stage) -> Result<Option<Self>> {
+        let Some(card) = stage.card::<PoolCard>() else { return Ok(None) };
+        if card.rows == 0 || card.rows_per_part == 0 {
+            return Ok(None);
         }
-        let last = (rows - 1) / rows_per_part;
-        let part = PartReader::open(&stage.unit(last, parquet::SUFFIX));
-        let whole = stage.units_left(last, parquet::SUFFIX).is_empty()
-            && part.is_ok_and(|part| part.rows() == rows - last * rows_per_part);
-        if !whole {
-            log::warn!(
-                "{}: parts are missing or damaged: they are read again",
-                stage.dir().display()
-            );
+        if is_whole(stage, &card)? {
+            return Ok(Some(Self::new(stage.clone(), card)));
         }
-        whole.then(|| Self::new(stage.clone(), card))
+        log::warn!("{}: parts are missing or damaged: they are read again", stage.dir().display());
+        Ok(None)
     }
 
     /// Fingerprint of the pool's content.
@@ -149,6 +143,18 @@ impl StoredPool {
         }
         Ok(found)
     }
+}
+
+/// Whether every part is there, and the last one, which is looked at first, has its rows.
+fn is_whole(stage: &Stage, card: &PoolCard) -> Result<bool> {
+    let last = (card.rows - 1) / card.rows_per_part;
+    if !stage.has_unit(last, parquet::SUFFIX) {
+        return Ok(false);
+    }
+    let part = PartReader::open_whole(&stage.unit(last, parquet::SUFFIX))?;
+    let rows = card.rows - last * card.rows_per_part;
+    Ok(part.is_some_and(|part| part.rows() == rows)
+        && stage.units_left(last, parquet::SUFFIX).is_empty())
 }
 
 impl Examples for StoredPool {

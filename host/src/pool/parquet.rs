@@ -1,6 +1,7 @@
 //! One part of the pool as a Parquet file.
 
 use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Ar
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use deft_core::{Error, ErrorKind, Example, Provenance, Result, ResultExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -18,6 +21,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// End of a part's file name.
@@ -25,6 +29,13 @@ pub(super) const SUFFIX: &str = ".parquet";
 
 /// Rows that are read and cached together.
 pub(super) const ROWS_PER_GROUP: usize = 2048;
+
+/// Bytes of text in a batch of Arrow's, about: it counts those of a column in an `i32`, and panics
+/// where they are too many.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// Bytes of text in an example at most: as JSON, they may become six times as many.
+const LONGEST: usize = 256 << 20;
 
 /// Bytes of the content hash: half a SHA-256.
 const HASH_BYTES: i32 = 16;
@@ -53,6 +64,15 @@ pub(super) fn write_part(
     groups: impl Iterator<Item = Result<Vec<Example>>>,
     threads: usize,
 ) -> Result<()> {
+    write_batches(path, groups, threads, BATCH_BYTES)
+}
+
+fn write_batches(
+    path: &Path,
+    groups: impl Iterator<Item = Result<Vec<Example>>>,
+    threads: usize,
+    batch_bytes: usize,
+) -> Result<()> {
     let failed = "cannot write the part";
     let file = File::create(path).or_io(failed, path)?;
     let (mut writer, factory) = ArrowWriter::try_new(file, schema(), Some(properties()))
@@ -64,7 +84,7 @@ pub(super) fn write_part(
         if next.is_empty() {
             return writer.close().map(|_| ()).or_io(failed, path);
         }
-        for columns in encode_groups(&factory, &next)? {
+        for columns in encode_groups(&factory, &next, batch_bytes)? {
             let appended = columns.and_then(|columns| append_group(&mut writer, columns));
             appended.or_io(failed, path)?;
         }
@@ -87,10 +107,13 @@ fn properties() -> WriterProperties {
 fn encode_groups(
     factory: &ArrowRowGroupWriterFactory,
     groups: &[Vec<Example>],
+    batch_bytes: usize,
 ) -> Result<Vec<Result<Vec<ArrowColumnChunk>, ParquetError>>> {
     std::thread::scope(|scope| {
-        let running: Vec<_> =
-            groups.iter().map(|group| scope.spawn(move || encode_group(factory, group))).collect();
+        let running: Vec<_> = groups
+            .iter()
+            .map(|group| scope.spawn(move || encode_group(factory, group, batch_bytes)))
+            .collect();
         let panicked = |_| Error::new(ErrorKind::Unexpected, "writing the pool panicked");
         running.into_iter().map(|thread| thread.join().map_err(panicked)).collect()
     })
@@ -100,19 +123,66 @@ fn encode_groups(
 fn encode_group(
     factory: &ArrowRowGroupWriterFactory,
     examples: &[Example],
+    batch_bytes: usize,
 ) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    let batch = to_columns(examples)?;
     // The group's number only counts where a file is encrypted. Every column has one leaf.
-    let writers = factory.create_column_writers(0)?;
-    let mut chunks = Vec::with_capacity(writers.len());
-    for ((field, column), mut writer) in schema().fields().iter().zip(batch.columns()).zip(writers)
-    {
-        for leaf in compute_leaves(field, column)? {
-            writer.write(&leaf)?;
+    let mut writers = factory.create_column_writers(0)?;
+    let schema = schema();
+    for examples in batches(examples, batch_bytes, LONGEST)? {
+        let batch = to_columns(examples)?;
+        for ((field, column), writer) in
+            schema.fields().iter().zip(batch.columns()).zip(&mut writers)
+        {
+            for leaf in compute_leaves(field, column)? {
+                writer.write(&leaf)?;
+            }
         }
-        chunks.push(writer.close()?);
     }
-    Ok(chunks)
+    writers.into_iter().map(ArrowColumnWriter::close).collect()
+}
+
+/// Runs of examples with so many bytes of text or fewer, or of one example.
+fn batches(
+    examples: &[Example],
+    bytes: usize,
+    longest: usize,
+) -> Result<Vec<&[Example]>, ParquetError> {
+    let (mut batches, mut start, mut held) = (Vec::new(), 0, 0);
+    for (row, example) in examples.iter().enumerate() {
+        let length = text_bytes(example);
+        if length > longest {
+            let message = format!("an example has {length} bytes of text, more than {longest}");
+            return Err(ParquetError::General(message));
+        }
+        if row > start && held + length > bytes {
+            batches.push(&examples[start..row]);
+            (start, held) = (row, 0);
+        }
+        held += length;
+    }
+    batches.push(&examples[start..]);
+    Ok(batches)
+}
+
+/// Bytes of text in an example, about.
+fn text_bytes(example: &Example) -> usize {
+    let Example { input, target, options, provenance, extra, .. } = example;
+    let extra: usize = extra.iter().map(|(key, value)| key.len() + json_bytes(value)).sum();
+    input.len()
+        + target.as_ref().map_or(0, String::len)
+        + options.iter().map(String::len).sum::<usize>()
+        + provenance.dataset.len()
+        + provenance.template.len()
+        + extra
+}
+
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(json_bytes).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + json_bytes(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
 }
 
 fn append_group(
@@ -172,6 +242,7 @@ fn content_hash(example: &Example) -> [u8; HASH_BYTES as usize] {
 pub(super) struct PartReader {
     path: PathBuf,
     builder: ParquetRecordBatchReaderBuilder<File>,
+    batch_bytes: usize,
 }
 
 impl PartReader {
@@ -179,14 +250,22 @@ impl PartReader {
         let file = File::open(path).or_io("cannot open the part", path)?;
         let length = file.metadata().or_io("cannot open the part", path)?.len();
         let builder = attempt(|| ParquetRecordBatchReaderBuilder::try_new(file))
-            .map_err(|error| damaged(path).with_source(&error))?;
+            .map_err(|error| fault(path, &error))?;
         if !is_within(builder.metadata(), length) {
             return Err(damaged(path).with_context("why", "its columns are not within the file"));
         }
         if builder.schema().fields() != schema().fields() {
             return Err(damaged(path).with_context("why", "its columns are not a pool's"));
         }
-        Ok(Self { path: path.to_owned(), builder })
+        Ok(Self { path: path.to_owned(), builder, batch_bytes: BATCH_BYTES })
+    }
+
+    /// Opens a part, unless it is damaged. What cannot be read may be whole, and is an error.
+    pub(super) fn open_whole(path: &Path) -> Result<Option<Self>> {
+        match Self::open(path) {
+            Err(error) if error.kind() == ErrorKind::Data => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     /// Number of examples in the part.
@@ -215,21 +294,28 @@ impl PartReader {
         columns: ProjectionMask,
         add_rows: fn(&RecordBatch, &mut Vec<T>) -> Option<()>,
     ) -> Result<Vec<T>> {
-        if group >= self.builder.metadata().num_row_groups() {
+        let metadata = self.builder.metadata();
+        if group >= metadata.num_row_groups() {
             return Err(damaged(&self.path).with_context("missing row group", group));
         }
+        let at_once = rows_at_once(metadata.row_group(group), self.batch_bytes);
         let path = self.path;
-        let bad = |error: &dyn std::error::Error| damaged(&path).with_source(error);
         let builder = self.builder.with_row_groups(vec![group]).with_projection(columns);
-        let build = || builder.with_batch_size(ROWS_PER_GROUP).build();
-        let mut reader = attempt(build).map_err(|error| bad(&error))?;
+        let build = || builder.with_batch_size(at_once).build();
+        let mut reader = attempt(build).map_err(|error| fault(&path, &error))?;
         let mut rows = Vec::with_capacity(ROWS_PER_GROUP);
         let mut next = || attempt(|| reader.next().transpose().map_err(ParquetError::from));
-        while let Some(batch) = next().map_err(|error| bad(&error))? {
+        while let Some(batch) = next().map_err(|error| fault(&path, &error))? {
             add_rows(&batch, &mut rows).ok_or_else(|| damaged(&path))?;
         }
         Ok(rows)
     }
+}
+
+/// Rows that are decoded at once: one, where those of a group may be too much text together.
+fn rows_at_once(group: &RowGroupMetaData, batch_bytes: usize) -> usize {
+    let bytes = usize::try_from(group.total_byte_size()).unwrap_or(usize::MAX);
+    if bytes > batch_bytes { 1 } else { ROWS_PER_GROUP }
 }
 
 /// Whether every column lies in the file: the parquet crate takes it for granted.
@@ -247,6 +333,22 @@ fn attempt<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Parqu
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(ParquetError::General("its pages are not what its metadata says".to_owned()))
     })
+}
+
+/// What is wrong with a part: what the system does not read is not damaged for that.
+fn fault(path: &Path, error: &ParquetError) -> Error {
+    let refused = match error {
+        ParquetError::External(source) => source.downcast_ref::<io::Error>(),
+        _ => None,
+    };
+    // To jump to before the start of a file is what damaged metadata asks for.
+    let invalid = rustix::io::Errno::INVAL.raw_os_error();
+    if refused.and_then(io::Error::raw_os_error).is_some_and(|code| code != invalid) {
+        return Error::new(ErrorKind::Io, "cannot read the part")
+            .with_context("path", path.display())
+            .with_source(error);
+    }
+    damaged(path).with_source(error)
 }
 
 fn damaged(path: &Path) -> Error {
@@ -308,20 +410,66 @@ mod tests {
         assert!(bytes[0] == bytes[1] && bytes[0] == bytes[2]);
     }
 
-    #[test]
-    fn every_field_of_an_example_comes_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("part-00000.parquet");
-        let full = Example {
+    fn full() -> Example {
+        Example {
             input: "a\u{2028}b\nc".to_owned(),
             target: Some(String::new()),
             options: vec!["yes".to_owned(), String::new()],
             gold: Some(1),
             provenance: Provenance { dataset: "d".to_owned(), template: "t".to_owned() },
             extra: serde_json::Map::from_iter([("id".to_owned(), json!(7))]),
+        }
+    }
+
+    #[test]
+    fn a_group_with_much_text_is_written_and_read_in_smaller_batches() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part-00000.parquet");
+        let row = |row: usize| Example { input: "word ".repeat(row % 7), ..full() };
+        let examples: Vec<Example> = (0..ROWS_PER_GROUP).map(row).collect();
+        write_batches(&path, std::iter::once(Ok(examples.clone())), 1, 50).unwrap();
+        let reader = || PartReader { batch_bytes: 50, ..PartReader::open(&path).unwrap() };
+        assert_eq!(rows_at_once(reader().builder.metadata().row_group(0), 50), 1);
+        assert_eq!(reader().rows(), ROWS_PER_GROUP);
+        assert_eq!(reader().read_group(0).unwrap(), examples);
+        assert_eq!(PartReader::open(&path).unwrap().read_group(0).unwrap(), examples);
+        let inputs: Vec<String> = examples.iter().map(|example| example.input.clone()).collect();
+        assert_eq!(reader().read_inputs(0).unwrap(), inputs);
+    }
+
+    #[test]
+    fn batches_are_bounded_by_bytes_and_an_example_that_is_too_long_is_refused() {
+        let of = |length: usize| Example { input: "x".repeat(length), ..Example::default() };
+        let examples = [3, 3, 3, 20, 1].map(of);
+        let batches_of = |bytes| -> Vec<usize> {
+            batches(&examples, bytes, 20).unwrap().into_iter().map(<[Example]>::len).collect()
         };
+        assert_eq!(batches_of(6), [2, 1, 1, 1]);
+        assert_eq!(batches_of(100), [5], "an ordinary group is one batch, as ever");
+        let error = batches(&examples, 6, 19).unwrap_err();
+        assert!(error.to_string().contains("20 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_the_system_does_not_read_is_no_damaged_one() {
+        let dir = tempfile::tempdir().unwrap();
+        // A folder can be opened, and not be read.
+        for name in ["a", "b", "c"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let error = PartReader::open_whole(dir.path()).err().expect("a folder");
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        let file = dir.path().join("part-00000.parquet");
+        std::fs::write(&file, "PAR1 not really").unwrap();
+        assert!(PartReader::open_whole(&file).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_field_of_an_example_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part-00000.parquet");
         let mut examples = vec![Example::default(); ROWS_PER_GROUP];
-        examples.push(full);
+        examples.push(full());
         write(&path, &examples, 2);
         let reader = PartReader::open(&path).unwrap();
         assert_eq!(reader.rows(), ROWS_PER_GROUP + 1);

@@ -8,7 +8,7 @@ use deft_core::{ErrorKind, Result, ResultExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::commit::commit;
+use super::commit::{commit, commit_first};
 
 /// Writes a file as [`commit`] does.
 ///
@@ -25,10 +25,19 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<()> {
 ///
 /// [`ErrorKind::Io`] when it cannot be written.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value)
+    write_file(path, to_json(value)?.as_bytes())
+}
+
+/// Like [`write_json`], but what another process has written meanwhile stays.
+pub(super) fn write_json_first(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = to_json(value)?;
+    commit_first(path, |temporary| fs::write(temporary, &text).or_io("cannot write", path))
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value)
         .or_error(ErrorKind::Unexpected, "a value cannot be written as JSON")?;
-    text.push('\n');
-    write_file(path, text.as_bytes())
+    Ok(text + "\n")
 }
 
 /// Reads JSON; what is not there or not of this form is `None`.

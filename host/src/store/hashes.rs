@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use deft_core::{Error, ErrorKind, Fingerprint, Result, ResultExt};
+use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 
 use super::commit::{remove_stale, sorted_entries};
@@ -15,11 +15,11 @@ use super::files::{read_json, write_json};
 /// system's clock: its hash is not remembered.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Bytes from which on hashing is announced: half a minute's work.
-const LARGE: u64 = 10 << 30;
+/// Bytes from which on progress is told: a second's work.
+const LARGE: u64 = 512 << 20;
 
-/// What tells that a file has not changed since it was hashed. The time of the change itself
-/// (`ctime`) cannot be set by anybody.
+/// What tells that a file has not changed since it was hashed, or a folder's list of names since it
+/// was read. The time of the change itself (`ctime`) cannot be set by anybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     path: PathBuf,
@@ -69,7 +69,8 @@ impl HashedSource {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Data`] naming the file that has changed or gone.
+    /// [`ErrorKind::Data`] naming the file or folder that has changed; [`ErrorKind::Io`] naming what
+    /// has gone.
     pub fn check_unchanged(&self) -> Result<()> {
         for stamp in &self.stamps {
             let metadata = fs::metadata(&stamp.path)
@@ -84,28 +85,98 @@ impl HashedSource {
     }
 }
 
-/// Hashes a file or folder; `notes` is the folder of remembered hashes.
-pub(super) fn hash_source(path: &Path, notes: &Path) -> Result<HashedSource> {
-    let metadata = fs::metadata(path).or_io("cannot read the source", path)?;
-    if metadata.is_dir() {
-        let (mut fingerprint, mut stamps) = (Fingerprint::new(), Vec::new());
-        for entry in sorted_entries(path)?.into_iter().filter(|entry| is_content(entry)) {
-            let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let inner = hash_source(&entry, notes)?;
-            fingerprint = fingerprint.with(name).with(inner.hash);
-            stamps.extend(inner.stamps);
+/// Hashes files and folders; `notes` is the folder of remembered hashes.
+pub(super) fn hash_sources(
+    paths: &[PathBuf],
+    notes: &Path,
+    ctx: &Context<'_>,
+) -> Result<Vec<HashedSource>> {
+    let found: Vec<Tree> =
+        paths.iter().map(|path| Tree::find(path, notes, ctx)).collect::<Result<_>>()?;
+    let total = found.iter().map(Tree::unread).sum();
+    let mut hashing = Hashing { ctx, done: 0, total };
+    found.into_iter().map(|tree| tree.hash(&mut hashing)).collect()
+}
+
+/// A source before it is hashed.
+enum Tree {
+    /// A file, with the note about it, and its hash where that note is of this very file.
+    File { stamp: Stamp, note: PathBuf, known: Option<String> },
+    /// A folder, with what counts in it, by name.
+    Folder { stamp: Stamp, entries: Vec<(String, Tree)> },
+}
+
+impl Tree {
+    fn find(path: &Path, notes: &Path, ctx: &Context<'_>) -> Result<Self> {
+        ctx.check()?;
+        let metadata = fs::metadata(path).or_io("cannot read the source", path)?;
+        // Of a folder, too, before its names are read: one that is added later changes it.
+        let stamp = Stamp::of(path, &metadata)?;
+        if metadata.is_dir() {
+            let mut entries = Vec::new();
+            for entry in sorted_entries(path)?.into_iter().filter(|entry| is_content(entry)) {
+                let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                entries.push((name, Self::find(&entry, notes, ctx)?));
+            }
+            return Ok(Self::Folder { stamp, entries });
         }
-        return Ok(HashedSource { hash: fingerprint.short(), stamps });
+        let name = Fingerprint::new().with(stamp.path.to_string_lossy().as_bytes()).short();
+        let note = notes.join(format!("{name}.json"));
+        let known = read_json::<Note>(&note).filter(|known| known.stamp == stamp);
+        Ok(Self::File { stamp, note, known: known.map(|known| known.sha256) })
     }
-    let stamp = Stamp::of(path, &metadata)?;
-    let name = Fingerprint::new().with(stamp.path.to_string_lossy().as_bytes()).short();
-    let note_path = notes.join(format!("{name}.json"));
-    let known = read_json::<Note>(&note_path).filter(|known| known.stamp == stamp);
-    let hash = match known {
-        Some(known) => known.sha256,
-        None => hash_file(path, &stamp, &note_path)?,
-    };
-    Ok(HashedSource { hash, stamps: vec![stamp] })
+
+    /// Bytes of the files whose hashes are not remembered.
+    fn unread(&self) -> u64 {
+        match self {
+            Self::File { known: Some(_), .. } => 0,
+            Self::File { stamp, .. } => stamp.bytes,
+            Self::Folder { entries, .. } => entries.iter().map(|(_, tree)| tree.unread()).sum(),
+        }
+    }
+
+    fn hash(self, hashing: &mut Hashing<'_>) -> Result<HashedSource> {
+        match self {
+            Self::File { stamp, known: Some(hash), .. } => {
+                Ok(HashedSource { hash, stamps: vec![stamp] })
+            }
+            Self::File { stamp, note, .. } => {
+                let hash = hashing.file(&stamp.path)?;
+                remember(&stamp, &hash, &note);
+                Ok(HashedSource { hash, stamps: vec![stamp] })
+            }
+            Self::Folder { stamp, entries } => {
+                let (mut fingerprint, mut stamps) = (Fingerprint::new(), vec![stamp]);
+                for (name, tree) in entries {
+                    let inner = tree.hash(hashing)?;
+                    fingerprint = fingerprint.with(name).with(inner.hash);
+                    stamps.extend(inner.stamps);
+                }
+                Ok(HashedSource { hash: fingerprint.short(), stamps })
+            }
+        }
+    }
+}
+
+/// How far hashing is; it is told, and can be stopped, after every piece of a file.
+struct Hashing<'a> {
+    ctx: &'a Context<'a>,
+    done: u64,
+    total: u64,
+}
+
+impl Hashing<'_> {
+    fn file(&mut self, path: &Path) -> Result<String> {
+        let megabytes = |bytes: u64| usize::try_from(bytes / 1_000_000).unwrap_or(usize::MAX);
+        Fingerprint::of_pieces(path, |bytes| {
+            self.ctx.check()?;
+            self.done += bytes as u64;
+            if self.total >= LARGE {
+                self.ctx.progress(megabytes(self.done), megabytes(self.total), "MB");
+            }
+            Ok(())
+        })
+    }
 }
 
 /// What counts of a folder: files, links to files, and folders in it; no links to folders, which may
@@ -115,32 +186,36 @@ fn is_content(path: &Path) -> bool {
     is_folder || fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-fn hash_file(path: &Path, stamp: &Stamp, note_path: &Path) -> Result<String> {
-    if stamp.bytes >= LARGE {
-        log::info!("hashing {} ({} GiB)", path.display(), stamp.bytes >> 30);
+/// Notes the hash of a file that has rested.
+fn remember(stamp: &Stamp, sha256: &str, note: &Path) {
+    if !stamp.is_settled() {
+        return;
     }
-    let sha256 = Fingerprint::of_file(path)?;
-    if stamp.is_settled() {
-        let note = Note { stamp: stamp.clone(), sha256: sha256.clone() };
-        if let Some(notes) = note_path.parent() {
-            remove_stale(notes);
-        }
-        // A store that is read-only, or full, costs hashing again, and no more.
-        if let Err(error) = write_json(note_path, &note) {
-            log::debug!("{error}");
-        }
+    if let Some(notes) = note.parent() {
+        remove_stale(notes);
     }
-    Ok(sha256)
+    // A store that is read-only, or full, costs hashing again, and no more.
+    let known = Note { stamp: stamp.clone(), sha256: sha256.to_owned() };
+    if let Err(error) = write_json(note, &known) {
+        log::debug!("{error}");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::sync::Mutex;
+
+    use deft_core::{NoServices, Services};
 
     fn age(path: &Path, by: Duration) {
-        let time = SystemTime::now() - by;
-        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        File::open(path).unwrap().set_modified(SystemTime::now() - by).unwrap();
+    }
+
+    fn hash_source(path: &Path, notes: &Path) -> Result<HashedSource> {
+        let ctx = Context::new(&NoServices, 0, 1);
+        Ok(hash_sources(&[path.to_owned()], notes, &ctx)?.remove(0))
     }
 
     #[test]
@@ -206,5 +281,65 @@ mod tests {
         fs::remove_file(&source).unwrap();
         let error = hashed.check_unchanged().unwrap_err();
         assert!(error.to_string().contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn a_file_added_to_a_folder_after_it_was_hashed_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("source/inner");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("a.jsonl"), "one").unwrap();
+        // A clock that ticks seldom would not tell it from the file just made.
+        age(&inner, Duration::from_hours(1));
+        let hashed = hash_source(&dir.path().join("source"), &dir.path().join("notes")).unwrap();
+        hashed.check_unchanged().unwrap();
+        fs::write(inner.join("b.jsonl"), "two").unwrap();
+        let error = hashed.check_unchanged().unwrap_err();
+        assert!(error.context("path").unwrap().ends_with("source/inner"), "{error}");
+    }
+
+    /// Keeps what progress was told; asks to stop, if it is told to.
+    #[derive(Default)]
+    struct Watch {
+        told: Mutex<Vec<(u64, u64, String)>>,
+        stop: bool,
+    }
+
+    impl Services for Watch {
+        fn log(&self, _level: log::Level, _target: &str, _message: &str) {}
+
+        fn progress(&self, done: u64, total: u64, unit: &str) {
+            self.told.lock().unwrap().push((done, total, unit.to_owned()));
+        }
+
+        fn is_cancelled(&self) -> bool {
+            self.stop
+        }
+
+        fn resolve(&self, name: &str) -> Result<PathBuf> {
+            Ok(PathBuf::from(name))
+        }
+
+        fn call(&self, name: &str, _json: &str) -> Result<String> {
+            Err(Error::unknown_call(name))
+        }
+    }
+
+    #[test]
+    fn hashing_stops_between_pieces_and_tells_of_large_sources_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("source");
+        fs::write(&path, vec![0; 3_000_000]).unwrap();
+        let watch = Watch::default();
+        let ctx = Context::new(&watch, 0, 1);
+        Hashing { ctx: &ctx, done: 0, total: LARGE - 1 }.file(&path).unwrap();
+        assert!(watch.told.lock().unwrap().is_empty(), "not worth a word");
+        Hashing { ctx: &ctx, done: 0, total: LARGE }.file(&path).unwrap();
+        let last = watch.told.lock().unwrap().last().cloned();
+        assert_eq!(last, Some((3, LARGE / 1_000_000, "MB".to_owned())));
+        let stopped = Watch { stop: true, ..Watch::default() };
+        let ctx = Context::new(&stopped, 0, 1);
+        let error = Hashing { ctx: &ctx, done: 0, total: 0 }.file(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
     }
 }

@@ -5,14 +5,15 @@
 //! where a file system has no locks, all still goes well.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io::Read as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
-use std::time::Duration;
+use std::sync::{Once, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use deft_core::{Context, Result, ResultExt};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::process::host_name;
 
@@ -32,6 +33,12 @@ pub struct Holder {
     /// What it is doing.
     #[serde(default)]
     pub doing: String,
+    /// When the process took its first lock, in milliseconds since 1970; 0 where nobody knows.
+    #[serde(default)]
+    pub since: u64,
+    /// How far it is: the objects of `--log-format json`, one for each piece of work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub progress: Vec<Value>,
 }
 
 impl std::fmt::Display for Holder {
@@ -109,15 +116,36 @@ impl Lock {
 
     /// Tells others who holds the lock and what for.
     pub fn tell(&self, doing: &str) {
-        let holder = Holder { host: host_name(), pid: std::process::id(), doing: doing.to_owned() };
-        let text = serde_json::to_string(&holder).unwrap_or_default();
-        let mut file = &self.file;
-        // Without it, a message lacks a name.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(text.as_bytes()));
+        self.tell_progress(doing, Vec::new());
     }
+
+    /// The same, and how far that is.
+    pub fn tell_progress(&self, doing: &str, progress: Vec<Value>) {
+        let holder = Holder {
+            host: host_name(),
+            pid: std::process::id(),
+            doing: doing.to_owned(),
+            since: since(),
+            progress,
+        };
+        let mut text = serde_json::to_string(&holder).unwrap_or_default();
+        // Spaces over what is left of a longer text, and never an empty file: whoever reads
+        // meanwhile finds a name.
+        let old = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let left = usize::try_from(old).unwrap_or(0).saturating_sub(text.len());
+        text.push_str(&" ".repeat(left));
+        // Without it, a message lacks a name.
+        let _ = self.file.write_all_at(text.as_bytes(), 0);
+    }
+}
+
+/// When this process took its first lock, in milliseconds since 1970.
+fn since() -> u64 {
+    static SINCE: OnceLock<u64> = OnceLock::new();
+    *SINCE.get_or_init(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.as_millis()).unwrap_or(0)
+    })
 }
 
 impl Drop for Lock {
@@ -162,9 +190,17 @@ pub(super) fn remove_if_free(path: &Path) {
 }
 
 fn read_holder(path: &Path) -> Option<Holder> {
-    let mut text = String::new();
-    File::open(path).ok()?.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    let read = || {
+        let mut text = String::new();
+        File::open(path).ok()?.read_to_string(&mut text).ok()?;
+        serde_json::from_str(&text).ok()
+    };
+    let again = || {
+        std::thread::sleep(Duration::from_millis(1));
+        read()
+    };
+    // It may be half written just now.
+    read().or_else(again).or_else(again)
 }
 
 fn warn_without_locks(path: &Path, error: &std::io::Error) {
@@ -195,11 +231,31 @@ mod tests {
         };
         let holder = holder.unwrap();
         assert_eq!((holder.pid, holder.doing.as_str()), (std::process::id(), "encode"));
+        assert!(holder.since > 0);
         assert_eq!(holders(dir.path()), [("part-00000".to_owned(), Some(holder))]);
         remove_if_free(&dir.path().join(".lock-part-00000"));
         assert_eq!(holders(dir.path()).len(), 1, "what is held is not removed");
         drop(lock);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_holder_is_known_while_it_tells_of_its_progress() {
+        let dir = tempfile::tempdir().unwrap();
+        let Attempt::Taken(lock) = Lock::try_take(dir.path(), "run").unwrap() else {
+            panic!("nobody holds it");
+        };
+        std::thread::scope(|scope| {
+            let told = scope.spawn(|| {
+                for round in 0..2000 {
+                    let progress = vec![Value::from(round); if round % 2 == 0 { 1 } else { 20 }];
+                    lock.tell_progress("trains", progress);
+                }
+            });
+            while !told.is_finished() {
+                assert_eq!(read_holder(&lock.path).unwrap().pid, std::process::id());
+            }
+        });
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod stage;
 
 use std::path::{Path, PathBuf};
 
-use deft_core::{Context, Result};
+use deft_core::{Context, Error, ErrorKind, Result};
 
 pub use changes::nearest;
 pub use commit::{commit, discard, make_dir, remove_stale};
@@ -26,12 +26,21 @@ pub use stage::Stage;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// The stages that may be opened; all, if this is empty.
+    expected: Vec<String>,
 }
 
 impl Store {
     /// A store in this folder, which is made with its first stage.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), expected: Vec::new() }
+    }
+
+    /// The same store for a process that helps with stages of these names (all, if there are none):
+    /// where it comes to another one, it does not share the work of whoever started it.
+    #[must_use]
+    pub fn expecting(self, stages: &[String]) -> Self {
+        Self { expected: stages.to_vec(), ..self }
     }
 
     /// The stage `name-<fingerprint>`, which is in use until the last clone of it is dropped; what
@@ -40,9 +49,28 @@ impl Store {
     /// # Errors
     ///
     /// [`deft_core::ErrorKind::Io`] when its folder cannot be made; [`deft_core::ErrorKind::Data`]
-    /// when what lies there was made from something else.
+    /// when what lies there was made from something else, or the stage is not one of those expected.
     pub fn stage(&self, name: &str, fingerprint: &str) -> Result<Stage> {
+        self.check_expected(name, fingerprint)?;
         Stage::open(&self.root, name, fingerprint)
+    }
+
+    fn check_expected(&self, name: &str, fingerprint: &str) -> Result<()> {
+        let found = format!("{name}-{fingerprint}");
+        if self.expected.is_empty() || self.expected.contains(&found) {
+            return Ok(());
+        }
+        let is_alike = |stage: &&String| stage.rsplit_once('-').is_some_and(|(of, _)| of == name);
+        let mut alike: Vec<&str> =
+            self.expected.iter().filter(is_alike).map(String::as_str).collect();
+        if alike.is_empty() {
+            alike = self.expected.iter().map(String::as_str).collect();
+        }
+        let message = "the manifest or a source has changed since the run started";
+        Err(Error::new(ErrorKind::Data, message)
+            .with_context("expected", alike.join(", "))
+            .with_context("found", found)
+            .with_hint("undo the change, or run again to start from what is there now"))
     }
 
     /// Empties a stage, to make it again; waits for runs that use it.
@@ -59,12 +87,32 @@ impl Store {
         stage::cards(&self.root, name)
     }
 
-    /// Hashes a source file or folder; the hash of a file is remembered until it changes.
+    /// Hashes source files and folders; the hash of a file is remembered until it changes.
     ///
     /// # Errors
     ///
-    /// [`deft_core::ErrorKind::Io`] when it cannot be read.
-    pub fn hash_source(&self, path: &Path) -> Result<HashedSource> {
-        hashes::hash_source(path, &self.root.join("hashes"))
+    /// [`deft_core::ErrorKind::Io`] when one cannot be read; [`deft_core::ErrorKind::Cancelled`].
+    pub fn hash_sources(&self, paths: &[PathBuf], ctx: &Context<'_>) -> Result<Vec<HashedSource>> {
+        hashes::hash_sources(paths, &self.root.join("hashes"), ctx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_helps_makes_no_other_stage_than_it_was_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = ["pool-aaaa".to_owned(), "t5-bbbb".to_owned()];
+        let store = Store::new(dir.path()).expecting(&told);
+        store.stage("pool", "aaaa").unwrap();
+        let error = store.stage("t5", "cccc").unwrap_err();
+        assert!(error.message().contains("has changed since the run started"), "{error}");
+        let both = (error.context("expected"), error.context("found"));
+        assert_eq!(both, (Some("t5-bbbb"), Some("t5-cccc")));
+        let error = store.stage("hash", "dddd").unwrap_err();
+        assert_eq!(error.context("expected"), Some("pool-aaaa, t5-bbbb"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -57,17 +57,23 @@ pub(super) fn host_name() -> String {
     name.trim().to_owned()
 }
 
-/// What tells this machine from others. Containers may share a host name, but number their
-/// processes each for itself.
+/// What tells this machine, since it was started, from others.
 fn machine() -> String {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // Containers may share a host name, but number their processes each for itself.
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    // Machines made from one image may share a name, and processes' numbers.
-    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    Fingerprint::new()
-        .with(host_name())
-        .with(id)
-        .with(namespace.to_string_lossy().as_bytes())
-        .short()
+    identity([
+        &host_name(),
+        &text("/etc/machine-id"),
+        &namespace.to_string_lossy(),
+        // Copies of one machine have all of the above in common. The price is that what was written
+        // before a restart counts as another machine's.
+        &text("/proc/sys/kernel/random/boot_id"),
+    ])
+}
+
+fn identity(facts: [&str; 4]) -> String {
+    facts.into_iter().fold(Fingerprint::new(), Fingerprint::with).short()
 }
 
 /// Whether there is a process of this number, ours or not.
@@ -96,6 +102,13 @@ mod tests {
         let elsewhere = Process { machine: "0123".to_owned(), ..this.clone() };
         assert_eq!(elsewhere.is_gone(), None);
         assert!(exists(std::process::id()) && exists(1) && !exists(u32::MAX / 2 - 1));
+    }
+
+    #[test]
+    fn copies_of_a_machine_are_told_apart_by_when_they_were_started() {
+        let one = identity(["vm", "0123", "pid:[4026531836]", "first boot"]);
+        assert_ne!(one, identity(["vm", "0123", "pid:[4026531836]", "second boot"]));
+        assert_eq!(machine(), machine());
     }
 
     #[test]

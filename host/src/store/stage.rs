@@ -1,4 +1,4 @@
-//! One stage's outputs: units, and a card once all of them are there.
+//! One stage's outputs: units, and a card that says what they are made from.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use deft_core::{Context, Error, ErrorKind, Result, ResultExt, part_name};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::commit::{self, commit_first, make_dir, remove_stale, sorted_entries};
-use super::files::{read_json, write_json};
+use super::commit::{self, commit, commit_first, make_dir, remove_stale, sorted_entries};
+use super::files::{read_json, write_json, write_json_first};
 use super::lock::{Attempt, Lock, TRY_AGAIN, is_at};
 
-/// The file that says that a stage is complete, and what it was made from.
+/// The file that says what a stage is made from, and whether it is complete.
 const CARD: &str = "card.json";
 
 /// A folder of the store.
@@ -29,27 +30,40 @@ pub struct Stage {
 struct Card<T> {
     fingerprint: String,
     deft: String,
+    /// Whether every unit is there; until then the card has no content.
+    #[serde(default = "complete")]
+    complete: bool,
     #[serde(flatten)]
     content: T,
+}
+
+/// What a card means that does not say it: earlier ones were only written at the end.
+fn complete() -> bool {
+    true
 }
 
 impl Stage {
     pub(super) fn open(root: &Path, name: &str, fingerprint: &str) -> Result<Self> {
         let dir = root.join(format!("{name}-{fingerprint}"));
         let in_use = Arc::new(make_and_use(&dir)?);
-        let dir = dir.canonicalize().or_io("cannot resolve the store's folder", &dir)?;
+        // The stage itself may be a link to another disk: its name is that of the link.
+        let root = root.canonicalize().or_io("cannot resolve the store's folder", root)?;
+        let dir = root.join(dir.file_name().unwrap_or_default());
         let stage = Self { dir, fingerprint: fingerprint.to_owned(), _in_use: in_use };
-        stage.check_card()?;
+        stage.claim()?;
         remove_stale(&stage.dir);
         // What a kill left of a stage that was being discarded.
-        remove_stale(root);
+        remove_stale(&root);
         Ok(stage)
     }
 
-    /// Refuses a folder that was copied or renamed by hand.
-    fn check_card(&self) -> Result<()> {
+    /// Says what the folder is for, before anything is in it; refuses one that was copied or renamed
+    /// by hand.
+    fn claim(&self) -> Result<()> {
         let path = self.dir.join(CARD);
-        let Some(card) = read_json::<Card<serde::de::IgnoredAny>>(&path) else { return Ok(()) };
+        let Some(card) = read_json::<Card<serde::de::IgnoredAny>>(&path) else {
+            return self.begin_card(&path);
+        };
         if card.fingerprint == self.fingerprint {
             return Ok(());
         }
@@ -58,6 +72,17 @@ impl Stage {
             .with_context("found", card.fingerprint)
             .with_context("wanted", &self.fingerprint)
             .with_hint("it was renamed or copied by hand: remove it, and it is made again"))
+    }
+
+    fn begin_card(&self, path: &Path) -> Result<()> {
+        let card = self.new_card(false, Value::Object(serde_json::Map::new()));
+        // A damaged one is replaced; one that another process has just finished is not.
+        if path.exists() { write_json(path, &card) } else { write_json_first(path, &card) }
+    }
+
+    fn new_card<T>(&self, complete: bool, content: T) -> Card<T> {
+        let (fingerprint, deft) = (self.fingerprint.clone(), env!("CARGO_PKG_VERSION").to_owned());
+        Card { fingerprint, deft, complete, content }
     }
 
     /// The stage's folder.
@@ -126,6 +151,20 @@ impl Stage {
         commit_first(&self.unit(unit, suffix), write)
     }
 
+    /// Like [`Stage::commit_unit`], but in place of what is there: the unit is there at any moment.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stage::commit_unit`].
+    pub fn replace_unit(
+        &self,
+        unit: usize,
+        suffix: &str,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        commit(&self.unit(unit, suffix), write)
+    }
+
     /// The card, if the stage is complete; a damaged one counts as none, since it can be made again.
     pub fn card<T: DeserializeOwned>(&self) -> Option<T> {
         read_card(&self.dir)
@@ -137,8 +176,7 @@ impl Stage {
     ///
     /// [`ErrorKind::Io`] when it cannot be written.
     pub fn write_card(&self, content: &impl Serialize) -> Result<()> {
-        let (fingerprint, deft) = (self.fingerprint.clone(), env!("CARGO_PKG_VERSION").to_owned());
-        write_json(&self.dir.join(CARD), &Card { fingerprint, deft, content })
+        write_json(&self.dir.join(CARD), &self.new_card(true, content))
     }
 }
 
@@ -163,7 +201,7 @@ fn make_and_use(dir: &Path) -> Result<Option<File>> {
 }
 
 fn read_card<T: DeserializeOwned>(dir: &Path) -> Option<T> {
-    read_json::<Card<T>>(&dir.join(CARD)).map(|card| card.content)
+    read_json::<Card<T>>(&dir.join(CARD)).filter(|card| card.complete).map(|card| card.content)
 }
 
 pub(super) fn discard(root: &Path, name: &str, fingerprint: &str, ctx: &Context<'_>) -> Result<()> {
@@ -206,7 +244,7 @@ mod tests {
     use std::fs;
 
     use deft_core::{ErrorKind, NoServices};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn names(dir: &Path) -> Vec<String> {
         let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
@@ -222,10 +260,10 @@ mod tests {
             Err(Error::new(ErrorKind::Io, "disk full"))
         };
         assert!(stage.commit_unit(3, ".bin", fail).is_err());
-        assert!(names(stage.dir()).is_empty());
+        assert_eq!(names(stage.dir()), ["card.json"]);
         stage.commit_unit(3, ".bin", |path| fs::write(path, "whole").or_io("x", path)).unwrap();
         assert_eq!(stage.units_left(4, ".bin"), [0, 1, 2]);
-        assert_eq!(names(stage.dir()), ["part-00003.bin"]);
+        assert_eq!(names(stage.dir()), ["card.json", "part-00003.bin"]);
     }
 
     #[test]
@@ -240,7 +278,7 @@ mod tests {
         };
         stage.commit_unit(0, "", late).unwrap();
         assert!(unit.join("theirs").exists());
-        assert_eq!(names(stage.dir()), ["part-00000"]);
+        assert_eq!(names(stage.dir()), ["card.json", "part-00000"]);
     }
 
     #[test]
@@ -251,6 +289,43 @@ mod tests {
         fs::rename(dir.path().join("faiss-aaaa"), dir.path().join("faiss-bbbb")).unwrap();
         let error = store.stage("faiss", "bbbb").unwrap_err();
         assert_eq!((error.context("found"), error.context("wanted")), (Some("aaaa"), Some("bbbb")));
+    }
+
+    #[test]
+    fn a_half_done_folder_that_was_renamed_is_refused_with_both_fingerprints() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let stage = store.stage("faiss", "aaaa").unwrap();
+        stage.commit_unit(0, ".bin", |path| fs::write(path, "unit").or_io("x", path)).unwrap();
+        fs::rename(dir.path().join("faiss-aaaa"), dir.path().join("faiss-bbbb")).unwrap();
+        let error = store.stage("faiss", "bbbb").unwrap_err();
+        assert_eq!((error.context("found"), error.context("wanted")), (Some("aaaa"), Some("bbbb")));
+        fs::rename(dir.path().join("faiss-bbbb"), dir.path().join("faiss-aaaa")).unwrap();
+        assert!(store.stage("faiss", "aaaa").unwrap().has_unit(0, ".bin"));
+    }
+
+    #[test]
+    fn a_stage_that_is_opened_again_keeps_its_card_and_makes_anew_a_damaged_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.stage("t5", "aaaa").unwrap().write_card(&json!({"rows": 3})).unwrap();
+        let stage = store.stage("t5", "aaaa").unwrap();
+        assert_eq!(stage.card::<Value>().unwrap()["rows"], 3);
+        fs::write(stage.dir().join(CARD), "{\"fingerprint\": 3").unwrap();
+        assert_eq!(store.stage("t5", "aaaa").unwrap().card::<Value>(), None);
+        let card: Value = read_json(&stage.dir().join(CARD)).unwrap();
+        assert_eq!((&card["fingerprint"], &card["complete"]), (&json!("aaaa"), &json!(false)));
+    }
+
+    #[test]
+    fn a_stage_that_is_a_link_to_another_disk_keeps_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&dir.path().join("store"));
+        let stage = store.stage("t5", "aaaa").unwrap();
+        let moved = dir.path().join("elsewhere");
+        fs::rename(stage.dir(), &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, stage.dir()).unwrap();
+        assert_eq!(store.stage("t5", "aaaa").unwrap().name(), "t5-aaaa");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Retriever for Dense {
         out: &Path,
     ) -> Result<()> {
         match phase {
-            ENCODE => self.encode_unit(ctx, unit, pool, out),
+            ENCODE => self.encode_unit(ctx, unit, pool, dirs, out),
             TRAIN => self.train_unit(ctx, dirs, pool, out),
             INDEX => self.index_unit(ctx, unit, pool, dirs, out),
             other => Err(Error::new(ErrorKind::Unexpected, "`dense` has no such phase")
@@ -132,6 +132,7 @@ impl Dense {
                     "search with the encoder that made the vectors, or encode and index again",
                 ));
         }
+        check_stage(&vectors)?;
         if vectors.rows() != (0..pool.examples.len()) {
             return Err(Error::new(ErrorKind::Data, "these are not the vectors of this pool")
                 .with_context("folder", vectors.dir().display())
@@ -206,6 +207,27 @@ fn check_not_empty(pool: &Pool<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The name of a folder: in a store it has the fingerprint of all that its content follows from.
+pub(crate) fn folder_of(dir: &Path) -> String {
+    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Refuses vectors that were copied from elsewhere: those of another pool, say, of as many rows.
+fn check_stage(vectors: &VectorStore) -> Result<()> {
+    let folder = folder_of(vectors.dir());
+    match vectors.stage() {
+        Some(stage) if stage != folder => {
+            Err(Error::new(ErrorKind::Data, "these vectors were made for another folder")
+                .with_context("folder", vectors.dir().display())
+                .with_context("made for", stage)
+                .with_hint(
+                    "they were copied or renamed by hand: remove the folder, and it is made again",
+                ))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_length(index: &dyn Index, rows: &Range<usize>, dir: &Path) -> Result<()> {
     if index.len() == rows.len() {
         return Ok(());
@@ -224,7 +246,7 @@ fn folder_name(component: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use deft_core::NoServices;
+    use deft_core::{NoServices, VectorType, VectorWriter};
 
     use super::*;
     use crate::testing::{Host, SumEncoder, dense, pool_of};
@@ -288,6 +310,20 @@ mod tests {
         assert_eq!(error.context("made by"), Some("sum 1"));
         assert_eq!(error.context("encoder at hand"), Some("sum 2"));
         assert!(error.hint().is_some_and(|hint| hint.contains("index again")));
+    }
+
+    #[test]
+    fn vectors_that_were_made_for_another_folder_are_refused_with_both_names() {
+        let host = Host::prepared(dense(3, 0), 2, 4);
+        let part = host.dir(ENCODE).join(part_name(0, ".safetensors"));
+        let mut writer =
+            VectorWriter::create_in(&part, 0..2, 2, VectorType::F16, "sum 1", "sum-0123")
+                .expect("created");
+        writer.write(Matrix::new(&[0.0, 1.0, 1.0, 1.0], 2).expect("whole rows")).expect("written");
+        writer.finish().expect("written");
+        let error = host.open(&host.dense).err().expect("another pool's");
+        assert_eq!(error.context("made for"), Some("sum-0123"));
+        assert!(error.context("folder").is_some_and(|folder| folder.ends_with(ENCODE)));
     }
 
     #[test]

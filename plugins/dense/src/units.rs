@@ -5,7 +5,7 @@ use std::path::Path;
 use deft_core::prelude::*;
 use deft_core::{VectorWriter, part_name};
 
-use crate::retriever::{Dense, TRAIN};
+use crate::retriever::{Dense, ENCODE, TRAIN, folder_of};
 use crate::sample;
 use crate::search::report_truncated;
 
@@ -19,13 +19,16 @@ impl Dense {
         ctx: &Context<'_>,
         unit: usize,
         pool: &Pool<'_>,
+        dirs: &PhaseDirs,
         out: &Path,
     ) -> Result<()> {
         let info = self.encoder.info();
         let rows = pool.rows_of_part(unit);
         let (precision, fingerprint) = (self.config.vectors, &info.fingerprint);
+        let (all, dimension) = (rows.clone(), info.dimension);
+        let stage = folder_of(dirs.get(ENCODE)?);
         let mut writer =
-            VectorWriter::create(out, rows.clone(), info.dimension, precision, fingerprint)?;
+            VectorWriter::create_in(out, all, dimension, precision, fingerprint, &stage)?;
         let mut truncated = 0;
         for first in rows.clone().step_by(CHUNK) {
             ctx.check()?;
@@ -97,7 +100,6 @@ mod tests {
     use deft_core::VectorType;
 
     use super::*;
-    use crate::retriever::ENCODE;
     use crate::testing::{Host, LONG, bytes_of, dense};
 
     #[test]

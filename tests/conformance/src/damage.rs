@@ -1,4 +1,4 @@
-//! Files cut short, emptied, lengthened, removed, and with bits turned over.
+//! Files cut short, emptied, removed, and with bits turned over.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,40 +26,54 @@ pub(crate) fn files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// Which damage is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// Files of another length, or none.
+    /// Files cut short, emptied and removed.
     Lengths,
-    /// Bits turned over, too.
-    LengthsAndBits,
+    /// Bits turned over.
+    Bits,
+}
+
+impl Damage {
+    /// What is done to a file, in words, and what is left of it: nothing, if it is removed.
+    fn forms(self, whole: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+        match self {
+            Self::Lengths => {
+                let cut = |length: usize| Some(whole[..length].to_vec());
+                vec![
+                    ("cut to half".to_owned(), cut(whole.len() / 2)),
+                    ("short of a byte".to_owned(), cut(whole.len().saturating_sub(1))),
+                    ("empty".to_owned(), cut(0)),
+                    ("removed".to_owned(), None),
+                ]
+            }
+            Self::Bits if whole.is_empty() => Vec::new(),
+            Self::Bits => {
+                let mut random = Random::new(whole.len() as u64);
+                (0..FLIPS).map(|_| flipped(whole, &mut random)).collect()
+            }
+        }
+    }
+}
+
+fn flipped(whole: &[u8], random: &mut Random) -> (String, Option<Vec<u8>>) {
+    let (byte, bit) = (random.below(whole.len()), random.below(8));
+    let mut bytes = whole.to_vec();
+    bytes[byte] ^= 1 << bit;
+    (format!("with bit {bit} of byte {byte} turned over"), Some(bytes))
 }
 
 /// Damages each file below `dir` in each way, calls `look` with what was done, and mends it.
 pub(crate) fn each(dir: &Path, damage: Damage, look: impl Fn(&str) -> Verdict) -> Verdict {
     for path in files(dir)? {
         let whole = fs::read(&path)?;
-        let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
-        let mut forms = vec![
-            (format!("{name} cut to half"), whole[..whole.len() / 2].to_vec()),
-            (format!("{name} short of a byte"), whole[..whole.len().saturating_sub(1)].to_vec()),
-            (format!("{name} empty"), Vec::new()),
-        ];
-        if damage == Damage::LengthsAndBits && !whole.is_empty() {
-            let mut random = Random::new(whole.len() as u64);
-            for _ in 0..FLIPS {
-                let (byte, bit) = (random.below(whole.len()), random.below(8));
-                let mut bytes = whole.clone();
-                bytes[byte] ^= 1 << bit;
-                forms.push((format!("{name} with bit {bit} of byte {byte} turned over"), bytes));
+        let name = path.strip_prefix(dir).unwrap_or(&path).display();
+        for (what, bytes) in damage.forms(&whole) {
+            match bytes {
+                Some(bytes) if bytes == whole => continue,
+                Some(bytes) => fs::write(&path, bytes)?,
+                None => fs::remove_file(&path)?,
             }
+            look(&format!("{name} {what}"))?;
         }
-        for (what, bytes) in forms {
-            if bytes == whole {
-                continue;
-            }
-            fs::write(&path, bytes)?;
-            look(&what)?;
-        }
-        fs::remove_file(&path)?;
-        look(&format!("{name} removed"))?;
         fs::write(&path, whole)?;
     }
     Ok(())

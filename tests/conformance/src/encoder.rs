@@ -7,7 +7,7 @@ use deft_core::{EncodeReport, Encoder, Handle, Result, TextRole};
 use crate::Component;
 use crate::component::suite;
 use crate::data::{Random, odd_texts, texts};
-use crate::report::{Check, Verdict, ensure, skip_unless};
+use crate::report::{Check, Unmet, Verdict, ensure, skip_unless};
 use crate::services::{SEED, TestServices, at_once, must_stop};
 
 /// The checks of an encoder.
@@ -109,6 +109,15 @@ impl Subject {
     }
 }
 
+/// Checks a promise for texts of the pool, then for queries: an encoder may treat them otherwise.
+fn in_each_role(check: impl Fn(TextRole) -> Verdict) -> Verdict {
+    check(TextRole::Pool)?;
+    check(TextRole::Query).map_err(|unmet| match unmet {
+        Unmet::Broken(how) => Unmet::Broken(format!("as queries: {how}")),
+        skipped @ Unmet::Skipped(_) => skipped,
+    })
+}
+
 impl Vectors {
     /// The vectors in another order.
     fn at(&self, places: &[usize]) -> Self {
@@ -151,39 +160,47 @@ fn neighbours(it: &EncoderChecks) -> Verdict {
     let subject = it.create()?;
     let mut texts = texts(60, 3);
     texts[30] = texts[3].repeat(20);
-    let together = subject.encode(&texts, 1)?;
-    for (place, text) in texts.iter().enumerate().step_by(3) {
-        let alone = subject.encode(std::slice::from_ref(text), 1)?;
-        it.compare(&texts[place..=place], &alone, &together.at(&[place]))?;
-    }
-    let half = subject.encode(&texts[..30], 1)?;
-    it.compare(&texts[..30], &half, &together)
+    in_each_role(|role| {
+        let together = subject.encode_as(&texts, role, 1)?;
+        for (place, text) in texts.iter().enumerate().step_by(3) {
+            let alone = subject.encode_as(std::slice::from_ref(text), role, 1)?;
+            it.compare(&texts[place..=place], &alone, &together.at(&[place]))?;
+        }
+        let half = subject.encode_as(&texts[..30], role, 1)?;
+        it.compare(&texts[..30], &half, &together)
+    })
 }
 
 fn order(it: &EncoderChecks) -> Verdict {
     let (subject, texts) = (it.create()?, texts(150, 4));
-    let straight = subject.encode(&texts, 1)?;
     let order = Random::new(4).order(texts.len());
     let shuffled: Vec<String> = order.iter().map(|&place| texts[place].clone()).collect();
-    it.compare(&shuffled, &subject.encode(&shuffled, 1)?, &straight.at(&order))
+    in_each_role(|role| {
+        let straight = subject.encode_as(&texts, role, 1)?;
+        it.compare(&shuffled, &subject.encode_as(&shuffled, role, 1)?, &straight.at(&order))
+    })
 }
 
 fn threads(it: &EncoderChecks) -> Verdict {
     let (subject, texts) = (it.create()?, texts(300, 5));
-    let one = subject.encode(&texts, 1)?;
-    [2, 5]
-        .iter()
-        .try_for_each(|&threads| it.compare(&texts, &subject.encode(&texts, threads)?, &one))
+    in_each_role(|role| {
+        let one = subject.encode_as(&texts, role, 1)?;
+        [2, 5].iter().try_for_each(|&threads| {
+            it.compare(&texts, &subject.encode_as(&texts, role, threads)?, &one)
+        })
+    })
 }
 
 fn concurrent(it: &EncoderChecks) -> Verdict {
     let (subject, texts) = (it.create()?, texts(80, 6));
     let part = |number: usize| &texts[number * 20..][..20];
-    let together = at_once(4, |number| subject.encode(part(number), 1));
-    for (number, found) in together.into_iter().enumerate() {
-        it.compare(part(number), &found?, &subject.encode(part(number), 1)?)?;
-    }
-    Ok(())
+    in_each_role(|role| {
+        let together = at_once(4, |number| subject.encode_as(part(number), role, 1));
+        for (number, found) in together.into_iter().enumerate() {
+            it.compare(part(number), &found?, &subject.encode_as(part(number), role, 1)?)?;
+        }
+        Ok(())
+    })
 }
 
 fn odd(it: &EncoderChecks) -> Verdict {
@@ -204,19 +221,23 @@ fn empty_batch(it: &EncoderChecks) -> Verdict {
 
 fn tokens(it: &EncoderChecks) -> Verdict {
     let (subject, texts) = (it.create()?, texts(60, 7));
-    let together = subject.encode(&texts, 1)?.report;
-    let mut alone = EncodeReport::default();
-    for text in &texts {
-        let one = subject.encode(std::slice::from_ref(text), 1)?.report;
-        ensure!(one.truncated <= 1, "one text was cut {} times", one.truncated);
-        alone.tokens += one.tokens;
-        alone.truncated += one.truncated;
-    }
-    skip_unless!(together.tokens > 0, "it does not count tokens");
-    ensure!(alone == together, "texts one by one gave {alone:?}, together {together:?}");
-    let limit = subject.encoder.info().max_tokens;
-    ensure!(limit.is_some() || alone.truncated == 0, "texts were cut, but it states no limit");
-    Ok(())
+    let info = subject.encoder.info();
+    in_each_role(|role| {
+        let together = subject.encode_as(&texts, role, 1)?.report;
+        let mut alone = EncodeReport::default();
+        for text in &texts {
+            let one = subject.encode_as(std::slice::from_ref(text), role, 1)?.report;
+            ensure!(one.truncated <= 1, "one text was cut {} times", one.truncated);
+            alone.tokens += one.tokens;
+            alone.truncated += one.truncated;
+        }
+        skip_unless!(together.tokens > 0, "it does not count tokens");
+        ensure!(alone == together, "texts one by one gave {alone:?}, together {together:?}");
+        let is_query = role == TextRole::Query;
+        let limit = if is_query { info.max_query_tokens } else { info.max_tokens };
+        ensure!(limit.is_some() || alone.truncated == 0, "texts were cut, but it states no limit");
+        Ok(())
+    })
 }
 
 fn fingerprint(it: &EncoderChecks) -> Verdict {
@@ -229,9 +250,12 @@ fn cancelled(it: &EncoderChecks) -> Verdict {
     let (subject, texts) = (it.create()?, texts(300, 8));
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut out = vec![0.0; texts.len() * subject.dimension];
-    [1, 2].iter().try_for_each(|&threads| {
-        must_stop("`encode`", threads, |ctx| {
-            subject.encoder.encode(ctx, &texts, TextRole::Pool, &mut out)
-        })
-    })
+    for role in [TextRole::Pool, TextRole::Query] {
+        let what = format!("`encode` of texts of the role {}", role.as_str());
+        for threads in [1, 2] {
+            let encoder = &subject.encoder;
+            must_stop(&what, threads, |ctx| encoder.encode(ctx, &texts, role, &mut out))?;
+        }
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ fn report(kind: Kind, options: Value, dir: &Path) -> Report {
     match kind {
         Kind::Encoder => library.encoder("faulty", options).report(),
         Kind::Index => library.index("faulty", options).with_vectors(600, 8).report(),
-        Kind::Retriever => library.retriever("faulty", options).report(),
+        Kind::Retriever => library.retriever("faulty", options).with_checksums().report(),
         Kind::Trainer => library.trainer("faulty", options).report(),
         Kind::Reader => library
             .reader("faulty", options)
@@ -82,6 +82,24 @@ fn every_check_of_a_reader_can_fail() {
 #[test]
 fn every_check_of_a_trainer_can_fail() {
     check_every_fault(Kind::Trainer);
+}
+
+#[test]
+fn a_fault_that_an_encoder_has_with_queries_alone_is_found() {
+    let faults = "finite neighbours order threads concurrent odd_texts tokens cancelled";
+    for fault in faults.split(' ') {
+        let options = json!({"fault": fault, "only_for_queries": true});
+        let report = library().encoder("faulty", options).report();
+        assert!(report.failed().contains(&fault), "`{fault}` is not found:\n{report}");
+    }
+}
+
+#[test]
+fn bits_turned_over_are_looked_at_where_checksums_are_promised() {
+    let report = library().retriever("faulty", json!({"fault": "damaged_bits"})).report();
+    assert!(report.failed().is_empty(), "{report}");
+    let skipped = report.tested.iter().find(|tested| tested.name == "damaged_bits");
+    assert!(matches!(skipped.map(|it| &it.outcome), Some(Outcome::Skipped(_))), "{report}");
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! Runs killed at random moments and continued: the end must be that of a run never killed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
+use crate::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, living};
 
 /// What is run, and by how many worker processes.
 const RUNS: [(&str, &str, &str); 3] = [
@@ -21,21 +22,57 @@ const RUNS: [(&str, &str, &str); 3] = [
 /// Pool rows: 8 parts.
 const ROWS: usize = 2000;
 
-/// Kills so far: by what was going on, how often.
-pub type Kills = BTreeMap<String, usize>;
+/// How long workers may live on once their host was killed: a component has two seconds to come
+/// back.
+const ORPHANS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether they have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Kills so far, and what became of the workers of killed hosts.
+#[derive(Debug, Default)]
+pub struct Kills {
+    /// How often, by what was going on.
+    pub by_stage: BTreeMap<String, usize>,
+    /// Workers that were there when their host was killed.
+    pub orphans: usize,
+    /// The longest that one of them was seen after that.
+    pub longest: Duration,
+}
+
+impl Kills {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.by_stage.values().sum()
+    }
+
+    fn count(&mut self, doing: String) {
+        *self.by_stage.entry(doing).or_default() += 1;
+    }
+}
+
+impl fmt::Display for Kills {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (doing, times) in &self.by_stage {
+            writeln!(f, "{times:>6} kills: {doing}")?;
+        }
+        let (orphans, longest) = (self.orphans, self.longest.as_secs_f64());
+        write!(f, "{orphans:>6} workers outlived their host, seen for {longest:.1} s at most")
+    }
+}
 
 /// Kills runs at `wanted` random moments that follow from `seed`, and continues each to its end.
 ///
 /// # Errors
 ///
-/// What differs from a run that was never killed.
+/// What differs from a run that was never killed, and a worker that does not end.
 ///
 /// # Panics
 ///
 /// When the program cannot be started.
 pub fn kill_runs(seed: u64, wanted: usize, mut tell: impl FnMut(&str)) -> Result<Kills, String> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut kills = Kills::new();
+    let random = ChaCha8Rng::seed_from_u64(seed);
+    let mut killer = Killer { random, kills: Kills::default(), orphans: Vec::new() };
     let mut expected = Vec::new();
     for (name, retriever, workers) in RUNS {
         let project = project(retriever);
@@ -47,20 +84,21 @@ pub fn kill_runs(seed: u64, wanted: usize, mut tell: impl FnMut(&str)) -> Result
         expected.push((start.elapsed(), project.stable_results()));
     }
     for turn in 0.. {
-        let killed: usize = kills.values().sum();
-        if killed >= wanted {
+        let before = killer.kills.total();
+        if before >= wanted {
             break;
         }
         let (name, retriever, workers) = RUNS[turn % RUNS.len()];
         let (whole, expected) = &expected[turn % RUNS.len()];
         let project = project(retriever);
-        kill_one(&project, workers, *whole, &mut random, &mut kills)
+        killer
+            .run_to_end(&project, workers, *whole)
             .and_then(|()| compare(&project.stable_results(), expected))
-            .map_err(|why| format!("{name}, after {killed} kills with seed {seed}: {why}"))?;
-        let now: usize = kills.values().sum();
-        tell(&format!("{name}: equal after {} kills ({now} of {wanted})", now - killed));
+            .map_err(|why| format!("{name}, after {before} kills with seed {seed}: {why}"))?;
+        let now = killer.kills.total();
+        tell(&format!("{name}: equal after {} kills ({now} of {wanted})", now - before));
     }
-    Ok(kills)
+    Ok(killer.kills)
 }
 
 fn project(retriever: &str) -> Project {
@@ -70,46 +108,95 @@ fn project(retriever: &str) -> Project {
 }
 
 fn start_run(project: &Project, workers: &str) -> Child {
-    project.deft("run").arg("--workers").arg(workers).spawn()
+    project.deft("run").arg("--workers").arg(workers).in_own_group().spawn()
 }
 
-/// Starts a run again and again, each time killed after a random while, until it ends by itself.
-fn kill_one(
-    project: &Project,
-    workers: &str,
-    whole: Duration,
-    random: &mut ChaCha8Rng,
-    kills: &mut Kills,
-) -> Result<(), String> {
-    loop {
-        let mut run = start_run(project, workers);
-        let wait = whole.mul_f64(random.random_range(0.02..0.8));
-        let start = Instant::now();
-        let ended = loop {
-            if let Some(status) = run.try_wait().expect("a child") {
-                break Some(status);
+struct Killer {
+    random: ChaCha8Rng,
+    kills: Kills,
+    /// Process groups of killed runs in which something may live on, and when they were killed.
+    orphans: Vec<(u32, Instant)>,
+}
+
+impl Killer {
+    /// Starts a run again and again, each time killed after a random while, until it ends by itself.
+    fn run_to_end(
+        &mut self,
+        project: &Project,
+        workers: &str,
+        whole: Duration,
+    ) -> Result<(), String> {
+        loop {
+            let mut run = start_run(project, workers);
+            let time = whole.mul_f64(self.random.random_range(0.02..0.8));
+            let ended = match self.wait(&mut run, time)? {
+                Some(status) => Some(status),
+                None => self.kill(&mut run, project),
+            };
+            if let Some(status) = ended {
+                self.see_the_end_of_orphans()?;
+                return if status.success() { Ok(()) } else { Err(format!("ended with {status}")) };
             }
-            if start.elapsed() >= wait {
-                break None;
+        }
+    }
+
+    /// Waits for so long, or for the end of the run; workers of killed ones may work beside it.
+    fn wait(&mut self, run: &mut Child, time: Duration) -> Result<Option<ExitStatus>, String> {
+        let start = Instant::now();
+        let mut looked = start;
+        while start.elapsed() < time {
+            if let Some(status) = run.try_wait().expect("a child") {
+                return Ok(Some(status));
+            }
+            if looked.elapsed() >= LOOK {
+                self.look_at_orphans()?;
+                looked = Instant::now();
             }
             std::thread::sleep(Duration::from_micros(300));
-        };
-        if let Some(status) = ended {
-            return if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) };
         }
-        // Sometimes it is a worker that is killed: the run must go on by itself.
-        let worker = children(run.id()).first().copied().filter(|_| random.random_bool(0.5));
+        Ok(None)
+    }
+
+    /// Kills the run; or one of its workers, after which the run must go on to its end by itself.
+    fn kill(&mut self, run: &mut Child, project: &Project) -> Option<ExitStatus> {
+        let worker = children(run.id()).first().copied().filter(|_| self.random.random_bool(0.5));
         let doing = what_it_did(&project.path("runs"));
         if let Some(worker) = worker {
-            let _ =
-                std::process::Command::new("kill").args(["-KILL", &worker.to_string()]).status();
-            *kills.entry(format!("{doing}, a worker")).or_default() += 1;
-            let status = run.wait().expect("a child");
-            return if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) };
+            let _ = Command::new("kill").args(["-KILL", &worker.to_string()]).status();
+            self.kills.count(format!("{doing}, a worker"));
+            return Some(run.wait().expect("a child"));
         }
         run.kill().expect("killed");
         run.wait().expect("a child");
-        *kills.entry(doing).or_default() += 1;
+        self.kills.count(doing);
+        self.kills.orphans += living(run.id()).len();
+        self.orphans.push((run.id(), Instant::now()));
+        None
+    }
+
+    fn look_at_orphans(&mut self) -> Result<(), String> {
+        let mut left = Vec::new();
+        for (group, killed) in std::mem::take(&mut self.orphans) {
+            let (processes, lived) = (living(group), killed.elapsed());
+            if processes.is_empty() {
+                continue;
+            }
+            if lived > ORPHANS_END_WITHIN {
+                return Err(format!("processes {processes:?} live on after their host was killed"));
+            }
+            self.kills.longest = self.kills.longest.max(lived);
+            left.push((group, killed));
+        }
+        self.orphans = left;
+        Ok(())
+    }
+
+    fn see_the_end_of_orphans(&mut self) -> Result<(), String> {
+        while !self.orphans.is_empty() {
+            self.look_at_orphans()?;
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 }
 

@@ -4,15 +4,19 @@
 //! plugins` (or `make test`, which does it first) must have built them.
 
 mod failure;
+mod flaky;
 mod kills;
 mod library;
+mod processes;
 mod program;
 mod project;
 mod shared;
 
 pub use failure::fails;
+pub use flaky::{Flaky, wait_until};
 pub use kills::{Kills, kill_runs};
 pub use library::{copy_with_descriptor, copy_with_word};
-pub use program::{Deft, Output, examples_dir, program_dir};
+pub use processes::{living, wait_for_end};
+pub use program::{Deft, Output, QUICK_RETRIES, examples_dir, program_dir};
 pub use project::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
 pub use shared::{shared, skipped};

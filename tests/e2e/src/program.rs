@@ -1,5 +1,7 @@
 //! The program under test.
 
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -33,6 +35,9 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Variable and value with which a unit that failed is tried again at once, not after seconds.
+pub const QUICK_RETRIES: (&str, &str) = ("DEFT_TEST_RETRY_DELAY_MS", "20");
+
 /// One call of the program.
 #[derive(Debug)]
 pub struct Deft(Command);
@@ -52,15 +57,21 @@ impl Deft {
     /// The program with arguments, in a clean environment and an empty working directory's stead
     /// the root: nothing may depend on where it is called. It opens no connection.
     pub fn new(args: &[&str]) -> Self {
-        let mut command = Command::new(program_dir().join("deft"));
+        Self::of(&program_dir().join("deft"), args)
+    }
+
+    /// The same with another file of the program.
+    pub fn of(program: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
         command.args(args).current_dir("/").env_remove("DEFT_PLUGIN_PATH").stdin(Stdio::null());
         command.env("HF_HUB_OFFLINE", "1");
+        command.env(QUICK_RETRIES.0, QUICK_RETRIES.1);
         Self(command)
     }
 
     /// Adds an argument.
     #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.0.arg(arg);
         self
     }
@@ -77,6 +88,30 @@ impl Deft {
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.0.env(name, value);
         self
+    }
+
+    /// Starts in a process group of its own, with the processes that it starts: the group's number
+    /// is that of the process.
+    #[must_use]
+    pub fn in_own_group(mut self) -> Self {
+        self.0.process_group(0);
+        self
+    }
+
+    /// Runs to the end on a terminal, whose content is then `stdout`; `None` where there is no
+    /// `script` to make one.
+    pub fn run_on_terminal(self) -> Option<Output> {
+        let version = Command::new("script").arg("--version").output().ok()?;
+        if !String::from_utf8_lossy(&version.stdout).contains("util-linux") {
+            return None;
+        }
+        let words = std::iter::once(self.0.get_program()).chain(self.0.get_args());
+        let words: Vec<String> = words.map(quoted).collect();
+        let line = format!("stty rows 40 cols 120; exec {}", words.join(" "));
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).current_dir("/").stdin(Stdio::null());
+        command.env("TERM", "xterm").env_remove("DEFT_PLUGIN_PATH").env_remove("NO_COLOR");
+        Some(command.output().ok()?.into())
     }
 
     /// Runs to the end.
@@ -137,6 +172,11 @@ impl Deft {
     pub fn spawn(mut self) -> Child {
         self.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
     }
+}
+
+/// A word for a shell.
+fn quoted(word: &OsStr) -> String {
+    format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))
 }
 
 impl From<std::process::Output> for Output {

@@ -120,6 +120,55 @@ fn wrong_types_missing_children_and_unknown_keys_are_one_message_each() {
 }
 
 #[test]
+fn what_of_yaml_a_manifest_may_not_have_is_one_message_with_its_place_and_a_remedy() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    let path = project.path("manifest.yaml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let merged = "arms:\n  base: &base {}\n  more: { <<: *base }";
+    for (from, to, key, says, hint) in [
+        (
+            "queries: 8",
+            "queries: 8, queries: 9",
+            "queries: 9",
+            "`queries` is there twice",
+            "remove",
+        ),
+        ("arms:", merged, "<<", "merge keys (`<<`) are not supported", "write the block out"),
+        ("source: pool.jsonl", "source: *pool", "*pool", "no YAML", "a block marked `&name`"),
+        ("  - { reader", "\t- { reader", "\t- {", "no YAML", "indent with spaces, not tabs"),
+    ] {
+        assert!(good.contains(from));
+        std::fs::write(&path, good.replacen(from, to, 1)).unwrap();
+        let place = place(&project, key);
+        fails(&project, &[], 2, &[says, place.trim_start_matches('('), hint]);
+    }
+    let long = format!("{good}# {}\n", "x".repeat(10 << 20));
+    for (text, parts) in [
+        ("", ["the manifest is empty", "manifest.yaml:1:1)", "it begins with `version: 1`"]),
+        (long.as_str(), ["the manifest is larger than 4 MiB", "manifest.yaml)", "by a glob"]),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        fails(&project, &[], 2, &parts);
+    }
+    assert!(!project.path("runs").exists(), "nothing is written");
+}
+
+#[test]
+fn an_anchor_stands_for_its_block_wherever_its_alias_is() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    let path = project.path("manifest.yaml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let with = good
+        .replace("- { reader: p3,", "- { reader: &p3 { use: p3 },")
+        .replace("name: mood, reader: p3,", "name: mood, reader: *p3 ,");
+    assert!(with.contains("&p3") && with.contains("*p3"));
+    std::fs::write(&path, with).unwrap();
+    project.deft("check").succeed();
+}
+
+#[test]
 fn a_missing_source_is_named_before_anything_runs() {
     let project = Project::new();
     project.manifest(&[RETRIEVER_BM25]);

@@ -46,14 +46,28 @@ fn another_interface_is_refused_with_the_side_that_must_move() {
         |descriptor| *descriptor = json!({"interface": 0, "name": "panicky", "version": "0.1.0"}),
         &["another interface version", plugin, "found: 0, wanted: 1", "build the plugin again"],
     );
+    // One that was built so, by hand and without deft-core; loading it would end the program.
+    let parts = [
+        "another interface version",
+        "plugin: other-interface 0.1.0",
+        "found: 2, wanted: 1",
+        "libdeft_other_interface.so",
+        "update deft",
+    ];
+    refused(&Project::new(), "p3, bm25, other-interface", &parts);
 }
 
 #[test]
 fn another_build_is_refused_with_both_values() {
-    refused_with(
-        |descriptor| descriptor["panic"] = json!("abort"),
-        &["another panic strategy", "found: abort, wanted: unwind", "build profile"],
-    );
+    // Built so: what is read is what the compiler wrote.
+    let parts = [
+        "another panic strategy",
+        "plugin: aborting 0.1.0",
+        "found: abort, wanted: unwind",
+        "libdeft_aborting.so",
+        "build profile",
+    ];
+    refused(&Project::new(), "p3, bm25, aborting", &parts);
     refused_with(
         |descriptor| descriptor["target"] = json!("aarch64-apple-darwin"),
         &["another target", "found: aarch64-apple-darwin, wanted: ", "for this machine"],

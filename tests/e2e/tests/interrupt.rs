@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use deft_e2e::{Deft, Project, examples_dir};
+use deft_e2e::{Deft, Project, examples_dir, wait_for_end};
 
 const SIGABRT: i32 = 6;
 const SIGSEGV: i32 = 11;
@@ -45,7 +45,12 @@ fn wait_for_call(child: &mut Child) -> BufReader<ChildStderr> {
 }
 
 fn send(signal: &str, child: &Child) {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    send_to(signal, &child.id().to_string());
+}
+
+/// To a process or, with a `-` before its number, to a group of them.
+fn send_to(signal: &str, target: &str) {
+    let sent = Command::new("kill").args([signal, "--", target]).status();
     assert!(sent.unwrap().success());
 }
 
@@ -95,6 +100,42 @@ fn a_component_that_does_not_look_is_named_and_ended_after_two_seconds() {
         assert_says(&text, &[WHO, "has run for ", "and does not stop", GOES_ON]);
     }
     run(&project, "good").succeed();
+}
+
+#[test]
+fn workers_end_with_their_host_at_ctrl_c_and_the_run_goes_on_afterwards() {
+    let undisturbed = project();
+    run(&undisturbed, "good").succeed();
+    let expected = undisturbed.stable_results();
+
+    let project = project();
+    for (behaviour, signal, whole_group, limit) in [
+        ("patient", "-INT", false, 2.0),
+        ("patient", "-TERM", false, 2.0),
+        // What a terminal does.
+        ("patient", "-INT", true, 2.0),
+        ("sleep", "-INT", false, 3.5),
+        ("sleep", "-TERM", true, 3.5),
+    ] {
+        let call = run(&project, behaviour).args(&["--workers", "2"]);
+        let mut child = call.in_own_group().spawn_with_stderr();
+        let group = child.id();
+        let stderr = wait_for_call(&mut child);
+        send_to(signal, &format!("{}{group}", if whole_group { "-" } else { "" }));
+        let (text, status, took) = end(child, stderr);
+        assert_eq!(status.code(), Some(130), "{text}");
+        assert!(took.as_secs_f64() < limit, "{behaviour}, {signal}: {took:?}\n{text}");
+        wait_for_end(group, Duration::from_secs(1));
+        assert_says(&text, &[GOES_ON]);
+        assert_eq!(text.matches("press Ctrl-C again").count(), 1, "said once:\n{text}");
+        assert_eq!(text.contains(WHO) && text.contains("does not stop"), behaviour == "sleep");
+    }
+    run(&project, "good").args(&["--workers", "2"]).succeed();
+    let found = project.stable_results();
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (name, content) in found {
+        assert!(content == expected[&name], "{name} differs after stops");
+    }
 }
 
 #[test]

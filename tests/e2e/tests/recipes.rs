@@ -23,7 +23,7 @@ tasks:
 /// The blocks of YAML in a page.
 fn blocks(page: &str) -> Vec<&str> {
     let after = page.split("```yaml\n").skip(1);
-    after.map(|text| text.split("```").next().unwrap()).collect()
+    after.map(|text| text.split_once("```").map_or(text, |(block, _)| block)).collect()
 }
 
 #[test]

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
+use deft_e2e::{Output, Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, wait_until};
 
 fn project(blocks: &[&str]) -> Project {
     let project = Project::new();
@@ -79,6 +80,39 @@ fn vectors_of_another_encoder_are_refused_even_without_a_card() {
 }
 
 #[test]
+fn vectors_of_another_pool_with_as_many_rows_are_refused() {
+    let project = project(&[RETRIEVER_DENSE]);
+    project.deft("index").succeed();
+    let first = project.stages("t5-").remove(0);
+    let text = fs::read_to_string(project.path("pool.jsonl")).unwrap();
+    project.write("pool.jsonl", &text.replace("film", "book"));
+    project.deft("index").succeed();
+    let other = project.stages("t5-").into_iter().find(|path| *path != first).unwrap();
+    fs::copy(first.join("part-00001.safetensors"), other.join("part-00001.safetensors")).unwrap();
+    let refused = project.deft("run").run();
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    for part in ["the vector parts differ in the stage", &name(&first), &name(&other)] {
+        assert!(refused.stderr.contains(part), "no «{part}» in:\n{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_half_done_folder_that_was_renamed_is_refused_with_both_fingerprints() {
+    let project = project(&[RETRIEVER_DENSE]);
+    project.deft("unit").args(&["--phase", "encode", "--unit", "0"]).succeed();
+    let first = project.stages("t5-").remove(0);
+    let seed = ["--set", "retriever.encoder.init_seed=4"];
+    project.deft("unit").args(&["--phase", "encode", "--unit", "0"]).args(&seed).succeed();
+    let other = project.stages("t5-").into_iter().find(|path| *path != first).unwrap();
+    fs::remove_dir_all(&other).unwrap();
+    fs::rename(&first, &other).unwrap();
+    let refused = project.deft("index").args(&seed).run();
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("was made from something else"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_source_that_changed_between_runs_is_named_and_read_again() {
     let project = project(&[RETRIEVER_BM25]);
     project.deft("index").succeed();
@@ -131,6 +165,83 @@ fn a_source_that_vanished_is_named_and_nothing_is_lost() {
     fs::rename(project.path("away.jsonl"), project.path("pool.jsonl")).unwrap();
     let back = project.deft("run").succeed();
     assert!(back.stderr.contains("hits are up to date"), "{}", back.stderr);
+}
+
+#[test]
+fn a_source_that_vanishes_while_it_is_read_is_one_error_and_nothing_is_lost() {
+    let large = || {
+        let project = project(&[RETRIEVER_BM25]);
+        let text = fs::read_to_string(project.path("pool.jsonl")).unwrap();
+        project.write("parts/a.jsonl", &text.repeat(100));
+        project.write("parts/b.jsonl", &text);
+        project
+    };
+    let index = |project: &Project| {
+        let pool = "pool=[{reader: p3, source: 'parts/*.jsonl'}]";
+        project.deft("index").args(&["--set", pool, "--set", "rows_per_part=10000"])
+    };
+    let undisturbed = large();
+    index(&undisturbed).succeed();
+
+    let project = large();
+    let reading = index(&project).spawn_piped();
+    let part = || Some(project.stages("pool-").first()?.join("part-00000.parquet"));
+    wait_until("the first part is there", || part().is_some_and(|part| part.exists()));
+    fs::rename(project.path("parts/b.jsonl"), project.path("b.jsonl")).unwrap();
+    let output: Output = reading.wait_with_output().unwrap().into();
+    assert_eq!(output.code, 1, "{}", output.stderr);
+    assert_eq!(output.stderr.matches("error: ").count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains("parts/b.jsonl"), "{}", output.stderr);
+    let modified = || fs::metadata(part().unwrap()).unwrap().modified().unwrap();
+    let before = modified();
+    fs::rename(project.path("b.jsonl"), project.path("parts/b.jsonl")).unwrap();
+    index(&project).succeed();
+    assert_eq!(modified(), before, "what was finished is not written again");
+    assert!(project.stable_results() == undisturbed.stable_results());
+}
+
+/// Sets the time of every file and folder below this one.
+fn set_times(dir: &Path, time: SystemTime) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            set_times(&path, time);
+        }
+        fs::File::open(&path).unwrap().set_modified(time).unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_went_back_changes_no_result_and_keeps_nothing_stale() {
+    let undisturbed = project(&[RETRIEVER_DENSE, TRAINER]);
+    undisturbed.deft("run").succeed();
+    let expected = undisturbed.results();
+
+    let project = project(&[RETRIEVER_DENSE, TRAINER]);
+    let mut run = project.deft("run").spawn();
+    let seed = project.path("runs/small/tasks/mood/random/seed-1");
+    let is_training = || {
+        let names = fs::read_dir(&seed).into_iter().flatten().flatten();
+        let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.any(|name| name.starts_with(".tmp-") && name.ends_with("-model"))
+    };
+    wait_until("a model is trained", is_training);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(is_training() && project.path("runs/small/.lock-run").exists(), "nothing was left");
+    let future = SystemTime::now() + Duration::from_hours(30 * 24);
+    set_times(project.dir(), future);
+    let status = project.deft("status").succeed().stdout;
+    assert!(status.contains("hits: 1 of 1") && status.contains("nobody works"), "{status}");
+    let goes_on = project.deft("run").succeed();
+    assert!(goes_on.stderr.contains("hits are up to date"), "{}", goes_on.stderr);
+    assert_eq!(project.results().keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    set_times(project.dir(), future);
+    let again = project.deft("run").succeed();
+    assert!(!again.stderr.contains("train mood"), "nothing is made again: {}", again.stderr);
+    for (name, content) in project.results() {
+        assert!(content == expected[&name], "{name} differs after a clock went back");
+    }
 }
 
 #[test]
@@ -192,9 +303,76 @@ fn rebuild_makes_a_stage_and_all_after_it_again_with_the_same_result() {
         assert_eq!(old[name] != new[name], again, "{name}");
     }
     assert_eq!(project.results(), before);
+}
+
+#[test]
+fn an_unknown_stage_is_refused_before_anything_is_read() {
+    let project = project(&[RETRIEVER_DENSE]);
     let unknown = project.deft("run").arg("--rebuild").arg("indx").run();
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("did you mean `index`?"), "{}", unknown.stderr);
+    assert!(!project.path("runs").exists(), "nothing is made, either");
+}
+
+/// A time that no file has unless it is given it.
+fn long_ago() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(24)
+}
+
+/// Goes on without `--rebuild`: all must be made again, with the same result.
+fn goes_on_and_uses_nothing_old(project: &Project, expected: &Project) {
+    project.deft("run").succeed();
+    let results = project.stable_results();
+    let is_old = |name: &&String| {
+        let path = project.path("runs").join(name);
+        fs::metadata(path).unwrap().modified().unwrap() == long_ago()
+    };
+    // It says where the stages are, and they are where they were.
+    let made_again = results.keys().filter(|name| !name.ends_with("stages.json"));
+    let old: Vec<_> = made_again.filter(is_old).collect();
+    assert!(old.is_empty(), "not made again: {old:?}");
+    assert!(results == expected.stable_results());
+}
+
+#[test]
+fn a_rebuild_that_is_killed_at_any_moment_goes_on_without_the_option() {
+    let undisturbed = project(&[RETRIEVER_DENSE, TRAINER]);
+    undisturbed.deft("run").succeed();
+    let project = project(&[RETRIEVER_DENSE, TRAINER]);
+    project.deft("run").succeed();
+    for milliseconds in [0, 3, 20, 100, 400] {
+        set_times(&project.path("runs"), long_ago());
+        let card = project.stages("pool-").remove(0).join("card.json");
+        let is_old = || fs::metadata(&card).is_ok_and(|it| it.modified().unwrap() == long_ago());
+        let mut rebuild = project.deft("run").arg("--rebuild").arg("pool").spawn();
+        let note = project.path("runs/small/rebuild.json");
+        wait_until("what is made again is forgotten", || note.exists() || !is_old());
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        rebuild.kill().unwrap();
+        rebuild.wait().unwrap();
+        goes_on_and_uses_nothing_old(&project, &undisturbed);
+    }
+}
+
+#[test]
+fn a_rebuild_that_is_killed_while_it_waits_for_another_run_forgets_nothing_by_halves() {
+    let undisturbed = project(&[RETRIEVER_DENSE, TRAINER]);
+    undisturbed.deft("run").succeed();
+    let project = project(&[RETRIEVER_DENSE, TRAINER]);
+    project.deft("run").succeed();
+    set_times(&project.path("runs"), long_ago());
+    // As a run does that uses the pool.
+    let pool = fs::File::open(project.stages("pool-").remove(0)).unwrap();
+    pool.lock_shared().unwrap();
+    let mut rebuild = project.deft("run").arg("--rebuild").arg("pool").spawn();
+    wait_until("the pool alone is left", || project.stages("t5-").is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(rebuild.try_wait().unwrap().is_none(), "it waits");
+    assert_eq!(project.stages("pool-").len(), 1);
+    rebuild.kill().unwrap();
+    rebuild.wait().unwrap();
+    drop(pool);
+    goes_on_and_uses_nothing_old(&project, &undisturbed);
 }
 
 #[test]

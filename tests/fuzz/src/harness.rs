@@ -32,6 +32,21 @@ const MAX_MEMORY: u64 = 1 << 20;
 ///
 /// When `check` does, or an input takes too long or too much memory; the input is saved.
 pub fn fuzz(kind: &str, seeds: &[Seed], words: &'static [&'static str], check: impl Fn(&[u8])) {
+    fuzz_some(CASES, kind, seeds, words, check);
+}
+
+/// The same with another number of mutations: where each takes its time.
+///
+/// # Panics
+///
+/// See [`fuzz`].
+pub fn fuzz_some(
+    cases: u32,
+    kind: &str,
+    seeds: &[Seed],
+    words: &'static [&'static str],
+    check: impl Fn(&[u8]),
+) {
     let trial = Trial::new(kind);
     let run = |input: &[u8]| trial.run(input, &check);
     for path in saved(kind) {
@@ -41,8 +56,8 @@ pub fn fuzz(kind: &str, seeds: &[Seed], words: &'static [&'static str], check: i
     for seed in seeds {
         run(&seed.bytes).unwrap_or_else(|reason| panic!("a valid input of {kind}: {reason}"));
     }
-    let cases = (0..seeds.len(), mutations(words));
-    let outcome = TestRunner::new(config()).run(&cases, |(seed, changes)| {
+    let inputs = (0..seeds.len(), mutations(words));
+    let outcome = TestRunner::new(config(cases)).run(&inputs, |(seed, changes)| {
         run(&seeds[seed].mutated(&changes)).map_err(TestCaseError::fail)
     });
     match outcome {
@@ -55,11 +70,11 @@ pub fn fuzz(kind: &str, seeds: &[Seed], words: &'static [&'static str], check: i
     }
 }
 
-fn config() -> Config {
+fn config(cases: u32) -> Config {
     let mut config =
         Config { failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
+        config.cases = cases;
     }
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(1);
@@ -71,7 +86,7 @@ fn folder(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("saved").join(kind)
 }
 
-/// The inputs of a kind that once failed.
+/// The inputs of a kind that once failed, and those made by hand.
 fn saved(kind: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder(kind)).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();

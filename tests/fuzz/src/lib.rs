@@ -7,10 +7,11 @@
 //! tries more and others.
 //!
 //! An input that fails is written, shortened as far as possible, into `saved/<kind>/`. What lies
-//! there is tried before anything else: commit it with the repair.
+//! there is tried before anything else: commit it with the repair. Beside what once failed there
+//! lie inputs made by hand: what no mutation would come to, or what it should not miss.
 
 mod harness;
 mod mutation;
 
-pub use harness::fuzz;
+pub use harness::{fuzz, fuzz_some};
 pub use mutation::{Mutation, Place, Seed};

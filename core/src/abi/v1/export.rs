@@ -6,7 +6,7 @@ use abi_stable::std_types::{RStr, RString, RVec};
 use serde_json::Value;
 
 use super::data::{FfiResult, from_json, to_json};
-use super::guard::{guard, guard_or, install_panic_hook};
+use super::guard::{guard, guard_or, install_panic_hook, set_plugin};
 use super::logger::{FfiLogger, install_logger};
 use super::module::{FfiChild, FfiComponent, import_children};
 use super::services::FfiContext;
@@ -78,9 +78,19 @@ fn create_of<C: Component>(ctx: &Context<'_>, value: &Value, children: Children)
     C::new(ctx, parsed, children)
 }
 
-/// Prepares the library: silent panics, forwarded log lines.
-pub fn init(logger: FfiLogger) {
+impl Entry {
+    /// What the component says of itself; a panic over that names the component.
+    fn describe(&self) -> Result<ComponentInfo> {
+        guard(|| Ok((self.info)())).into_result().map_err(|error| {
+            Error::from(error).with_context("component", format!("{} {}", self.kind, self.name))
+        })
+    }
+}
+
+/// Prepares the library, which is a plugin: silent panics, forwarded log lines.
+pub fn init(logger: FfiLogger, name: &str, version: &str) {
     guard_or((), || {
+        set_plugin(name, version);
         install_panic_hook();
         install_logger(logger);
     });
@@ -89,7 +99,7 @@ pub fn init(logger: FfiLogger) {
 /// Body of [`super::PluginModule::components`].
 pub fn components(entries: fn() -> Vec<Entry>) -> FfiResult<RString> {
     guard(|| {
-        let infos: Vec<_> = entries().iter().map(|entry| (entry.info)()).collect();
+        let infos: Vec<_> = entries().iter().map(Entry::describe).collect::<Result<_>>()?;
         Ok(to_json(&infos))
     })
 }
@@ -120,7 +130,7 @@ pub fn create(
         let entry = find(entries(), kind.as_str(), name.as_str())?;
         let children = import_children(children)?;
         let handle = (entry.create)(ctx, &from_json(options.as_str())?, children)?;
-        Ok(FfiComponent::export(&handle))
+        Ok(FfiComponent::export_as(&handle, Some(entry.name)))
     })
 }
 
@@ -172,7 +182,8 @@ macro_rules! export_plugin {
             }
 
             extern "C" fn init(logger: v1::FfiLogger) {
-                v1::init(logger);
+                let name = descriptor::plugin_name(env!("CARGO_PKG_NAME"));
+                v1::init(logger, name, env!("CARGO_PKG_VERSION"));
             }
 
             extern "C" fn components() -> v1::FfiResult<RString> {

@@ -2,12 +2,15 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 use abi_stable::std_types::{RErr, ROk};
 
 use super::data::FfiResult;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Kind, Result};
+
+/// Name and version of the plugin that this library is; unset in a host.
+static PLUGIN: OnceLock<String> = OnceLock::new();
 
 /// Where this library last panicked: message and place.
 ///
@@ -28,6 +31,11 @@ pub fn install_panic_hook() {
     });
 }
 
+/// Says which plugin this library is: a panic that no error can tell of is logged with it.
+pub(crate) fn set_plugin(name: &str, version: &str) {
+    PLUGIN.get_or_init(|| format!("{name} {version}"));
+}
+
 /// Runs an exported body; a panic becomes an error of kind [`ErrorKind::Panicked`].
 pub fn guard<T>(body: impl FnOnce() -> Result<T>) -> FfiResult<T> {
     match catch_unwind(AssertUnwindSafe(body)) {
@@ -35,32 +43,60 @@ pub fn guard<T>(body: impl FnOnce() -> Result<T>) -> FfiResult<T> {
         Ok(Err(error)) => RErr(error.into()),
         Err(payload) => {
             let error = panicked(payload.as_ref());
-            drop_guarded(payload);
+            drop_guarded(payload, None);
             RErr(error.into())
         }
     }
 }
 
-/// Runs an exported body that cannot fail; after a panic its value is `fallback`.
+/// Runs an exported body that cannot fail; a panic is logged, and the value is `fallback`.
 pub(crate) fn guard_or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        log_panic(payload, None);
+        fallback
+    })
 }
 
 /// Drops a value of a plugin: a panic while dropping is logged and goes no further.
-pub(crate) fn drop_guarded<T>(value: T) {
+fn drop_guarded<T>(value: T, component: Option<ComponentName>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        log::error!("{}", panicked(payload.as_ref()));
-        // Dropping the payload of a panic that came from dropping is asking for another.
-        std::mem::forget(payload);
+        log_panic(payload, component);
     }
 }
 
-/// A value of a plugin that is dropped by [`drop_guarded`].
-pub(crate) struct Guarded<T>(Option<T>);
+/// Logs a panic that no error can tell of.
+fn log_panic(payload: Box<dyn Any + Send>, component: Option<ComponentName>) {
+    let mut error = panicked(payload.as_ref());
+    if let Some((kind, name)) = component {
+        error = error.with_context("component", format!("{kind} {name}"));
+    }
+    if let Some(plugin) = PLUGIN.get() {
+        error = error.with_context("plugin", plugin);
+    }
+    // What writes the log may be what panicked.
+    let logged = catch_unwind(AssertUnwindSafe(|| log::error!("{error}")));
+    // Dropping the payload of a panic may panic, too, and nothing is around this any more.
+    std::mem::forget((payload, logged));
+}
+
+/// Kind and name of a component of this library.
+pub(crate) type ComponentName = (Kind, &'static str);
+
+/// A component, or what one made, whose panic while it is dropped is logged and goes no further.
+pub(crate) struct Guarded<T> {
+    value: Option<T>,
+    /// None for what a host exports again: its own library guards it.
+    component: Option<ComponentName>,
+}
 
 impl<T> Guarded<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(Some(value))
+    pub(crate) fn new(value: T, component: Option<ComponentName>) -> Self {
+        Self { value: Some(value), component }
+    }
+
+    /// Something that the component made.
+    pub(crate) fn made<U>(&self, value: U) -> Guarded<U> {
+        Guarded::new(value, self.component)
     }
 }
 
@@ -68,19 +104,19 @@ impl<T> std::ops::Deref for Guarded<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("only `drop` takes the value")
+        self.value.as_ref().expect("only `drop` takes the value")
     }
 }
 
 impl<T> std::ops::DerefMut for Guarded<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("only `drop` takes the value")
+        self.value.as_mut().expect("only `drop` takes the value")
     }
 }
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        drop_guarded(self.0.take());
+        drop_guarded(self.value.take(), self.component);
     }
 }
 
@@ -101,5 +137,76 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
         text.clone()
     } else {
         "a value that is no text".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every log line of the process: tests run side by side, and each looks for its own.
+    struct Lines(Mutex<Vec<String>>);
+
+    static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+    impl log::Log for Lines {
+        fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            let line = record.args().to_string();
+            assert!(!line.contains("the log panics"), "so it does");
+            self.0.lock().unwrap().push(line);
+        }
+
+        fn flush(&self) {}
+    }
+
+    /// The log lines with this text after `body`.
+    fn logged(text: &str, body: impl FnOnce()) -> Vec<String> {
+        if log::set_logger(&LINES).is_ok() {
+            log::set_max_level(log::LevelFilter::Error);
+        }
+        body();
+        let lines = LINES.0.lock().unwrap();
+        lines.iter().filter(|line| line.contains(text)).cloned().collect()
+    }
+
+    /// Panics when it is dropped.
+    struct Bomb(&'static str);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("{}", self.0);
+        }
+    }
+
+    #[test]
+    fn a_panic_while_dropping_is_logged_with_the_component_and_goes_no_further() {
+        let component = Guarded::new((), Some((Kind::Reader, "r")));
+        let lines = logged("bomb 1", || drop(component.made(Bomb("bomb 1"))));
+        let wanted = "the plugin panicked: bomb 1 (component: reader r)";
+        assert_eq!(lines, [wanted]);
+        assert_eq!(logged("bomb 2", || drop(Guarded::new(Bomb("bomb 2"), None))).len(), 1);
+    }
+
+    #[test]
+    fn a_panic_where_no_error_is_possible_is_logged_and_a_value_takes_its_place() {
+        let lines = logged("no value", || assert_eq!(guard_or(7, || panic!("no value")), 7));
+        assert_eq!(lines, ["the plugin panicked: no value"]);
+        // Even where the log itself is what panics.
+        assert_eq!(guard_or(7, || panic!("the log panics")), 7);
+    }
+
+    #[test]
+    fn a_panic_whose_value_panics_when_it_is_dropped_is_an_error_all_the_same() {
+        let guarded = || guard(|| -> Result<()> { std::panic::panic_any(Bomb("bomb 3")) });
+        let lines = logged("bomb 3", || {
+            let error = Error::from(guarded().into_result().expect_err("it panics"));
+            assert_eq!(error.kind(), ErrorKind::Panicked);
+            assert!(error.message().contains("a value that is no text"), "{error}");
+        });
+        assert_eq!(lines.len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RArc, RBox, ROption, RStr, RString};
 
 use super::data::{FfiHits, FfiMatrix, FfiResult, export_path, from_json, to_json, to_usize};
-use super::guard::{Guarded, guard, guard_or};
+use super::guard::{Guarded, guard};
 use super::origin::Origin;
 use super::running::Method;
 use super::services::{FfiContext, with_exported};
@@ -68,7 +68,7 @@ pub trait FfiIndexBuilder: Send + 'static {
 
 #[sabi_trait]
 pub trait FfiIndex: Send + Sync + 'static {
-    fn len(&self) -> u64;
+    fn len(&self) -> FfiResult<u64>;
     #[sabi(last_prefix_field)]
     fn search(
         &self,
@@ -104,7 +104,7 @@ impl FfiIndexFactory for IndexFactoryExport {
             let trained = trained.as_ref().map(|dir| Path::new(dir.as_str()));
             let builder = self.0.builder(ctx, to_usize(dimension)?, trained)?;
             Ok(FfiIndexBuilder_TO::from_ptr(
-                RBox::new(BuilderExport(Guarded::new(builder))),
+                RBox::new(BuilderExport(self.0.made(builder))),
                 TD_Opaque,
             ))
         })
@@ -118,7 +118,7 @@ impl FfiIndexFactory for IndexFactoryExport {
     ) -> FfiResult<FfiIndexBox> {
         ctx.guarded(|ctx| {
             let index = self.0.open(ctx, Path::new(dir.as_str()), vectors.import()?)?;
-            Ok(FfiIndex_TO::from_ptr(RBox::new(IndexExport(Guarded::new(index))), TD_Opaque))
+            Ok(FfiIndex_TO::from_ptr(RBox::new(IndexExport(self.0.made(index))), TD_Opaque))
         })
     }
 }
@@ -142,8 +142,8 @@ impl FfiIndexBuilder for BuilderExport {
 struct IndexExport(Guarded<Box<dyn Index>>);
 
 impl FfiIndex for IndexExport {
-    fn len(&self) -> u64 {
-        guard_or(0, || self.0.len() as u64)
+    fn len(&self) -> FfiResult<u64> {
+        guard(|| Ok(self.0.len() as u64))
     }
 
     fn search(
@@ -200,12 +200,14 @@ impl IndexFactory for IndexFactoryImport {
     fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
         let dir = export_path(dir)?;
         let vectors = FfiVectors::export(&vectors)?;
-        let index = self.origin.call(Method::Open, || {
+        let (index, rows) = self.origin.call(Method::Open, || {
             with_exported(ctx, |ctx| {
-                Ok(self.remote.open(ctx, dir.into(), vectors).into_result()?)
+                let index = self.remote.open(ctx, dir.into(), vectors).into_result()?;
+                let rows = to_usize(index.len().into_result()?)?;
+                Ok((index, rows))
             })
         })?;
-        Ok(Box::new(IndexImport { remote: index, origin: self.origin.clone() }))
+        Ok(Box::new(IndexImport { remote: index, rows, origin: self.origin.clone() }))
     }
 }
 
@@ -237,12 +239,14 @@ impl IndexBuilder for BuilderImport {
 
 struct IndexImport {
     remote: FfiIndexBox,
+    /// Asked once, when there is a place for an error.
+    rows: usize,
     origin: Origin,
 }
 
 impl Index for IndexImport {
     fn len(&self) -> usize {
-        usize::try_from(self.remote.len()).unwrap_or(usize::MAX)
+        self.rows
     }
 
     fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, mut hits: HitsMut<'_>) -> Result<()> {
@@ -250,8 +254,86 @@ impl Index for IndexImport {
         self.origin.call(Method::Search, || {
             with_exported(ctx, |ctx| {
                 self.remote.search(ctx, queries.into(), hits.reborrow().into()).into_result()?;
-                hits.check(self.len())
+                hits.check(self.rows)
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::FfiComponent;
+    use super::*;
+    use crate::{Error, ErrorKind, Handle, Kind, NoServices, VectorType, part_name, write_vectors};
+
+    /// Tells a length so often, and panics from then on.
+    struct Forgetful(Arc<AtomicUsize>);
+
+    impl IndexFactory for Forgetful {
+        fn info(&self) -> IndexInfo {
+            IndexInfo::default()
+        }
+
+        fn builder(
+            &self,
+            _ctx: &Context<'_>,
+            _dimension: usize,
+            _trained: Option<&Path>,
+        ) -> Result<Box<dyn IndexBuilder>> {
+            Err(Error::cancelled())
+        }
+
+        fn open(
+            &self,
+            _ctx: &Context<'_>,
+            _dir: &Path,
+            _vectors: VectorStore,
+        ) -> Result<Box<dyn Index>> {
+            Ok(Box::new(Self(Arc::clone(&self.0))))
+        }
+    }
+
+    impl Index for Forgetful {
+        fn len(&self) -> usize {
+            let left = self.0.load(Ordering::Relaxed);
+            self.0.store(left.checked_sub(1).expect("the length is forgotten"), Ordering::Relaxed);
+            1
+        }
+
+        fn search(&self, _: &Context<'_>, _: Matrix<'_>, _: HitsMut<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An index across the boundary, opened, whose length can be asked so often.
+    fn opened(asked: usize) -> Result<Box<dyn Index>> {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = Matrix::new(&[1.0, 2.0], 2).unwrap();
+        let part = dir.path().join(part_name(0, ".safetensors"));
+        write_vectors(&part, rows, VectorType::F32, 0, "e").unwrap();
+        let handle = Handle::Index(Arc::new(Forgetful(Arc::new(AtomicUsize::new(asked)))));
+        let origin = Origin::of_plugin(Kind::Index, "forgetful", "p", "1.0");
+        let Handle::Index(factory) = FfiComponent::export(&handle).import(origin)? else {
+            unreachable!("an index was exported");
+        };
+        let ctx = Context::new(&NoServices, 0, 1);
+        factory.open(&ctx, dir.path(), VectorStore::open(dir.path())?)
+    }
+
+    #[test]
+    fn a_panic_over_the_length_is_an_error_of_opening_that_names_the_component() {
+        let error = opened(0).err().expect("there is no length");
+        assert_eq!(error.kind(), ErrorKind::Panicked);
+        assert!(error.message().contains("the length is forgotten"), "{error}");
+        let named = (error.context("component"), error.context("plugin"));
+        assert_eq!(named, (Some("index forgetful"), Some("p 1.0")));
+    }
+
+    #[test]
+    fn the_length_is_asked_once() {
+        let index = opened(1).unwrap();
+        assert_eq!((index.len(), index.len(), index.is_empty()), (1, 1, false));
     }
 }

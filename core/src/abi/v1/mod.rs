@@ -17,7 +17,6 @@
     unused_qualifications,
     clippy::used_underscore_binding,
     clippy::mem_forget,
-    clippy::len_without_is_empty,
     clippy::expl_impl_clone_on_copy,
     reason = "abi_stable's macros generate such code; the twins are documented by their traits"
 )]

@@ -65,27 +65,33 @@ pub enum FfiComponent {
 }
 
 impl FfiComponent {
-    /// Exports a component, whichever library it comes from.
+    /// Exports a component again that another library made.
     pub fn export(handle: &Handle) -> Self {
+        Self::export_as(handle, None)
+    }
+
+    /// Exports a component of this library by its name, or of another without one.
+    pub(crate) fn export_as(handle: &Handle, name: Option<&'static str>) -> Self {
+        let component = name.map(|name| (handle.kind(), name));
         match handle {
             Handle::Reader(it) => {
-                let export = RArc::new(ReaderExport(Guarded::new(Arc::clone(it))));
+                let export = RArc::new(ReaderExport(Guarded::new(Arc::clone(it), component)));
                 Self::Reader(FfiReader_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Encoder(it) => {
-                let export = RArc::new(EncoderExport(Guarded::new(Arc::clone(it))));
+                let export = RArc::new(EncoderExport(Guarded::new(Arc::clone(it), component)));
                 Self::Encoder(FfiEncoder_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Index(it) => {
-                let export = RArc::new(IndexFactoryExport(Guarded::new(Arc::clone(it))));
+                let export = RArc::new(IndexFactoryExport(Guarded::new(Arc::clone(it), component)));
                 Self::Index(FfiIndexFactory_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Retriever(it) => {
-                let export = RArc::new(RetrieverExport(Guarded::new(Arc::clone(it))));
+                let export = RArc::new(RetrieverExport(Guarded::new(Arc::clone(it), component)));
                 Self::Retriever(FfiRetriever_TO::from_ptr(export, TD_Opaque))
             }
             Handle::Trainer(it) => {
-                let export = RArc::new(TrainerExport(Guarded::new(Arc::clone(it))));
+                let export = RArc::new(TrainerExport(Guarded::new(Arc::clone(it), component)));
                 Self::Trainer(FfiTrainer_TO::from_ptr(export, TD_Opaque))
             }
         }

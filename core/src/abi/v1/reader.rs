@@ -61,7 +61,7 @@ impl FfiReader for ReaderExport {
     fn open(&self, ctx: FfiContext<'_>, source: RStr<'_>) -> FfiResult<FfiStreamBox> {
         ctx.guarded(|ctx| {
             let stream = self.0.open(ctx, Path::new(source.as_str()))?;
-            Ok(FfiStream_TO::from_ptr(RBox::new(StreamExport(Guarded::new(stream))), TD_Opaque))
+            Ok(FfiStream_TO::from_ptr(RBox::new(StreamExport(self.0.made(stream))), TD_Opaque))
         })
     }
 

@@ -61,7 +61,7 @@ fn with_pool<T>(pool: &Pool<'_>, body: impl FnOnce(FfiPool<'_>) -> T) -> T {
 
 impl FfiPool<'_> {
     fn imported<T>(self, body: impl FnOnce(&Pool<'_>) -> Result<T>) -> Result<T> {
-        let examples = ExamplesImport(self.examples);
+        let examples = ExamplesImport::new(self.examples)?;
         body(&Pool { examples: &examples, rows_per_part: to_usize(self.rows_per_part)?.max(1) })
     }
 }
@@ -139,7 +139,7 @@ impl FfiRetriever for RetrieverExport {
             let dirs = import_dirs(dirs);
             let searcher = pool.imported(|pool| self.0.open(ctx, pool, &dirs))?;
             Ok(FfiSearcher_TO::from_ptr(
-                RBox::new(SearcherExport(Guarded::new(searcher))),
+                RBox::new(SearcherExport(self.0.made(searcher))),
                 TD_Opaque,
             ))
         })

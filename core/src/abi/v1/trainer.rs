@@ -92,8 +92,8 @@ impl FfiTrainer for TrainerExport {
         folders: RStr<'_>,
     ) -> FfiResult<RString> {
         ctx.guarded(|ctx| {
-            let examples = ExamplesImport(examples);
-            let validation = validation.into_option().map(ExamplesImport);
+            let examples = ExamplesImport::new(examples)?;
+            let validation = validation.into_option().map(ExamplesImport::new).transpose()?;
             let folders: FfiFolders = from_json(folders.as_str())?;
             let training = Training {
                 examples: &examples,
@@ -110,7 +110,7 @@ impl FfiTrainer for TrainerExport {
             let model = model.as_ref().map(|dir| Path::new(dir.as_str()));
             let predictor = self.0.open(ctx, model)?;
             Ok(FfiPredictor_TO::from_ptr(
-                RBox::new(PredictorExport(Guarded::new(predictor))),
+                RBox::new(PredictorExport(self.0.made(predictor))),
                 TD_Opaque,
             ))
         })

@@ -100,7 +100,8 @@ impl NetworkConfig {
             serde_json::from_str(json).or_error(ErrorKind::Model, no_t5).map_err(in_file)?;
         if let Some(other) = model_type.filter(|name| !["t5", "mt5"].contains(&name.as_str())) {
             let message = format!("`model_type` must be `t5` or `mt5` (found: `{other}`)");
-            return Err(in_file(Error::new(ErrorKind::Model, message)));
+            return Err(in_file(Error::new(ErrorKind::Model, message))
+                .with_hint("take a T5, or for a BERT a plugin that reads it"));
         }
         let file: File =
             serde_json::from_str(json).or_error(ErrorKind::Model, no_t5).map_err(in_file)?;

@@ -303,7 +303,9 @@ fn computing_activations_again_gives_the_same_model_up_to_rounding() {
 #[test]
 fn texts_without_targets_are_learned_by_their_own_objectives() {
     let mut texts = examples(12, 0);
-    texts.iter_mut().for_each(|example| example.target = None);
+    for example in &mut texts {
+        example.target = None;
+    }
     let options = json!({
         "objective": "prefix_lm", "epochs": 30, "batch_size": 4, "learning_rate": 0.01,
         "gradient_accumulation": 3, "dropout": 0,

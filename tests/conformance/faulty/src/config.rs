@@ -15,6 +15,9 @@ pub(crate) struct Config {
     /// The promise to break; empty (default) for none.
     #[serde(default)]
     pub(crate) fault: String,
+    /// Whether the encoder has its fault for queries alone; `false` by default.
+    #[serde(default)]
+    pub(crate) only_for_queries: bool,
     /// Whether the index learns from a sample first; `false` by default.
     #[serde(default)]
     pub(crate) trains: bool,

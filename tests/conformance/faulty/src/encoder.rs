@@ -41,13 +41,16 @@ impl Encoder for FaultyEncoder {
         &self,
         ctx: &Context<'_>,
         texts: &[&str],
-        _role: TextRole,
+        role: TextRole,
         out: &mut [f32],
     ) -> Result<EncodeReport> {
-        let has = |fault| self.config.has(fault);
+        let is_honest = self.config.only_for_queries && role != TextRole::Query;
+        let has = |fault| !is_honest && self.config.has(fault);
         let mut report = EncodeReport::default();
         for (row, (text, vector)) in texts.iter().zip(out.chunks_exact_mut(DIMENSION)).enumerate() {
-            self.config.look(ctx)?;
+            if !has("cancelled") {
+                ctx.check()?;
+            }
             report.tokens += encode(text, vector);
             if has("odd_texts") {
                 // The first character of an empty text.

@@ -1,4 +1,5 @@
-//! Retriever `faulty`: shared words, from lists of words by part and a folder of their counts.
+//! Retriever `faulty`: shared words, from lists of words by part and a folder of their counts, each
+//! file with a checksum.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -75,7 +76,7 @@ impl Retriever for FaultyRetriever {
     ) -> Result<()> {
         if phase == COUNTS {
             self.config.look(ctx)?;
-            let parts = read_parts(pool, dirs)?;
+            let parts = self.read_parts(pool, dirs)?;
             std::fs::create_dir(out).or_io("cannot make the unit's folder", out)?;
             return write(&out.join(COUNT), &parts.iter().map(Vec::len).sum::<usize>());
         }
@@ -104,12 +105,12 @@ impl Retriever for FaultyRetriever {
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>> {
         let has = |fault| self.config.has(fault);
-        let mut parts = match read_parts(pool, dirs) {
+        let mut parts = match self.read_parts(pool, dirs) {
             // A fault: what cannot be read is not missed.
             Err(_) if has("damaged") => Vec::new(),
             parts => parts?,
         };
-        let _: usize = read(&dirs.get(COUNTS)?.join(part_name(0, "")).join(COUNT))?;
+        let _: usize = self.read(&dirs.get(COUNTS)?.join(part_name(0, "")).join(COUNT))?;
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         if has("elsewhere") && begun.is_empty() {
             // What this instance has not made, it does not know.
@@ -137,22 +138,32 @@ impl FaultyRetriever {
             _ => false,
         }
     }
-}
 
-fn read_parts(pool: &Pool<'_>, dirs: &PhaseDirs) -> Result<Vec<Vec<Words>>> {
-    let dir = dirs.get(PARTS)?;
-    (0..pool.parts()).map(|part| read(&dir.join(part_name(part, SUFFIX)))).collect()
-}
+    fn read_parts(&self, pool: &Pool<'_>, dirs: &PhaseDirs) -> Result<Vec<Vec<Words>>> {
+        let dir = dirs.get(PARTS)?;
+        (0..pool.parts()).map(|part| self.read(&dir.join(part_name(part, SUFFIX)))).collect()
+    }
 
-fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).or_io("cannot read the unit", path)?;
-    serde_json::from_str(&text).or_error(ErrorKind::Data, "the unit is damaged")
+    fn read<T: for<'a> Deserialize<'a>>(&self, path: &Path) -> Result<T> {
+        let text = std::fs::read_to_string(path).or_io("cannot read the unit", path)?;
+        let (sum, content) = text.split_once('\n').unwrap_or_default();
+        if sum != checksum(content) && !self.config.has("damaged_bits") {
+            return Err(Error::new(ErrorKind::Data, "the unit is damaged")
+                .with_context("file", path.display()));
+        }
+        serde_json::from_str(content).or_error(ErrorKind::Data, "the unit is damaged")
+    }
 }
 
 fn write(path: &Path, content: &impl Serialize) -> Result<()> {
     // A closing line feed would be a byte that nobody misses.
     let text = serde_json::json!(content).to_string();
-    std::fs::write(path, text).or_io("cannot write the unit", path)
+    std::fs::write(path, format!("{}\n{text}", checksum(&text)))
+        .or_io("cannot write the unit", path)
+}
+
+fn checksum(text: &str) -> String {
+    Fingerprint::new().with(text).short()
 }
 
 struct Overlap {

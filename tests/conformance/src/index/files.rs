@@ -39,7 +39,7 @@ pub(super) fn rebuilt(it: &IndexChecks) -> Verdict {
 pub(super) fn damaged(it: &IndexChecks) -> Verdict {
     let (built, queries) = (Built::new(it, it.rows())?, it.queries());
     let whole = built.search(built.open("index")?.as_ref(), &queries, K, 2)?;
-    damage::each(&built.index_dir("index"), Damage::LengthsAndBits, |what| {
+    let look = |what: &str| {
         let found =
             built.open("index").and_then(|index| built.search(index.as_ref(), &queries, K, 2));
         match found {
@@ -49,7 +49,9 @@ pub(super) fn damaged(it: &IndexChecks) -> Verdict {
             }
         }
         Ok(())
-    })
+    };
+    let dir = built.index_dir("index");
+    [Damage::Lengths, Damage::Bits].iter().try_for_each(|&damage| damage::each(&dir, damage, look))
 }
 
 pub(super) fn untrained(it: &IndexChecks) -> Verdict {

@@ -14,6 +14,7 @@ pub struct RetrieverChecks {
     pub(crate) component: Component,
     finds: f64,
     is_exact: bool,
+    has_checksums: bool,
 }
 
 suite!(RetrieverChecks, CHECKS);
@@ -24,12 +25,12 @@ const CHECKS: &[Check<RetrieverChecks>] = &[
     Check::new("unit_again", "a unit done twice leads to the same hits", units::again),
     Check::new(
         "interrupted",
-        "a unit cancelled and done again is as if never begun",
+        "a unit cancelled, thrown away and done again leads to the same hits",
         units::interrupted,
     ),
     Check::new(
         "elsewhere",
-        "units may be done by other processes than the search",
+        "units may be done by other instances than the one that searches",
         units::elsewhere,
     ),
     Check::new("at_once", "units of a phase may be done at the same time", units::at_once),
@@ -47,6 +48,11 @@ const CHECKS: &[Check<RetrieverChecks>] = &[
     Check::new("empty_pool", "an empty pool is unsupported, or finds nothing", units::empty_pool),
     Check::new("damaged", "a file cut or missing gives an error or the same hits", units::damaged),
     Check::new(
+        "damaged_bits",
+        "a bit turned over in a file gives an error or the same hits",
+        units::damaged_bits,
+    ),
+    Check::new(
         "cancelled",
         "what is cancelled stops within a second, and says so",
         units::cancelled,
@@ -63,7 +69,7 @@ const CHECKS: &[Check<RetrieverChecks>] = &[
 
 impl RetrieverChecks {
     pub(crate) fn new(component: Component) -> Self {
-        Self { component, finds: 0.9, is_exact: true }
+        Self { component, finds: 0.9, is_exact: true, has_checksums: false }
     }
 
     /// Puts a component, from this library or another, into one of its slots.
@@ -78,6 +84,14 @@ impl RetrieverChecks {
     #[must_use]
     pub fn with_self_recall(mut self, share: f64) -> Self {
         self.finds = share;
+        self
+    }
+
+    /// Its files have checksums that are looked at: no bit is turned over unnoticed. Without this it
+    /// is not checked what becomes of such damage, since a host trusts its store.
+    #[must_use]
+    pub fn with_checksums(mut self) -> Self {
+        self.has_checksums = true;
         self
     }
 

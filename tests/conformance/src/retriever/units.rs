@@ -6,7 +6,7 @@ use super::prepared::{Prepared, create, pool, pool_of, retrieve, view};
 use super::{K, RetrieverChecks};
 use crate::damage::{self, Damage, files};
 use crate::data::{odd_texts, texts};
-use crate::report::{Unmet, Verdict, ensure};
+use crate::report::{Unmet, Verdict, ensure, skip_unless};
 use crate::services::{self, SEED, TestServices, must_stop};
 
 pub(super) fn phases(it: &RetrieverChecks) -> Verdict {
@@ -185,10 +185,19 @@ pub(super) fn empty_pool(it: &RetrieverChecks) -> Verdict {
 }
 
 pub(super) fn damaged(it: &RetrieverChecks) -> Verdict {
+    check_damage(it, Damage::Lengths)
+}
+
+pub(super) fn damaged_bits(it: &RetrieverChecks) -> Verdict {
+    skip_unless!(it.has_checksums, "its files have no checksums, or none are promised");
+    check_damage(it, Damage::Bits)
+}
+
+fn check_damage(it: &RetrieverChecks, damage: Damage) -> Verdict {
     let (retriever, pool) = (create(it)?, pool());
     let prepared = Prepared::new(retriever.as_ref(), &pool)?;
     let whole = prepared.hits(retriever.as_ref())?;
-    damage::each(&prepared.store(), Damage::Lengths, |what| {
+    damage::each(&prepared.store(), damage, |what| {
         match prepared.hits(retriever.as_ref()) {
             Ok(found) => ensure!(found == whole, "{what}: opened, and found other hits"),
             Err(error) => ensure!(error.kind() != ErrorKind::Panicked, "{what}: {error}"),

@@ -16,10 +16,8 @@ fn main() -> ExitCode {
     let wanted = usize::try_from(kills).unwrap_or(usize::MAX);
     match deft_e2e::kill_runs(seed, wanted, |line| println!("{line}")) {
         Ok(kills) => {
-            for (doing, times) in &kills {
-                println!("{times:>6} kills: {doing}");
-            }
-            let (total, seconds) = (kills.values().sum::<usize>(), start.elapsed().as_secs());
+            println!("{kills}");
+            let (total, seconds) = (kills.total(), start.elapsed().as_secs());
             println!("{total} kills, every end equal ({seconds} s)");
             ExitCode::SUCCESS
         }

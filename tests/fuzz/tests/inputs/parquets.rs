@@ -100,7 +100,8 @@ impl SmallPool {
         let lines: Vec<String> = (0..Self::ROWS).map(|row| line(row).to_string()).collect();
         fs::write(&path, lines.join("\n")).expect("written");
         let reader = reader("p3", "p3", &json!({"keep_extra": true}));
-        let source = ReadSource { reader, identity: json!("p3"), paths: vec![path], limit: None };
+        let paths = vec![path].into();
+        let source = ReadSource { reader, identity: json!("p3"), paths, limit: None };
         Self { dir, source }
     }
 
