@@ -44,7 +44,7 @@ const LIKELIEST: [&str; 20] = [
     "The reader does not fit the file.",
     "A `.json` file with one list is given as JSON lines.",
     "A download was interrupted.",
-    "The model has not been downloaded.",
+    "The model is not in the cache, and HF_HUB_OFFLINE is set.",
     "The model's folder has no weights.",
     "A GPU is asked for that this build cannot use.",
 ];
