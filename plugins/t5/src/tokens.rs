@@ -131,6 +131,17 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
+    fn a_tokenizer_larger_than_the_embeddings_is_refused_with_both_sizes() {
+        let dir = model_dir(&json!({"vocab_size": 39}));
+        let path = dir.path().join("config.json");
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let config = NetworkConfig::parse(&text, &path).expect("valid");
+        let error = Tokens::read(&dir.path().join("tokenizer.json"), &config).expect_err("larger");
+        let wanted = "the tokenizer has token ids up to 39, the model a vocabulary of 39";
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Model, wanted));
+    }
+
+    #[test]
     fn a_malformed_part_of_a_tokenizer_is_an_error() {
         let dir = model_dir(&json!({}));
         let text = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("readable");

@@ -197,6 +197,8 @@ mod tests {
     fn what_cannot_be_trained_or_scored_is_named() {
         let trainer = trainer(&json!({"shuffle": false}));
         let out = tempfile::tempdir().expect("a folder");
+        let error = try_train(&trainer, &context(1), &Vec::new(), None, out.path());
+        assert_eq!(error.expect_err("nothing to train on").kind(), ErrorKind::Data);
         let mut examples = examples(5);
         examples[3].target = None;
         examples[4].options.clear();

@@ -235,9 +235,26 @@ pub(crate) fn add_to(sum: &mut [f32], x: &[f32]) {
     });
 }
 
+/// What is done to a step's gradients before they are used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// They are multiplied with this: below 1 where their length is limited.
+    pub(crate) scale: f32,
+    /// Then every element is limited to ± this.
+    pub(crate) clip: f32,
+}
+
+impl Limits {
+    #[inline(always)]
+    pub(crate) fn apply(self, gradient: f32) -> f32 {
+        (gradient * self.scale).clamp(-self.clip, self.clip)
+    }
+}
+
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamUpdate {
+    pub(crate) limits: Limits,
     /// What is left of a parameter after weight decay.
     pub(crate) decay: f32,
     /// Share of the gradient in the new mean: one less β, which f32 would round.
@@ -252,18 +269,20 @@ pub(crate) struct AdamUpdate {
     pub(crate) epsilon: f32,
 }
 
-/// One step of Adam on a parameter's values.
+/// One step of Adam on a parameter's values; the gradient is zero afterwards.
 pub(crate) fn adam(
     values: &mut [f32],
-    gradient: &[f32],
+    gradient: &mut [f32],
     mean: &mut [f32],
     square: &mut [f32],
     update: &AdamUpdate,
 ) {
     let u = *update;
     Arch::new().dispatch(|| {
-        let state = gradient.iter().zip(mean.iter_mut().zip(square.iter_mut()));
-        for (value, (g, (mean, square))) in values.iter_mut().zip(state) {
+        let state = gradient.iter_mut().zip(mean.iter_mut().zip(square.iter_mut()));
+        for (value, (gradient, (mean, square))) in values.iter_mut().zip(state) {
+            let g = u.limits.apply(*gradient);
+            *gradient = 0.0;
             *mean += (g - *mean) * u.new_mean;
             *square = *square * u.old_square + g * g * u.new_square;
             *value = *value * u.decay - u.step * *mean / (square.sqrt() / u.root_bias + u.epsilon);

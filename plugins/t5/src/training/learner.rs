@@ -7,6 +7,7 @@ use deft_core::{Context, Error, ErrorKind, Examples, Result};
 use crate::adapter::AdapterSpec;
 use crate::config::{Objective, TrainerConfig};
 use crate::model::{Model, WHOLE, defect};
+use crate::network::kernels::Limits;
 use crate::network::projection::Adapting;
 use crate::network::{Pass, T5, Tensors};
 use crate::parallel::Workers;
@@ -39,9 +40,12 @@ pub(crate) struct Learner<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stepped {
     pub(crate) loss: f64,
-    /// The gradient's length before it was limited.
-    pub(crate) gradient_norm: f64,
+    /// The gradient's length before it was limited, where it was asked for or needed.
+    pub(crate) gradient_norm: Option<f64>,
 }
+
+/// Added to a gradient's length before it is divided by, as in `PyTorch`.
+const NORM_EPSILON: f64 = 1e-6;
 
 impl<'a> Learner<'a> {
     pub(crate) fn new(
@@ -88,13 +92,15 @@ impl<'a> Learner<'a> {
         Maker { tokens, config: self.config, sentinels, seed: self.ctx.seed() }
     }
 
-    /// One optimizer step on a group of examples at a learning rate.
+    /// One optimizer step on a group of examples at a learning rate; tells the gradient's length if
+    /// `measures`, which is a pass over memory.
     pub(crate) fn step(
         &mut self,
         counts: &mut Counts,
         group: &Group,
         examples: &dyn Examples,
         rate: f64,
+        measures: bool,
     ) -> Result<Stepped> {
         let micro = self.micro_batches(counts, group, examples)?;
         let loss = self.add_gradients(&micro)?;
@@ -106,11 +112,23 @@ impl<'a> Learner<'a> {
         if counts.step == 1 {
             self.parameters.check_finite(&self.sums)?;
         }
-        let (config, norm) = (self.config, self.sums.norm());
-        let scale = self.sums.scale(config.clip_norm);
-        let update = self.optimizer.update(counts.step, rate, scale, config.clip_value);
+        let gradient_norm = (measures || self.config.clip_norm.is_some())
+            .then(|| self.sums.norm(self.workers))
+            .transpose()?;
+        let update = self.optimizer.update(counts.step, rate, self.limits(gradient_norm));
         self.parameters.update(&mut self.sums, &update, self.workers)?;
-        Ok(Stepped { loss, gradient_norm: norm })
+        Ok(Stepped { loss, gradient_norm })
+    }
+
+    /// How a gradient of this length is limited.
+    #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
+    fn limits(&self, norm: Option<f64>) -> Limits {
+        let scale = match (self.config.clip_norm, norm) {
+            (Some(limit), Some(norm)) => (limit / (norm + NORM_EPSILON)).min(1.0),
+            _ => 1.0,
+        };
+        let clip = self.config.clip_value.map_or(f32::INFINITY, |clip| clip as f32);
+        Limits { scale: scale as f32, clip }
     }
 
     /// Sums up the gradients of micro-batches, in their order; returns the loss.
@@ -207,7 +225,7 @@ mod tests {
         let example = Example { target: Some("w3".to_owned()), ..Example::default() };
         let group = Group { positions: vec![0], epoch: 0, ends_epoch: true };
         let error = learner
-            .step(&mut Counts::default(), &group, &vec![example], 1e-3)
+            .step(&mut Counts::default(), &group, &vec![example], 1e-3, false)
             .expect_err("no gradient");
         assert!(error.message().contains("`idle.weight`"), "{error}");
     }

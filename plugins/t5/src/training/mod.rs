@@ -125,14 +125,15 @@ impl<'a> Run<'a> {
         for group in order.groups().skip(done) {
             let step = self.state.counts.step + 1;
             let rate = self.schedule.rate(step);
+            let is_told = self.config.log_every > 0 && step.is_multiple_of(self.config.log_every);
             let examples = self.training.examples;
             let stepped = self
                 .learner
-                .step(&mut self.state.counts, &group, examples, rate)
+                .step(&mut self.state.counts, &group, examples, rate, is_told)
                 .map_err(|error| self.stopped(error).with_context("step", step))?;
             self.state.epoch.push(stepped.loss);
             self.ctx.progress(step, total, "steps");
-            if self.config.log_every > 0 && step.is_multiple_of(self.config.log_every) {
+            if is_told {
                 self.tell(stepped, rate)?;
             }
             if group.ends_epoch || step == total {
@@ -164,7 +165,7 @@ impl<'a> Run<'a> {
     /// A line of the log, and numbers of the step for the logs that programs read.
     fn tell(&mut self, stepped: Stepped, rate: f64) -> Result<()> {
         let (step, tokens) = (self.state.counts.step, self.state.counts.tokens);
-        let Stepped { loss, gradient_norm } = stepped;
+        let (loss, gradient_norm) = (stepped.loss, stepped.gradient_norm.unwrap_or(f64::NAN));
         let per_second = self.pace.tokens_per_second(tokens);
         let memory = pace::memory_megabytes();
         let memory_text = memory.map_or(String::new(), |mb| format!(", {mb:.0} MB"));

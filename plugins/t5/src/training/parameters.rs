@@ -12,9 +12,6 @@ use crate::parallel::Workers;
 
 use super::optimizer::{Optimizer, Slot, Update};
 
-/// Added to a gradient's length before it is divided by, as in `PyTorch`.
-const NORM_EPSILON: f64 = 1e-6;
-
 /// The tensors of a network: those that are trained, as variables, and those that are not.
 #[derive(Debug)]
 pub(crate) struct Parameters {
@@ -192,15 +189,18 @@ impl Sums {
         })
     }
 
-    /// What the gradient is multiplied with so that it is not longer than `limit`.
-    pub(crate) fn scale(&self, limit: Option<f64>) -> f64 {
-        let Some(limit) = limit else { return 1.0 };
-        (limit / (self.norm() + NORM_EPSILON)).min(1.0)
-    }
-
-    /// The gradient's length.
-    pub(crate) fn norm(&self) -> f64 {
-        self.slots.iter().map(Slot::squares).sum::<f64>().sqrt()
+    /// The gradient's length: the parameters in their order, each by one thread.
+    pub(crate) fn norm(&self, workers: &Workers) -> Result<f64> {
+        let mut squares = 0.0;
+        workers.run(
+            self.slots.len(),
+            |place| Ok(self.slots[place].squares()),
+            |_, of_one| {
+                squares += of_one;
+                Ok(())
+            },
+        )?;
+        Ok(squares.sqrt())
     }
 
     /// The sum for a parameter.

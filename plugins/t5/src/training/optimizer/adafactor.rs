@@ -2,6 +2,7 @@
 //! matrix's squares are remembered by row and column alone.
 
 use super::Moments;
+use crate::network::kernels::Limits;
 
 /// Added to squares.
 const EPSILON: f64 = 1e-30;
@@ -23,6 +24,7 @@ pub(crate) struct Adafactor {
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdafactorUpdate {
+    limits: Limits,
     rate: f64,
     /// Share of what was remembered that stays.
     beta_2: f64,
@@ -31,8 +33,9 @@ pub(crate) struct AdafactorUpdate {
 }
 
 impl Adafactor {
-    pub(super) fn update(&self, step: usize, rate: f64) -> AdafactorUpdate {
+    pub(super) fn update(&self, step: usize, rate: f64, limits: Limits) -> AdafactorUpdate {
         AdafactorUpdate {
+            limits,
             rate,
             beta_2: 1.0 - (step as f64).powf(DECAY),
             weight_decay: self.weight_decay,
@@ -41,32 +44,36 @@ impl Adafactor {
     }
 }
 
-/// One step; the gradient becomes the update.
+/// One step; the gradient is zero afterwards.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
 pub(super) fn apply(
-    rule: &AdafactorUpdate,
+    update: &AdafactorUpdate,
     values: &mut [f32],
     gradient: &mut [f32],
     of: &mut Moments,
 ) {
-    let size = if rule.scale_parameter { mean_square(values).sqrt().max(MIN_SIZE) } else { 1.0 };
-    let rate = rule.rate * size;
+    for g in gradient.iter_mut() {
+        *g = update.limits.apply(*g);
+    }
+    let size = if update.scale_parameter { mean_square(values).sqrt().max(MIN_SIZE) } else { 1.0 };
+    let rate = update.rate * size;
     match of {
-        Moments::Factored { rows, columns } => normalise_matrix(rule, gradient, rows, columns),
-        Moments::Unfactored { square } => normalise(rule, gradient, square),
+        Moments::Factored { rows, columns } => normalise_matrix(update, gradient, rows, columns),
+        Moments::Unfactored { square } => normalise(update, gradient, square),
         Moments::Adam { .. } => return,
     }
     let step = (rate / (mean_square(gradient).sqrt() / CLIP).max(1.0)) as f32;
-    let decay = (1.0 - rate * rule.weight_decay) as f32;
-    for (value, update) in values.iter_mut().zip(gradient) {
-        *value = *value * decay - *update * step;
+    let decay = (1.0 - rate * update.weight_decay) as f32;
+    for (value, change) in values.iter_mut().zip(gradient) {
+        *value = *value * decay - *change * step;
+        *change = 0.0;
     }
 }
 
 /// Divides a matrix by the root of its squares as rows and columns tell them.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
 fn normalise_matrix(
-    rule: &AdafactorUpdate,
+    update: &AdafactorUpdate,
     gradient: &mut [f32],
     rows: &mut [f32],
     columns: &mut [f32],
@@ -80,10 +87,13 @@ fn normalise_matrix(
             sum += square;
             *column += square;
         }
-        remember(rule, mean, sum / width as f64);
+        remember(update, mean, sum / width as f64);
     }
     let height = rows.len() as f64;
-    columns.iter_mut().zip(column_sums).for_each(|(mean, sum)| remember(rule, mean, sum / height));
+    columns
+        .iter_mut()
+        .zip(column_sums)
+        .for_each(|(mean, sum)| remember(update, mean, sum / height));
     let mean = rows.iter().copied().map(f64::from).sum::<f64>() / height;
     let scales: Vec<f64> = columns.iter().map(|column| f64::from(*column).sqrt().recip()).collect();
     for (row, square) in gradient.chunks_exact_mut(width).zip(rows) {
@@ -96,16 +106,16 @@ fn normalise_matrix(
 
 /// Divides a vector by the root of its squares.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-fn normalise(rule: &AdafactorUpdate, gradient: &mut [f32], square: &mut [f32]) {
+fn normalise(update: &AdafactorUpdate, gradient: &mut [f32], square: &mut [f32]) {
     for (g, mean) in gradient.iter_mut().zip(square) {
-        remember(rule, mean, f64::from(*g) * f64::from(*g) + EPSILON);
+        remember(update, mean, f64::from(*g) * f64::from(*g) + EPSILON);
         *g = (f64::from(*g) / f64::from(*mean).sqrt()) as f32;
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "moments are f32")]
-fn remember(rule: &AdafactorUpdate, mean: &mut f32, next: f64) {
-    *mean = (f64::from(*mean) * rule.beta_2 + next * (1.0 - rule.beta_2)) as f32;
+fn remember(update: &AdafactorUpdate, mean: &mut f32, next: f64) {
+    *mean = (f64::from(*mean) * update.beta_2 + next * (1.0 - update.beta_2)) as f32;
 }
 
 fn mean_square(values: &[f32]) -> f64 {

@@ -1,7 +1,7 @@
 //! Adam (Kingma and Ba, 2014) and `AdamW` (Loshchilov and Hutter, 2017), as `PyTorch` computes them.
 
 use super::Moments;
-use crate::network::kernels::{self, AdamUpdate};
+use crate::network::kernels::{self, AdamUpdate, Limits};
 
 /// Adam's usual constants.
 const BETA_1: f64 = 0.9;
@@ -18,9 +18,10 @@ pub(crate) struct Adam {
 
 impl Adam {
     #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-    pub(super) fn update(&self, step: usize, rate: f64) -> AdamUpdate {
+    pub(super) fn update(&self, step: usize, rate: f64, limits: Limits) -> AdamUpdate {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
         AdamUpdate {
+            limits,
             decay: (1.0 - rate * self.weight_decay) as f32,
             new_mean: (1.0 - BETA_1) as f32,
             old_square: BETA_2 as f32,
@@ -32,8 +33,13 @@ impl Adam {
     }
 }
 
-pub(super) fn apply(rule: &AdamUpdate, values: &mut [f32], gradient: &[f32], of: &mut Moments) {
+pub(super) fn apply(
+    update: &AdamUpdate,
+    values: &mut [f32],
+    gradient: &mut [f32],
+    of: &mut Moments,
+) {
     if let Moments::Adam { mean, square } = of {
-        kernels::adam(values, gradient, mean, square, rule);
+        kernels::adam(values, gradient, mean, square, update);
     }
 }

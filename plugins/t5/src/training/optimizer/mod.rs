@@ -8,7 +8,7 @@ use deft_core::Result;
 
 use crate::config::{self, TrainerConfig};
 use crate::model::defect;
-use crate::network::kernels::AdamUpdate;
+use crate::network::kernels::{AdamUpdate, Limits};
 use crate::network::ops::in_place;
 
 use adafactor::{Adafactor, AdafactorUpdate};
@@ -42,16 +42,7 @@ pub(crate) enum Optimizer {
 
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Update {
-    rule: Rule,
-    /// What gradients are multiplied with: below 1 where their length was limited.
-    scale: f32,
-    /// Every element of a gradient is limited to ± this.
-    clip: f32,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Rule {
+pub(crate) enum Update {
     Adam(AdamUpdate),
     Adafactor(AdafactorUpdate),
 }
@@ -72,13 +63,11 @@ impl Optimizer {
     }
 
     /// The numbers of a step, counted from 1, at a learning rate.
-    #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-    pub(crate) fn update(&self, step: usize, rate: f64, scale: f64, clip: Option<f64>) -> Update {
-        let rule = match self {
-            Self::Adam(adam) => Rule::Adam(adam.update(step, rate)),
-            Self::Adafactor(adafactor) => Rule::Adafactor(adafactor.update(step, rate)),
-        };
-        Update { rule, scale: scale as f32, clip: clip.map_or(f32::INFINITY, |clip| clip as f32) }
+    pub(crate) fn update(&self, step: usize, rate: f64, limits: Limits) -> Update {
+        match self {
+            Self::Adam(adam) => Update::Adam(adam.update(step, rate, limits)),
+            Self::Adafactor(adafactor) => Update::Adafactor(adafactor.update(step, rate, limits)),
+        }
     }
 
     /// A parameter of which nothing is known yet.
@@ -100,16 +89,11 @@ impl Slot {
     /// Applies the gradient and sets it back to zero.
     pub(crate) fn apply(&mut self, variable: &Var, update: &Update) -> Result<()> {
         let Self { gradient, moments } = self;
-        for g in gradient.iter_mut() {
-            *g = (*g * update.scale).clamp(-update.clip, update.clip);
-        }
-        in_place(variable.as_tensor(), |values| match &update.rule {
-            Rule::Adam(rule) => adam::apply(rule, values, gradient, moments),
-            Rule::Adafactor(rule) => adafactor::apply(rule, values, gradient, moments),
+        in_place(variable.as_tensor(), |values| match update {
+            Update::Adam(update) => adam::apply(update, values, gradient, moments),
+            Update::Adafactor(update) => adafactor::apply(update, values, gradient, moments),
         })
-        .map_err(|e| defect(&e))?;
-        gradient.fill(0.0);
-        Ok(())
+        .map_err(|e| defect(&e))
     }
 
     /// The sum of the gradient's squares.
@@ -165,7 +149,7 @@ mod tests {
 
     /// The values after three steps from numbers around 1.
     #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
-    fn steps(optimizer: &Optimizer, dims: &[usize], clip: Option<f64>) -> Vec<f32> {
+    fn steps(optimizer: &Optimizer, dims: &[usize], clip: f32) -> Vec<f32> {
         let count = dims.iter().product();
         let start = (0..count).map(|at| 1.0 + at as f32 / 8.0).collect();
         let tensor = Tensor::from_vec(start, dims, &Device::Cpu).expect("a tensor");
@@ -173,7 +157,8 @@ mod tests {
         let mut slot = optimizer.slot(dims);
         for (step, gradient) in gradients(count).iter().enumerate() {
             slot.gradient = gradient.iter().map(|&g| g as f32).collect();
-            slot.apply(&variable, &optimizer.update(step + 1, RATE, 1.0, clip)).expect("a step");
+            let update = optimizer.update(step + 1, RATE, Limits { scale: 1.0, clip });
+            slot.apply(&variable, &update).expect("a step");
             assert!(slot.gradient.iter().all(|&g| g == 0.0));
         }
         variable.as_tensor().flatten_all().and_then(|t| t.to_vec1()).expect("values")
@@ -206,9 +191,9 @@ mod tests {
 
     #[test]
     fn adam_and_adamw_are_those_of_the_papers() {
-        let found = steps(&optimizer(&json!({})), &[22], None);
+        let found = steps(&optimizer(&json!({})), &[22], f32::INFINITY);
         assert_near(&found, &adam(22, 0.0, f64::INFINITY));
-        let found = steps(&optimizer(&json!({"optimizer": "adamw"})), &[22], Some(0.01));
+        let found = steps(&optimizer(&json!({"optimizer": "adamw"})), &[22], 0.01);
         assert_near(&found, &adam(22, 0.01, 0.01));
     }
 
@@ -244,10 +229,10 @@ mod tests {
 
     #[test]
     fn adafactor_is_that_of_the_paper() {
-        let found = steps(&optimizer(&json!({"optimizer": "adafactor"})), &[4, 6], None);
+        let found = steps(&optimizer(&json!({"optimizer": "adafactor"})), &[4, 6], f32::INFINITY);
         assert_near(&found, &adafactor(4, 6));
         // The vectors of IA3 are matrices of one column.
-        let found = steps(&optimizer(&json!({"optimizer": "adafactor"})), &[12, 1], None);
+        let found = steps(&optimizer(&json!({"optimizer": "adafactor"})), &[12, 1], f32::INFINITY);
         assert_near(&found, &adafactor(12, 1));
     }
 }
