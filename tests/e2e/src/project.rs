@@ -23,7 +23,7 @@ retriever:
 
 /// A trainer that takes a second.
 pub const TRAINER: &str = "\
-trainer: { use: t5, model: model, init: random, steps: 12, batch_size: 2, gradient_accumulation: 2 }
+trainer: { use: t5, model: model, init: random, steps: 12, batch_size: 2, gradient_accumulation: 2, checkpoint_every: 3 }
 ";
 
 /// Everything before the blocks that a test chooses.
