@@ -194,15 +194,15 @@ impl Model {
         matches!(self.weights, Weights::Random(_)).then_some(self.name.as_str())
     }
 
-    /// What an adapter on this model says it is on: `org/name` if it came from the hub, else where
-    /// it lies.
-    pub(crate) fn base_name(&self) -> String {
-        let is_snapshot = self.dir.parent().is_some_and(|dir| dir.ends_with("snapshots"));
-        if is_snapshot && !self.name.starts_with('/') {
-            self.name.clone()
-        } else {
-            self.dir.display().to_string()
+    /// What an adapter on this model says it is on: `org/name` if it came from the hub, else where it
+    /// lies. `None` where no folder has the weights: an adapter alone could not be opened again.
+    pub(crate) fn base_name(&self) -> Option<String> {
+        if self.weights != Weights::Folder || !self.adapters.is_empty() {
+            return None;
         }
+        let is_snapshot = self.dir.parent().is_some_and(|dir| dir.ends_with("snapshots"));
+        let name = if is_snapshot { self.name.clone() } else { self.dir.display().to_string() };
+        Some(name)
     }
 
     /// Writes a folder in Hugging Face's layout, with these weights in place of the model's.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deft_core::prelude::*;
 
-use crate::adapter::{AdapterSpec, SavedAdapter};
+use crate::adapter::AdapterSpec;
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE, Weights};
 use crate::network::Tensors;
@@ -65,25 +65,11 @@ impl Trainer for T5Trainer {
     }
 
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
-        let (model, adapter) = match model {
-            None => (Arc::clone(&self.model), None),
-            Some(dir) => match self.own_adapter(dir)? {
-                Some(adapter) => (Arc::clone(&self.model), Some(adapter)),
-                None => (Arc::new(Model::open_dir(ctx, dir, None, Weights::Folder)?), None),
-            },
+        let model = match model {
+            None => Arc::clone(&self.model),
+            Some(dir) => Arc::new(Model::open_dir(ctx, dir, None, Weights::Folder)?),
         };
-        Ok(Box::new(T5Predictor::open(ctx, model, adapter.as_ref(), &self.config)?))
-    }
-}
-
-impl T5Trainer {
-    /// The adapter in a folder, if it is on this trainer's model, whose weights may be random.
-    fn own_adapter(&self, dir: &Path) -> Result<Option<SavedAdapter>> {
-        if !SavedAdapter::is_in(dir) {
-            return Ok(None);
-        }
-        let adapter = SavedAdapter::read(dir)?;
-        Ok(Some(adapter).filter(|adapter| adapter.base == self.model.base_name()))
+        Ok(Box::new(T5Predictor::open(ctx, model, &self.config)?))
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use deft_core::prelude::*;
 
-use crate::adapter::SavedAdapter;
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE};
 use crate::network::T5;
@@ -42,18 +41,12 @@ struct Tokenised {
 }
 
 impl T5Predictor {
-    /// Opens a model, with an adapter that was trained on it.
     pub(crate) fn open(
         ctx: &Context<'_>,
         model: Arc<Model>,
-        adapter: Option<&SavedAdapter>,
         config: &TrainerConfig,
     ) -> Result<Self> {
-        let mut tensors = model.tensors(ctx, &WHOLE)?;
-        if let Some(SavedAdapter { spec, tensors: of_adapter, .. }) = adapter {
-            spec.merge(of_adapter, &mut tensors)?;
-        }
-        let network = model.network(&tensors)?;
+        let network = model.network(&model.tensors(ctx, &WHOLE)?)?;
         Ok(Self { model, network, config: config.clone() })
     }
 

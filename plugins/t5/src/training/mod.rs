@@ -26,7 +26,7 @@ use deft_core::{
 
 use crate::adapter::{AdapterSpec, SavedAdapter};
 use crate::config::{Keep, TrainerConfig};
-use crate::model::{Model, write_tensors};
+use crate::model::{Model, WHOLE, write_tensors};
 use crate::parallel::Workers;
 use crate::weights::{Safetensors, TensorFile as _};
 
@@ -211,7 +211,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes what was trained: a model's folder, or an adapter's.
+    /// Writes what was trained: a model's folder, or an adapter's; or both in one, where the adapter
+    /// is on weights that no folder has.
     fn write(&self, out: &Path) -> Result<()> {
         if self.config.keep == Keep::Best {
             let file = Safetensors::open(&self.training.folders.scratch.join(BEST))?;
@@ -220,9 +221,14 @@ impl<'a> Run<'a> {
             self.learner.parameters.set(&best)?;
         }
         let tensors = self.learner.parameters.values();
-        match AdapterSpec::of(self.config) {
-            None => self.model.write(&tensors, self.config.max_tokens, out),
-            Some(spec) => SavedAdapter { spec, tensors, base: self.model.base_name() }.write(out),
+        match (AdapterSpec::of(self.config), self.model.base_name()) {
+            (None, _) => self.model.write(&tensors, self.config.max_tokens, out),
+            (Some(spec), Some(base)) => SavedAdapter { spec, tensors, base }.write(out),
+            (Some(spec), None) => {
+                let mut weights = self.model.tensors(self.ctx, &WHOLE)?;
+                spec.merge(&tensors, &mut weights)?;
+                self.model.write(&weights, self.config.max_tokens, out)
+            }
         }
     }
 }

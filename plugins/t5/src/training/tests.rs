@@ -10,6 +10,7 @@ use deft_core::{NoServices, Services};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::model::{Model, WHOLE, Weights, write_tensors};
 use crate::network::Tensors;
 use crate::testing::{context, model_dir, random, try_train};
 use crate::trainer::T5Trainer;
@@ -250,14 +251,27 @@ fn tensors(path: &Path) -> Tensors {
     candle_core::safetensors::load(path, &Device::Cpu).expect("tensors").into_iter().collect()
 }
 
+/// A folder with a model's weights in it.
+fn pretrained() -> TempDir {
+    let dir = model_dir(&json!({}));
+    let model =
+        Model::open_dir(&context(1), dir.path(), None, Weights::Random(3)).expect("a model");
+    let weights = model.tensors(&context(1), &WHOLE).expect("weights");
+    write_tensors(&weights, &dir.path().join("model.safetensors")).expect("written");
+    dir
+}
+
 #[test]
 fn adapters_lower_the_loss_and_are_saved_alone_and_opened_again() {
-    let examples = examples(12, 0);
+    let (examples, base) = (examples(12, 0), pretrained());
     for method in ["ia3", "lora"] {
-        let trainer = trainer(&json!({
-            "method": method, "epochs": 40, "batch_size": 4, "gradient_accumulation": 3,
-            "learning_rate": 0.05, "dropout": 0, "schedule": "constant",
-        }));
+        let trainer: T5Trainer = random(
+            base.path(),
+            &json!({
+                "init": "pretrained", "init_seed": null, "method": method, "epochs": 40, "batch_size": 4, "gradient_accumulation": 3,
+                "learning_rate": 0.05, "dropout": 0, "schedule": "constant",
+            }),
+        );
         let folders = Folders::new();
         let report = folders.train(&trainer, &context(2), &examples, None).expect("trained");
         assert!(report.losses[39] < 0.8 * report.losses[0], "{method}: {:?}", report.losses);
@@ -277,6 +291,37 @@ fn adapters_lower_the_loss_and_are_saved_alone_and_opened_again() {
         let mean = scores.iter().map(loss).sum::<f64>() / scores.len() as f64;
         assert!(mean < 1.02 * report.losses[39], "{method}: {mean}, {:?}", report.losses[39]);
     }
+}
+
+#[test]
+fn an_adapter_on_weights_that_no_folder_has_is_written_merged() {
+    let (base, examples) = (pretrained(), examples(6, 0));
+    let options = json!({"method": "ia3", "steps": 2, "learning_rate": 0.1});
+    let of_pretrained = |model: &Path| {
+        let mut all = options.clone();
+        (all["init"], all["init_seed"], all["model"]) =
+            (json!("pretrained"), json!(null), json!(model));
+        random::<T5Trainer>(base.path(), &all)
+    };
+    let folders = [Folders::new(), Folders::new(), Folders::new()];
+    let train = |folders: &Folders, trainer: &T5Trainer| {
+        folders.train(trainer, &context(1), &examples, None).expect("trained");
+        folders.result().into_keys().next().expect("a file")
+    };
+    // The same weights from a folder and from a seed give the same model, alone or merged.
+    assert_eq!(train(&folders[0], &of_pretrained(base.path())), "adapter_config.json");
+    assert_eq!(train(&folders[1], &trainer(&options)), "config.json");
+    let scores = |folders: &Folders| {
+        let predictor = of_pretrained(base.path())
+            .open(&context(1), Some(&folders.path("out")))
+            .expect("a predictor");
+        let kind = PredictionKind::OptionScores;
+        format!("{:?}", predictor.predict(&context(1), &examples, kind).expect("scores"))
+    };
+    assert_eq!(scores(&folders[0]), scores(&folders[1]));
+    // An adapter on an adapter does not lose the first one.
+    assert_eq!(train(&folders[2], &of_pretrained(&folders[0].path("out"))), "config.json");
+    assert_ne!(scores(&folders[2]), scores(&folders[0]));
 }
 
 #[test]
