@@ -20,7 +20,8 @@ Every message here was printed by the program; a test compares them.
 A message has the place, what was found, what is allowed or was looked at, and, after `hint:`, what to do.
 The exit code is 2 for what a manifest, a command line or a plugin gets wrong, and 1 for what goes wrong at work.
 `…/project` is the folder of the manifest, `…/bin` that of the program.
-`deft check manifest.yaml` finds everything with exit code 2 before anything runs.
+`deft check manifest.yaml` finds most of what ends with exit code 2 before anything runs; what follows
+from the data or the model (an empty selection, `modules` that the network lacks) shows later.
 
 These twenty are the likeliest; the command and the whole message of each, and of others, are below.
 ";
