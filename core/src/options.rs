@@ -51,12 +51,12 @@ pub fn mark<'a>(name: &str, schema: &'a Value) -> &'a str {
     schema["properties"][name][MARK].as_str().unwrap_or(BUILD)
 }
 
-/// Those of `options` that have a mark.
-pub fn marked(options: &Value, schema: &Value, wanted: &str) -> Value {
+/// Those of `options` with a mark that is to be kept.
+pub fn marked(options: &Value, schema: &Value, keep: impl Fn(&str) -> bool) -> Value {
     let Value::Object(options) = options else { return options.clone() };
     let kept: Map<_, _> = options
         .iter()
-        .filter(|(name, _)| mark(name, schema) == wanted)
+        .filter(|(name, _)| keep(mark(name, schema)))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     Value::Object(kept)
@@ -226,6 +226,6 @@ mod tests {
         let full = complete::<Inner>(&json!({"ef_search": 5})).expect("valid");
         assert_eq!(full, json!({"ef_search": 5, "metric": "l2"}));
         let schema = json!({"properties": {"ef_search": {"x-deft-mark": "use"}}});
-        assert_eq!(marked(&full, &schema, BUILD), json!({"metric": "l2"}));
+        assert_eq!(marked(&full, &schema, |mark| mark != USE), json!({"metric": "l2"}));
     }
 }

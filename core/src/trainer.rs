@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Context, Example, Examples, Result};
@@ -20,8 +20,9 @@ pub trait Trainer: Send + Sync {
 
     /// Trains, and writes the model folder.
     ///
-    /// A training that was stopped may be given to `train` again, with the same options, seed,
-    /// examples and scratch folder: whatever it goes on from, it ends with the same model.
+    /// A training that was stopped may be given to `train` again, with the same build options, seed,
+    /// examples and scratch folder (other options and the threads may differ): whatever it goes on
+    /// from, it ends with the same model.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ pub struct TrainReport {
     /// Optimizer steps.
     pub steps: u64,
     /// Mean loss of each epoch (or of the steps, where there are fewer than an epoch's).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "numbers")]
     pub losses: Vec<f64>,
     /// Tokens trained on, inputs and targets, padding not counted.
     #[serde(default)]
@@ -116,12 +117,23 @@ pub struct TrainReport {
 pub struct ValidationReport {
     /// Optimizer steps done.
     pub step: u64,
-    /// Mean loss of a target's token.
+    /// Mean loss of a target's token; it may be no number.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// Share of examples whose likeliest option, by the sum over its tokens, is the right one;
     /// `None` unless all have options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+}
+
+/// JSON has no NaN and writes it as `null`: a report must not cost a model.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let numbers: Vec<Option<f64>> = Vec::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect())
 }
 
 /// A model open for prediction, shared by threads.
@@ -165,4 +177,19 @@ pub enum Prediction {
     },
     /// Generated text.
     Text(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_with_a_loss_that_is_no_number_crosses_as_json() {
+        let validation = vec![ValidationReport { step: 1, loss: f64::INFINITY, accuracy: None }];
+        let report = TrainReport { losses: vec![1.5, f64::NAN], validation, ..Default::default() };
+        let text = serde_json::to_string(&report).expect("JSON");
+        let read: TrainReport = serde_json::from_str(&text).expect("a report");
+        assert!(read.losses[0] == 1.5 && read.losses[1].is_nan());
+        assert!(read.validation[0].loss.is_nan());
+    }
 }

@@ -85,19 +85,25 @@ impl Plan {
         json!({
             "component": format!("{} {}", self.kind, self.name),
             "plugin": self.plugin_version(),
-            "options": self.marked(options::BUILD),
+            "options": self.marked(|mark| mark != options::USE && !self.is_for_predictions(mark)),
             "children": children,
         })
     }
 
     /// The options that can change predictions and not the model.
     pub fn prediction_options(&self) -> Value {
-        self.marked(options::PREDICT)
+        self.marked(|mark| self.is_for_predictions(mark))
     }
 
-    fn marked(&self, mark: &str) -> Value {
+    /// Trainers alone predict. A mark that nobody knows counts as none: a result that is made again
+    /// costs time, a stale one costs trust.
+    fn is_for_predictions(&self, mark: &str) -> bool {
+        self.kind == Kind::Trainer && mark == options::PREDICT
+    }
+
+    fn marked(&self, keep: impl Fn(&str) -> bool) -> Value {
         let info = self.plugin.component(self.kind, &self.name);
-        options::marked(&self.options, info.map_or(&Value::Null, |info| &info.options), mark)
+        options::marked(&self.options, info.map_or(&Value::Null, |info| &info.options), keep)
     }
 
     /// Name and version of the plugin.

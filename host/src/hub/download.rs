@@ -17,6 +17,9 @@ use crate::store;
 
 const WRITE: &str = "cannot write to Hugging Face's cache";
 
+/// Bytes of a file whose size the server does not tell: those are small ones.
+const LARGEST_UNKNOWN: u64 = 256 << 20;
+
 /// Downloads what a model needs and the cache has not, and returns its folder.
 pub(super) fn model(
     hub: &Hub,
@@ -132,7 +135,8 @@ impl Download<'_> {
         let size = answer.head.size();
         while let Some(piece) = self.client.piece(answer)? {
             sink.write(&piece)?;
-            if size.is_some_and(|size| sink.length > size) {
+            // More than the server said, or than a small file can have.
+            if sink.length > size.unwrap_or(LARGEST_UNKNOWN) {
                 break;
             }
             progress.update(megabytes(sink.length), size.map_or(0, megabytes), "MB");

@@ -41,6 +41,7 @@ impl Manifest {
                 return Err(at(&format!("tasks[{i}].name"), "another task has this name"));
             }
         }
+        self.check_related()?;
         let known = Known::of(self);
         for name in self.arms.keys() {
             check_name(&format!("arms.{name}"), name)?;
@@ -74,6 +75,14 @@ impl Manifest {
                     format!("policy `union` needs `query_source` in task `{task}`"),
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks the patterns of every task's related data sets.
+    fn check_related(&self) -> Result<()> {
+        for (i, task) in self.tasks.iter().enumerate() {
+            task.related_patterns().map_err(|error| error.within_option(&format!("tasks[{i}]")))?;
         }
         Ok(())
     }

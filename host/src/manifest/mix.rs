@@ -240,6 +240,9 @@ impl<'a> Known<'a> {
     pub(super) fn check_mix(&self, arm: &Arm) -> Result<()> {
         let Some(parts) = &arm.train_on else { return Ok(()) };
         let refused = |message: &str| Err(Error::option_at("train_on", message));
+        if self.manifest.arms.contains_key(OWN) || self.tasks.contains_key(OWN) {
+            return refused("`own` is this arm or task: give the one of that name another");
+        }
         if arm.trainer.as_ref().is_some_and(Block::is_none) {
             return refused("this arm does not train: leave `train_on` or `trainer: none` out");
         }

@@ -266,6 +266,23 @@ impl<'de> Deserialize<'de> for Block {
     }
 }
 
+impl Task {
+    /// The patterns of its related data sets.
+    ///
+    /// # Errors
+    ///
+    /// [`deft_core::ErrorKind::Options`] for one that is none, within the task.
+    pub fn related_patterns(&self) -> Result<Vec<glob::Pattern>> {
+        let pattern = |(i, text): (usize, &String)| {
+            glob::Pattern::new(text).map_err(|error| {
+                let message = format!("`{text}` is no pattern: {error}");
+                deft_core::Error::option_at(format!("related[{i}]"), message)
+            })
+        };
+        self.related.iter().enumerate().map(pattern).collect()
+    }
+}
+
 impl Manifest {
     /// Reads and checks a manifest, with `overrides` like `retriever.index.ef_search=512`.
     ///

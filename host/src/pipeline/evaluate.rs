@@ -159,7 +159,7 @@ impl Run {
             evaluated: evaluation.examples.len(),
             trained_on: outcome.mix.as_ref().map_or(0, Examples::len),
             steps: report.map_or(0, |report| report.steps),
-            related: self.related_share(task, outcome, pool)?,
+            related: related_share(task, outcome, pool)?,
             metrics,
             baselines: baselines(&evaluation.examples),
             predicted: predicted_shares(&names, &scores),
@@ -168,37 +168,6 @@ impl Run {
         store::write_json(&path, &result)?;
         outputs.note("metrics", &fingerprint)?;
         Ok(result)
-    }
-
-    /// The share of related data sets among the pool examples trained on.
-    fn related_share(
-        &self,
-        task: &Task,
-        outcome: &TrainedArm<'_>,
-        pool: &StoredPool,
-    ) -> Result<Option<f64>> {
-        let Some(mix) = outcome.mix.as_ref().filter(|_| !task.related.is_empty()) else {
-            return Ok(None);
-        };
-        let ids = mix.pool_ids();
-        if ids.is_empty() {
-            return Ok(None);
-        }
-        let i = self.task_index(task);
-        let mut patterns = Vec::new();
-        for (j, text) in task.related.iter().enumerate() {
-            patterns.push(glob::Pattern::new(text).map_err(|error| {
-                let path = format!("tasks[{i}].related[{j}]");
-                Error::option_at(path, format!("`{text}` is no pattern: {error}"))
-            })?);
-        }
-        let counts = dataset_counts(pool, &ids)?;
-        let related: usize = counts
-            .iter()
-            .filter(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name)))
-            .map(|(_, count)| count)
-            .sum();
-        Ok(Some(related as f64 / ids.len() as f64))
     }
 }
 
@@ -257,6 +226,25 @@ fn write_predictions(
         out.write(&line)?;
     }
     out.finish()
+}
+
+/// The share of related data sets among the pool examples trained on.
+fn related_share(task: &Task, outcome: &TrainedArm<'_>, pool: &StoredPool) -> Result<Option<f64>> {
+    let Some(mix) = outcome.mix.as_ref().filter(|_| !task.related.is_empty()) else {
+        return Ok(None);
+    };
+    let ids = mix.pool_ids();
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let patterns = task.related_patterns()?;
+    let counts = dataset_counts(pool, &ids)?;
+    let related: usize = counts
+        .iter()
+        .filter(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name)))
+        .map(|(_, count)| count)
+        .sum();
+    Ok(Some(related as f64 / ids.len() as f64))
 }
 
 /// How many examples come from each data set.

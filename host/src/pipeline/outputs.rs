@@ -19,7 +19,7 @@ impl Outputs {
         store::make_dir(dir)?;
         store::remove_stale(dir);
         let path = dir.join("card.json");
-        let done = store::read_json(&path).unwrap_or_default();
+        let done = store::read_json_at(&path)?.unwrap_or_default();
         Ok(Self { path, done })
     }
 

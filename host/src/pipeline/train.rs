@@ -50,9 +50,13 @@ impl Run {
         // later.
         let labelled = self.read_labelled()?;
         let supplies = Supplies { pool, selections, labelled: &labelled };
-        let mut results = Results::default();
+        let mut evaluations = Vec::new();
         for task in self.manifest.tasks.clone() {
             let evaluation = if evaluate { self.read_evaluation(&task)? } else { None };
+            evaluations.push((task, evaluation));
+        }
+        let mut results = Results::default();
+        for (task, evaluation) in evaluations {
             for arm in self.manifest.arms.keys().cloned().collect::<Vec<_>>() {
                 let Some(plan) = self.trainer_plan(&arm)? else { continue };
                 for seed in self.manifest.seeds.clone() {

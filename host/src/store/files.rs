@@ -45,6 +45,19 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
+/// The same, where to take an unreadable file for none would cost what it tells of.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when it is there and cannot be read.
+pub fn read_json_at<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).or_io("cannot read", path),
+    }
+}
+
 /// A file of JSON lines being written; call it inside [`commit`].
 #[derive(Debug)]
 pub struct LineWriter {

@@ -33,7 +33,8 @@ impl Stamp {
     fn of(path: &Path, metadata: &Metadata) -> Result<Self> {
         let ns = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Ok(Self {
-            path: path.canonicalize().or_io("cannot resolve the source", path)?,
+            // Not where a link leads: it may lead elsewhere later, to another inode.
+            path: std::path::absolute(path).or_io("cannot resolve the source", path)?,
             inode: metadata.ino(),
             bytes: metadata.len(),
             modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commit::{self, commit, commit_first, make_dir, remove_stale, sorted_entries};
-use super::files::{read_json, write_json, write_json_first};
+use super::files::{read_json, read_json_at, write_json, write_json_first};
 use super::lock::{Attempt, Lock, TRY_AGAIN, is_at};
 
 /// The file that says what a stage is made from, and whether it is complete.
@@ -61,7 +61,7 @@ impl Stage {
     /// by hand.
     fn claim(&self) -> Result<()> {
         let path = self.dir.join(CARD);
-        let Some(card) = read_json::<Card<serde::de::IgnoredAny>>(&path) else {
+        let Some(card) = read_json_at::<Card<serde::de::IgnoredAny>>(&path)? else {
             return self.begin_card(&path);
         };
         if card.fingerprint == self.fingerprint {
@@ -207,8 +207,9 @@ fn read_card<T: DeserializeOwned>(dir: &Path) -> Option<T> {
 pub(super) fn discard(root: &Path, name: &str, fingerprint: &str, ctx: &Context<'_>) -> Result<()> {
     let dir = root.join(format!("{name}-{fingerprint}"));
     let mut told = false;
+    // Opened once: what another run makes in this place meanwhile is another folder.
+    let Ok(folder) = File::open(&dir) else { return Ok(()) };
     loop {
-        let Ok(folder) = File::open(&dir) else { return Ok(()) };
         if matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) {
             ctx.check()?;
             if !std::mem::replace(&mut told, true) {
@@ -371,7 +372,9 @@ mod tests {
             fs::write(stage.unit(0, ""), "new").unwrap();
             // Long enough for the other to find what is new.
             std::thread::sleep(4 * TRY_AGAIN);
-            assert!(stage.has_unit(0, ""), "what the other made or uses is gone");
+            drop(stage);
+            std::thread::sleep(4 * TRY_AGAIN);
+            assert!(store.stage("t5", "aaaa").unwrap().has_unit(0, ""), "what was made is gone");
         };
         std::thread::scope(|scope| {
             let runs = [scope.spawn(rebuild), scope.spawn(rebuild)];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -201,8 +201,11 @@ impl Killer {
 }
 
 fn children(pid: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    // Any thread may have started them.
+    let tasks = entries(Path::new(&format!("/proc/{pid}/task")));
+    let of_task = |task: PathBuf| fs::read_to_string(task.join("children")).unwrap_or_default();
+    let lists: Vec<String> = tasks.into_iter().map(of_task).collect();
+    lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|it| it.parse().ok()).collect()
 }
 
 /// What was going on, by the locks and temporaries that lie there.

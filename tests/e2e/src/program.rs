@@ -110,8 +110,19 @@ impl Deft {
         let line = format!("stty rows 40 cols 120; exec {}", words.join(" "));
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).current_dir("/").stdin(Stdio::null());
-        command.env("TERM", "xterm").env_remove("DEFT_PLUGIN_PATH").env_remove("NO_COLOR");
+        command.env("TERM", "xterm").env_remove("NO_COLOR");
+        self.lend_environment(&mut command);
         Some(command.output().ok()?.into())
+    }
+
+    /// Gives a program that starts this one what this one is to have.
+    fn lend_environment(&self, command: &mut Command) {
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
     }
 
     /// Runs to the end.
@@ -161,6 +172,7 @@ impl Deft {
         let mut command = Command::new("nohup");
         command.arg(self.0.get_program()).args(self.0.get_args()).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        self.lend_environment(&mut command);
         command.spawn().expect("the program starts")
     }
 

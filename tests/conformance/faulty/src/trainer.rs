@@ -59,6 +59,7 @@ impl Trainer for FaultyTrainer {
             "repeatable" | "interrupted" => calls as f32,
             "threads" => ctx.threads() as f32,
             "resumed" => resumed(folders.scratch)?,
+            "watched" => training.validation.map_or(0.0, |examples| examples.len() as f32),
             _ => 0.0,
         };
         let seed = if has("seed") { 0 } else { ctx.seed() };

@@ -33,6 +33,11 @@ const CHECKS: &[Check<TrainerChecks>] = &[
     Check::new("seed", "another seed gives another model", train::seed),
     Check::new("interrupted", "a training cancelled half way leaves no trace", train::interrupted),
     Check::new(
+        "watched",
+        "examples that a training is watched with change nothing of the model",
+        train::watched,
+    ),
+    Check::new(
         "resumed",
         "a training that was stopped and is tried again ends with the same model",
         train::resumed,

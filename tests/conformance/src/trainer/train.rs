@@ -89,11 +89,24 @@ pub(super) fn interrupted(it: &TrainerChecks) -> Verdict {
     Ok(())
 }
 
+pub(super) fn watched(it: &TrainerChecks) -> Verdict {
+    deterministic(it)?;
+    let (services, scratch) = (TestServices::new(), tempfile::tempdir()?);
+    let ctx = services.context(SEED, 1);
+    let alone = Trained::with(create(it)?.as_ref(), &ctx, &it.examples)?.weights()?;
+    let others: Vec<Example> = it.examples.iter().rev().take(5).cloned().collect();
+    let trainer = create(it)?;
+    let watched =
+        Trained::watched(trainer.as_ref(), &ctx, &it.examples, Some(&others), scratch.path())?;
+    ensure!(watched.weights()? == alone, "validation examples lead to other weights");
+    Ok(())
+}
+
 pub(super) fn resumed(it: &TrainerChecks) -> Verdict {
     deterministic(it)?;
-    let services = TestServices::new();
+    let (services, scratch) = (TestServices::new(), tempfile::tempdir()?);
     let ctx = services.context(SEED, 1);
-    let whole = Trained::with(create(it)?.as_ref(), &ctx, &it.examples)?;
+    let whole = Trained::resumed(create(it)?.as_ref(), &ctx, &it.examples, scratch.path())?;
     let looks = services.looks();
     // Near the start, in the middle and near the end.
     for stop in [looks / 6, looks / 2, looks - looks / 6] {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deft_core::{
-    Context, Example, Handle, Prediction, PredictionKind, Predictor, Result, ResultExt,
+    Context, Example, Examples, Handle, Prediction, PredictionKind, Predictor, Result, ResultExt,
     TrainReport, Trainer, Training, TrainingFolders,
 };
 use safetensors::SafeTensors;
@@ -35,7 +35,7 @@ impl Trained {
         examples: &Vec<Example>,
     ) -> Result<Self> {
         let scratch = tempfile::tempdir().or_io("no temporary folder", Path::new("/tmp"))?;
-        Self::resumed(trainer, ctx, examples, scratch.path())
+        Self::watched(trainer, ctx, examples, None, scratch.path())
     }
 
     /// With a scratch folder in which an earlier try may have left something.
@@ -45,13 +45,25 @@ impl Trained {
         examples: &Vec<Example>,
         scratch: &Path,
     ) -> Result<Self> {
+        Self::watched(trainer, ctx, examples, Some(examples), scratch)
+    }
+
+    /// The same, watched with some examples.
+    pub(super) fn watched(
+        trainer: &dyn Trainer,
+        ctx: &Context<'_>,
+        examples: &Vec<Example>,
+        validation: Option<&Vec<Example>>,
+        scratch: &Path,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().or_io("no temporary folder", Path::new("/tmp"))?;
         let [out, logs] = ["model", "logs"].map(|name| folder.path().join(name));
         for dir in [&out, &logs] {
             std::fs::create_dir(dir).or_io("cannot make the folder", dir)?;
         }
         let folders = TrainingFolders { out: &out, scratch, logs: &logs };
-        let training = Training { examples, validation: None, folders };
+        let validation = validation.map(|examples| examples as &dyn Examples);
+        let training = Training { examples, validation, folders };
         Ok(Self { report: trainer.train(ctx, &training)?, folder })
     }
 
