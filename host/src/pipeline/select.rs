@@ -11,13 +11,14 @@ use super::outputs::Outputs;
 use super::retrieve::read_hits;
 use crate::manifest::{Policy, Task};
 use crate::pool::StoredPool;
-use crate::selection::{self, QueryHits, Selected};
+use crate::selection::{self, Evidence, QueryHits, Selected};
 use crate::store::{self, LineWriter};
 
 /// The selection of one task and arm.
 #[derive(Debug)]
 pub(super) struct Selection {
     pub(super) ids: Vec<usize>,
+    /// Of the pool and the ids.
     pub(super) fingerprint: String,
 }
 
@@ -96,21 +97,27 @@ impl Run {
     ) -> Result<Selection> {
         let ids: Vec<usize> =
             selected.iter().filter_map(|one| usize::try_from(one.id).ok()).collect();
+        // The evidence is in the file, and nothing to a model.
         let mut fingerprint = Fingerprint::new().with(pool.fingerprint());
+        let mut with_evidence = Fingerprint::new().with(pool.fingerprint());
         for one in selected {
-            fingerprint.add(format!("{one:?}").as_bytes());
+            fingerprint.add(&one.id.to_le_bytes());
+            with_evidence.add(&one.id.to_le_bytes());
+            if let Some(Evidence { frequency, score, rank }) = one.evidence {
+                with_evidence.add(format!("{frequency} {score} {rank}").as_bytes());
+            }
         }
-        let fingerprint = fingerprint.short();
+        let (fingerprint, with_evidence) = (fingerprint.short(), with_evidence.short());
         let dir = self.arm_dir(task, arm);
         let mut outputs = Outputs::open(&dir)?;
         let path = dir.join("selection.jsonl");
-        let is_current = outputs.has("selection", &fingerprint) && path.exists();
+        let is_current = outputs.has("selection", &with_evidence) && path.exists();
         if is_current {
             log::info!("{}/{arm}: selection of {} is up to date", task.name, ids.len());
         } else {
-            outputs.begin("selection", &fingerprint)?;
+            outputs.begin("selection", &with_evidence)?;
             store::commit(&path, |path| write_lines(path, selected, &ids, pool))?;
-            outputs.note("selection", &fingerprint)?;
+            outputs.note("selection", &with_evidence)?;
             log::info!("{}/{arm}: {} of {} examples selected", task.name, ids.len(), pool.len());
         }
         Ok(Selection { ids, fingerprint })
