@@ -69,8 +69,11 @@ impl Model {
         tokenizer: Option<PathBuf>,
         weights: Weights,
     ) -> Result<Self> {
-        let (mut base, mut adapters) = (dir.to_owned(), Vec::new());
+        let (mut base, mut adapters, mut tokenizer) = (dir.to_owned(), Vec::new(), tokenizer);
         while SavedAdapter::is_in(&base) {
+            // The outermost that there is: what the adapter was trained with.
+            let own = tokens::default_path(&base);
+            tokenizer = tokenizer.or_else(|| own.exists().then_some(own));
             let adapter = SavedAdapter::read(&base)?;
             if adapters.len() == MAX_ADAPTERS {
                 return Err(Error::new(ErrorKind::Model, "adapters are on adapters without end")
@@ -205,6 +208,12 @@ impl Model {
         Some(name)
     }
 
+    /// Writes the tokenizer, which may have come from elsewhere than the model.
+    pub(crate) fn write_tokenizer(&self, out: &Path) -> Result<()> {
+        let path = out.join("tokenizer.json");
+        std::fs::write(&path, self.tokens.bytes()).or_io("cannot write the tokenizer", &path)
+    }
+
     /// Writes a folder in Hugging Face's layout, with these weights in place of the model's.
     ///
     /// The bytes are a function of the arguments: tensors are sorted, the metadata has one key.
@@ -215,7 +224,7 @@ impl Model {
             std::fs::write(&path, bytes).or_io("cannot write the model", &path)
         };
         write("config.json", self.config_json.as_bytes())?;
-        write("tokenizer.json", self.tokens.bytes())?;
+        self.write_tokenizer(out)?;
         let settings = serde_json::json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": max_tokens,

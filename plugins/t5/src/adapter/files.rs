@@ -27,6 +27,7 @@ pub(crate) struct SavedAdapter {
 
 /// `adapter_config.json` as PEFT writes it; what is not read does not matter here.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the file's own keys")]
 struct File {
     peft_type: String,
     base_model_name_or_path: Option<String>,
@@ -43,6 +44,12 @@ struct File {
     use_rslora: bool,
     #[serde(default)]
     use_dora: bool,
+    #[serde(default)]
+    lora_bias: bool,
+    #[serde(default)]
+    rank_pattern: serde_json::Map<String, Value>,
+    #[serde(default)]
+    alpha_pattern: serde_json::Map<String, Value>,
     modules_to_save: Option<Vec<String>>,
 }
 
@@ -114,6 +121,11 @@ impl File {
         if self.fan_in_fan_out || self.use_rslora || self.use_dora {
             return Err(
                 "`fan_in_fan_out`, `use_rslora` and `use_dora` are not supported".to_owned()
+            );
+        }
+        if self.lora_bias || !self.rank_pattern.is_empty() || !self.alpha_pattern.is_empty() {
+            return Err(
+                "`lora_bias`, `rank_pattern` and `alpha_pattern` are not supported".to_owned()
             );
         }
         if self.modules_to_save.as_ref().is_some_and(|names| !names.is_empty()) {
@@ -191,6 +203,7 @@ mod tests {
         for (change, word) in [
             (json!({"peft_type": "PREFIX_TUNING"}), "PREFIX_TUNING"),
             (json!({"feedforward_modules": ["wo"]}), "feedforward_modules"),
+            (json!({"rank_pattern": {"q": 4}}), "rank_pattern"),
             (json!({"modules_to_save": ["lm_head"]}), "modules_to_save"),
         ] {
             saved(Kind::Ia3, "a.k.ia3_l").write(dir.path()).expect("written");

@@ -201,7 +201,9 @@ impl<'a> Run<'a> {
         scalars.extend(accuracy.map(|accuracy| ("validation_accuracy", accuracy)));
         self.log.write(step, &scalars)?;
         self.state.validation.push(report);
-        if config.keep == Keep::Best && self.state.best.is_none_or(|best| loss < best.loss) {
+        if config.keep == Keep::Best
+            && self.state.best.is_none_or(|best| loss < best.loss || best.loss.is_nan())
+        {
             self.state.best = Some(report);
             let beside = self.training.folders.scratch.join("best.part");
             let path = self.training.folders.scratch.join(BEST);
@@ -223,7 +225,10 @@ impl<'a> Run<'a> {
         let tensors = self.learner.parameters.values();
         match (AdapterSpec::of(self.config), self.model.base_name()) {
             (None, _) => self.model.write(&tensors, self.config.max_tokens, out),
-            (Some(spec), Some(base)) => SavedAdapter { spec, tensors, base }.write(out),
+            (Some(spec), Some(base)) => {
+                SavedAdapter { spec, tensors, base }.write(out)?;
+                self.model.write_tokenizer(out)
+            }
             (Some(spec), None) => {
                 let mut weights = self.model.tensors(self.ctx, &WHOLE)?;
                 spec.merge(&tensors, &mut weights)?;

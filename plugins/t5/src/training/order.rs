@@ -30,7 +30,8 @@ impl Order {
     /// An order of at least one example.
     pub(crate) fn new(config: &TrainerConfig, examples: usize, seed: u64) -> Self {
         let group = config.batch_size.saturating_mul(config.gradient_accumulation);
-        let total_steps = config.steps.unwrap_or(config.epochs * examples.div_ceil(group));
+        let total_steps =
+            config.steps.unwrap_or(config.epochs.saturating_mul(examples.div_ceil(group)));
         Self { examples, group, total_steps, shuffle: config.shuffle.then_some(seed) }
     }
 

@@ -276,7 +276,7 @@ fn adapters_lower_the_loss_and_are_saved_alone_and_opened_again() {
         let report = folders.train(&trainer, &context(2), &examples, None).expect("trained");
         assert!(report.losses[39] < 0.8 * report.losses[0], "{method}: {:?}", report.losses);
         let files: Vec<String> = folders.result().into_keys().collect();
-        assert_eq!(files, ["adapter_config.json", "adapter_model.safetensors"]);
+        assert_eq!(files, ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"]);
         let saved = tensors(&folders.path("out/adapter_model.safetensors"));
         let count: usize = saved.values().map(candle_core::Tensor::elem_count).sum();
         assert_eq!(trainer.info().parameters, count as u64);
