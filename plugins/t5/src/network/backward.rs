@@ -12,7 +12,7 @@ use candle_core::{Device, Error, Result, Tensor, Var, bail};
 
 use super::head::{HeadLoss, HeadRows};
 use super::ops::Known;
-use super::segments::Forward;
+use super::segments::{self, Forward};
 use super::{Batch, Pass, T5};
 
 /// Rows of the embeddings that a micro-batch has looked up.
@@ -38,10 +38,7 @@ impl Gradients {
     pub(crate) fn take(&mut self, variable: &Var) -> Result<Option<Tensor>> {
         let mut sum: Option<Tensor> = None;
         for store in &mut self.stores {
-            sum = match (sum, store.remove(variable.as_tensor())) {
-                (Some(sum), Some(next)) => Some((sum + next)?),
-                (sum, next) => sum.or(next),
-            };
+            segments::add(&mut sum, store.remove(variable.as_tensor()))?;
         }
         Ok(sum)
     }
@@ -75,10 +72,7 @@ impl T5 {
     /// divided by the divisor. The parameters' tensors must be variables.
     pub(crate) fn gradients(&self, work: Work<'_>) -> Result<(f64, Gradients)> {
         let Work { inputs, targets, pass, divisor } = work;
-        let states = self.encode(inputs, &pass)?;
-        let memory = self.memory(&states, inputs, &pass)?;
-        let shifted = self.decoder_inputs(targets)?;
-        let states = self.decode(&shifted.ids, &memory, &pass)?;
+        let (states, shifted) = self.target_states(inputs, targets, &pass)?;
         let (end, store) = self.end(&states, &shifted, targets, divisor)?;
         Ok((end.loss * divisor as f64, Gradients::new(vec![store], pass, end.rows)))
     }
@@ -107,6 +101,18 @@ impl T5 {
         Ok((end.loss * divisor as f64, Gradients::new(stores, pass, end.rows)))
     }
 
+    /// The decoder's last states for the targets, and these as the decoder reads them.
+    fn target_states(
+        &self,
+        inputs: &Batch,
+        targets: &[&[u32]],
+        pass: &Pass,
+    ) -> Result<(Tensor, Batch)> {
+        let memory = self.memory(&self.encode(inputs, pass)?, inputs, pass)?;
+        let shifted = self.decoder_inputs(targets)?;
+        Ok((self.decode(&shifted.ids, &memory, pass)?, shifted))
+    }
+
     /// The loss from the decoder's states, and the gradients up to where these come from.
     fn end(
         &self,
@@ -127,10 +133,7 @@ impl T5 {
 
     /// Mean cross entropy of the targets' tokens, and how many there are.
     pub(crate) fn loss(&self, inputs: &Batch, targets: &[&[u32]]) -> Result<(f64, usize)> {
-        let pass = Pass::inference();
-        let memory = self.memory(&self.encode(inputs, &pass)?, inputs, &pass)?;
-        let shifted = self.decoder_inputs(targets)?;
-        let states = self.decode(&shifted.ids, &memory, &pass)?;
+        let (states, shifted) = self.target_states(inputs, targets, &Pass::inference())?;
         let states = self.scaled(&without_padding(&states, &shifted, targets)?)?;
         let (labels, head) = (targets.concat(), &self.decoder()?.head);
         let (tokens, factor) = (labels.len(), 1.0 / labels.len() as f32);

@@ -143,7 +143,8 @@ fn segment(y: &Tensor, gradient: Tensor, x: &Var, stores: &mut Vec<GradStore>) -
     Ok(gradient)
 }
 
-fn add(sum: &mut Option<Tensor>, next: Option<Tensor>) -> Result<()> {
+/// Adds a gradient, if there is one.
+pub(super) fn add(sum: &mut Option<Tensor>, next: Option<Tensor>) -> Result<()> {
     *sum = match (sum.take(), next) {
         (Some(sum), Some(next)) => Some((sum + next)?),
         (sum, next) => sum.or(next),

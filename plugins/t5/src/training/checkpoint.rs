@@ -9,15 +9,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deft_core::{Error, ErrorKind, Result, ResultExt};
+use deft_core::{ErrorKind, Result, ResultExt};
 use safetensors::tensor::{Dtype, View};
 
 use crate::config::TrainerConfig;
 use crate::model::defect;
-use crate::network::ops::{Values, in_place};
+use crate::network::ops::Values;
 use crate::weights::Safetensors;
 
 use super::learner::Learner;
+use super::parameters::check_shape;
 use super::state::State;
 
 const PREFIX: &str = "checkpoint-";
@@ -157,26 +158,16 @@ impl Learner<'_> {
     }
 
     fn read(&mut self, file: &Safetensors) -> Result<()> {
-        let array = |name: String, length: usize| {
-            let tensor = file.get_f32(&name)?.flatten_all().map_err(|e| defect(&e))?;
-            if tensor.elem_count() == length {
-                return Ok(tensor);
-            }
-            Err(Error::new(ErrorKind::Data, format!("`{name}` has another length"))
-                .with_context("found", tensor.elem_count())
-                .with_context("wanted", length))
-        };
+        self.parameters.set(|name| file.get_f32(&format!("value/{name}")))?;
         let slots = self.sums.slots.iter_mut();
-        for ((name, variable), slot) in self.parameters.trained().iter().zip(slots) {
-            let tensor = array(format!("value/{name}"), variable.elem_count())?;
-            let values = Values::of(&tensor);
-            let values = values.get().map_err(|e| defect(&e))?;
-            in_place(variable.as_tensor(), |own| own.copy_from_slice(values))
-                .map_err(|e| defect(&e))?;
+        for ((name, _), slot) in self.parameters.trained().iter().zip(slots) {
             for (kind, own) in slot.moments.arrays_mut().into_iter().flatten() {
-                let tensor = array(format!("{kind}/{name}"), own.len())?;
+                let name = format!("{kind}/{name}");
+                let tensor = file.get_f32(&name)?;
                 let values = Values::of(&tensor);
-                own.copy_from_slice(values.get().map_err(|e| defect(&e))?);
+                let values = values.get().map_err(|e| defect(&e))?;
+                check_shape(&name, tensor.dims(), &[own.len()])?;
+                own.copy_from_slice(values);
             }
         }
         Ok(())

@@ -86,6 +86,11 @@ impl<'a> Learner<'a> {
         &self.plain
     }
 
+    /// The threads that it works with.
+    pub(crate) fn workers(&self) -> &Workers {
+        self.workers
+    }
+
     /// How examples become ids.
     pub(crate) fn maker(&self) -> Maker<'_> {
         let (tokens, sentinels) = (self.model.tokens(), &self.sentinels);

@@ -26,9 +26,9 @@ use deft_core::{
 
 use crate::adapter::{AdapterSpec, SavedAdapter};
 use crate::config::{Keep, TrainerConfig};
-use crate::model::{Model, WHOLE, write_tensors};
+use crate::model::{Model, write_tensors};
 use crate::parallel::Workers;
-use crate::weights::{Safetensors, TensorFile as _};
+use crate::weights::Safetensors;
 
 use self::checkpoint::Checkpoints;
 use self::learner::{Learner, Stepped};
@@ -218,9 +218,7 @@ impl<'a> Run<'a> {
     fn write(&self, out: &Path) -> Result<()> {
         if self.config.keep == Keep::Best {
             let file = Safetensors::open(&self.training.folders.scratch.join(BEST))?;
-            let tensor = |name: String| Ok((name.clone(), file.get_f32(&name)?));
-            let best = file.names().into_iter().map(tensor).collect::<Result<_>>()?;
-            self.learner.parameters.set(&best)?;
+            self.learner.parameters.set(|name| file.get_f32(name))?;
         }
         let tensors = self.learner.parameters.values();
         match (AdapterSpec::of(self.config), self.model.base_name()) {
@@ -230,7 +228,7 @@ impl<'a> Run<'a> {
                 self.model.write_tokenizer(out)
             }
             (Some(spec), None) => {
-                let mut weights = self.model.tensors(self.ctx, &WHOLE)?;
+                let mut weights = self.learner.parameters.frozen().clone();
                 spec.merge(&tensors, &mut weights)?;
                 self.model.write(&weights, self.config.max_tokens, out)
             }

@@ -1,6 +1,6 @@
 //! The parameters of a training with the sums of their gradients.
 
-use candle_core::Var;
+use candle_core::{Tensor, Var};
 use deft_core::{Error, ErrorKind, Result};
 
 use crate::model::defect;
@@ -28,7 +28,7 @@ pub(crate) struct Parameters {
 #[derive(Debug)]
 pub(crate) struct Contribution {
     /// Of every parameter but the two tables, with its place.
-    dense: Vec<(usize, candle_core::Tensor)>,
+    dense: Vec<(usize, Tensor)>,
     gradients: Gradients,
 }
 
@@ -84,15 +84,18 @@ impl Parameters {
         self.embeddings.is_some()
     }
 
-    /// Sets the values of what is trained, which `tensors` must all have.
-    pub(crate) fn set(&self, tensors: &Tensors) -> Result<()> {
+    /// What is not trained.
+    pub(crate) fn frozen(&self) -> &Tensors {
+        &self.frozen
+    }
+
+    /// Sets the values of what is trained, one after the other, to those that `value` has of a name.
+    pub(crate) fn set(&self, value: impl Fn(&str) -> Result<Tensor>) -> Result<()> {
         for (name, variable) in &self.trained {
-            let tensor = tensors.get(name).filter(|tensor| tensor.dims() == variable.dims());
-            let tensor = tensor.ok_or_else(|| {
-                Error::new(ErrorKind::Data, format!("there is no value of `{name}`"))
-            })?;
-            let values = Values::of(tensor);
+            let tensor = value(name)?;
+            let values = Values::of(&tensor);
             let values = values.get().map_err(|e| defect(&e))?;
+            check_shape(name, tensor.dims(), variable.dims())?;
             in_place(variable.as_tensor(), |own| own.copy_from_slice(values))
                 .map_err(|e| defect(&e))?;
         }
@@ -143,6 +146,16 @@ impl Parameters {
     pub(crate) fn push(&mut self, name: &str, variable: Var) {
         self.trained.push((name.to_owned(), variable));
     }
+}
+
+/// Refuses saved numbers of another shape than they must have.
+pub(crate) fn check_shape(name: &str, found: &[usize], wanted: &[usize]) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Data, format!("`{name}` has another shape"))
+        .with_context("found", format!("{found:?}"))
+        .with_context("wanted", format!("{wanted:?}")))
 }
 
 impl Sums {

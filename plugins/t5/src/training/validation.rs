@@ -4,7 +4,6 @@ use deft_core::{Context, Example, Examples, Prediction, Result, ValidationReport
 
 use crate::config::TrainerConfig;
 use crate::model::Model;
-use crate::parallel::Workers;
 use crate::predict::Predicting;
 
 use super::learner::Learner;
@@ -33,15 +32,15 @@ pub(crate) fn validate(
     examples: &dyn Examples,
     step: usize,
 ) -> Result<ValidationReport> {
-    let workers = Workers::new(ctx.threads())?;
+    let workers = learner.workers();
     let positions: Vec<usize> = (0..examples.len()).collect();
     let mut sums = Sums::default();
     let predicting = Predicting::new(model, learner.plain(), config);
     for positions in positions.chunks(EXAMPLES_AT_ONCE) {
         let some = examples.get(positions)?;
-        add_losses(ctx, learner, &workers, &some, positions, &mut sums)?;
+        add_losses(ctx, learner, &some, positions, &mut sums)?;
         if some.iter().all(|example| !example.options.is_empty() && example.gold.is_some()) {
-            let predictions = predicting.scores(&ctx.quiet(), &workers, &some)?;
+            let predictions = predicting.scores(&ctx.quiet(), workers, &some)?;
             sums.rated += some.len();
             sums.right += some.iter().zip(&predictions).filter(|(e, p)| is_right(e, p)).count();
         }
@@ -57,14 +56,13 @@ pub(crate) fn validate(
 fn add_losses(
     ctx: &Context<'_>,
     learner: &Learner<'_>,
-    workers: &Workers,
     examples: &[Example],
     positions: &[usize],
     sums: &mut Sums,
 ) -> Result<()> {
     let (maker, plain) = (learner.maker(), learner.plain());
     let batches: Vec<_> = examples.chunks(BATCH).zip(positions.chunks(BATCH)).collect();
-    workers.run(
+    learner.workers().run(
         batches.len(),
         |task| {
             ctx.check()?;
