@@ -86,7 +86,7 @@ pub use error::{Error, ErrorKind, Result, ResultExt, excerpt};
 pub use example::{Example, Examples, Provenance};
 pub use hash::Fingerprint;
 pub use hits::{Hit, Hits, HitsMut, TopK};
-pub use index::{Index, IndexBuilder, IndexFactory, IndexInfo};
+pub use index::{Index, IndexBuilder, IndexFactory, IndexInfo, IndexShape};
 pub use matrix::Matrix;
 pub use reader::{Batch, ExampleStream, Reader, SkippedRow};
 pub use retriever::{Phase, PhaseDirs, Pool, Retriever, Searcher};
@@ -108,7 +108,7 @@ pub mod prelude {
     pub use crate::{
         Batch, Children, Component, Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind,
         Example, ExampleStream, Examples, Fingerprint, HitsMut, Index, IndexBuilder, IndexFactory,
-        IndexInfo, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction, PredictionKind, Predictor,
+        IndexInfo, IndexShape, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction, PredictionKind, Predictor,
         Provenance, Reader, Result, ResultExt, Retriever, Searcher, SkippedRow, Slot, TextRole,
         TrainReport, Trainer, TrainerInfo, Training, TrainingFolders, VectorStore,
     };

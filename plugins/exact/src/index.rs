@@ -34,14 +34,25 @@ impl IndexFactory for Exact {
     fn builder(
         &self,
         _ctx: &Context<'_>,
-        dimension: usize,
+        shape: IndexShape,
         _trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
-        let card = Card { format: FORMAT, rows: 0, dimension, metric: self.0.metric };
+        let card = Card {
+            format: FORMAT,
+            rows: 0,
+            dimension: shape.dimension,
+            metric: self.0.metric,
+        };
         Ok(Box::new(ExactBuilder(card)))
     }
 
-    fn open(&self, _ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+    fn open(
+        &self,
+        _ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>> {
+        let vectors = vectors.ok_or_else(no_vectors)?;
         let file = dir.join(FILE);
         let card = Card::read(&file)?;
         let wanted = Card {
@@ -53,6 +64,11 @@ impl IndexFactory for Exact {
         card.check(&wanted, &file)?;
         Ok(Box::new(Scan::new(vectors, self.0.metric)))
     }
+}
+
+fn no_vectors() -> Error {
+    Error::new(ErrorKind::Options, "`exact` scans the vectors, and they are not kept")
+        .with_hint("keep them: `vectors: f16`")
 }
 
 /// What was indexed: all that a build leaves, since the vectors lie in the vector store already.
@@ -139,7 +155,7 @@ mod tests {
         let part = dir.path().join(part_name(0, ".safetensors"));
         write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
         let ctx = Context::new(&NoServices, 0, 1);
-        let mut builder = exact(Metric::L2).builder(&ctx, 2, None).expect("a builder");
+        let mut builder = exact(Metric::L2).builder(&ctx, IndexShape { rows: 0, dimension: 2 }, None).expect("a builder");
         builder.add(&ctx, Matrix::new(&rows.as_slice()[..4], 2).expect("rows")).expect("added");
         builder.add(&ctx, Matrix::new(&rows.as_slice()[4..], 2).expect("rows")).expect("added");
         builder.finish(&ctx, dir.path()).expect("finished");
@@ -196,7 +212,7 @@ mod tests {
     #[test]
     fn vectors_of_another_dimension_cannot_be_added() {
         let ctx = Context::new(&NoServices, 0, 1);
-        let mut builder = exact(Metric::L2).builder(&ctx, 3, None).expect("a builder");
+        let mut builder = exact(Metric::L2).builder(&ctx, IndexShape { rows: 1, dimension: 3 }, None).expect("a builder");
         let rows = Matrix::new(&[1.0, 2.0], 2).expect("whole rows");
         let error = builder.add(&ctx, rows).expect_err("two is not three");
         assert_eq!((error.context("found"), error.context("wanted")), (Some("2"), Some("3")));
