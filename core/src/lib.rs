@@ -108,9 +108,9 @@ pub mod prelude {
     pub use crate::{
         Batch, Children, Component, Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind,
         Example, ExampleStream, Examples, Fingerprint, HitsMut, Index, IndexBuilder, IndexFactory,
-        IndexInfo, IndexShape, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction, PredictionKind, Predictor,
-        Provenance, Reader, Result, ResultExt, Retriever, Searcher, SkippedRow, Slot, TextRole,
-        TrainReport, Trainer, TrainerInfo, Training, TrainingFolders, VectorStore,
+        IndexInfo, IndexShape, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction, PredictionKind,
+        Predictor, Provenance, Reader, Result, ResultExt, Retriever, Searcher, SkippedRow, Slot,
+        TextRole, TrainReport, Trainer, TrainerInfo, Training, TrainingFolders, VectorStore,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

@@ -23,6 +23,7 @@ fn compiled_for() -> Vec<&'static str> {
     let output = command.args(["-dM", "-E", "-x", "c++", "/dev/null"]).output();
     let Ok(output) = output else { return Vec::new() };
     let defined = String::from_utf8_lossy(&output.stdout).into_owned();
-    let is_defined = |name: &str| defined.lines().any(|line| line.starts_with(&format!("#define {name} ")));
+    let is_defined =
+        |name: &str| defined.lines().any(|line| line.starts_with(&format!("#define {name} ")));
     SETS.iter().filter(|(name, _)| is_defined(name)).map(|(_, set)| *set).collect()
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::cpu;
 use deft_core::abi::descriptor::{Descriptor, SECTION};
 use deft_core::{Error, ErrorKind, Result, ResultExt};
-use crate::cpu;
 use object::{Object, ObjectKind, ObjectSection, ObjectSegment};
 
 /// Reads a library's descriptor without loading it.

@@ -77,7 +77,8 @@ impl Dense {
         } else {
             None
         };
-        let mut builder = self.index.builder(ctx, self.shape(unit, pool, &vectors), trained.as_deref())?;
+        let mut builder =
+            self.index.builder(ctx, self.shape(unit, pool, &vectors), trained.as_deref())?;
         let mut numbers = Vec::new();
         for first in (0..vectors.len()).step_by(CHUNK) {
             ctx.check()?;

@@ -37,12 +37,8 @@ impl IndexFactory for Exact {
         shape: IndexShape,
         _trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
-        let card = Card {
-            format: FORMAT,
-            rows: 0,
-            dimension: shape.dimension,
-            metric: self.0.metric,
-        };
+        let card =
+            Card { format: FORMAT, rows: 0, dimension: shape.dimension, metric: self.0.metric };
         Ok(Box::new(ExactBuilder(card)))
     }
 
@@ -169,7 +165,9 @@ mod tests {
         let part = dir.path().join(part_name(0, ".safetensors"));
         write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
         let ctx = Context::new(&NoServices, 0, 1);
-        let mut builder = exact(Metric::L2).builder(&ctx, IndexShape { rows: 0, dimension: 2 }, None).expect("a builder");
+        let mut builder = exact(Metric::L2)
+            .builder(&ctx, IndexShape { rows: 0, dimension: 2 }, None)
+            .expect("a builder");
         builder.add(&ctx, Matrix::new(&rows.as_slice()[..4], 2).expect("rows")).expect("added");
         builder.add(&ctx, Matrix::new(&rows.as_slice()[4..], 2).expect("rows")).expect("added");
         builder.finish(&ctx, dir.path()).expect("finished");
@@ -226,7 +224,9 @@ mod tests {
     #[test]
     fn vectors_of_another_dimension_cannot_be_added() {
         let ctx = Context::new(&NoServices, 0, 1);
-        let mut builder = exact(Metric::L2).builder(&ctx, IndexShape { rows: 1, dimension: 3 }, None).expect("a builder");
+        let mut builder = exact(Metric::L2)
+            .builder(&ctx, IndexShape { rows: 1, dimension: 3 }, None)
+            .expect("a builder");
         let rows = Matrix::new(&[1.0, 2.0], 2).expect("whole rows");
         let error = builder.add(&ctx, rows).expect_err("two is not three");
         assert_eq!((error.context("found"), error.context("wanted")), (Some("2"), Some("3")));

@@ -95,6 +95,10 @@ mod tests {
     #[test]
     fn the_reason_names_rows_dimension_and_bytes() {
         let choice = choose(IndexShape { rows: 5, dimension: 8 }, 64, 65_536).expect("a choice");
-        assert!(choice.why.starts_with("5 rows of 8 components in at most 64 bytes"), "{}", choice.why);
+        assert!(
+            choice.why.starts_with("5 rows of 8 components in at most 64 bytes"),
+            "{}",
+            choice.why
+        );
     }
 }

@@ -33,12 +33,11 @@ impl FaissBuilder {
         shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Self> {
-        let (mut native, factory) = match trained {
-            Some(dir) => open_codec(config.metric, shape.dimension, dir)?,
-            None => {
-                let factory = factory(ctx, config, shape)?;
-                (Native::new(&factory, shape.dimension, config.metric)?, factory)
-            }
+        let (mut native, factory) = if let Some(dir) = trained {
+            open_codec(config.metric, shape.dimension, dir)?
+        } else {
+            let factory = factory(ctx, config, shape)?;
+            (Native::new(&factory, shape.dimension, config.metric)?, factory)
         };
         // Kept in the file; only graphs have it.
         native.set("efConstruction", config.ef_construction)?;

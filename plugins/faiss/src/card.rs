@@ -1,9 +1,10 @@
 //! The file that lies beside an index: what was built, and of what.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use deft_core::prelude::*;
-use deft_core::ResultExt as _;
 use deft_scan::Metric;
 
 /// The index itself, an ordinary FAISS file.
@@ -25,8 +26,9 @@ pub(crate) struct Card {
     pub(crate) metric: Metric,
     pub(crate) dimension: usize,
     pub(crate) rows: usize,
-    /// Length of the index file.
+    /// Length of the index file, and its CRC-32C.
     bytes: u64,
+    checksum: u32,
     /// Fingerprint of the first and the last row's vectors: tells these rows from others.
     ends: String,
 }
@@ -34,13 +36,22 @@ pub(crate) struct Card {
 impl Card {
     /// The card of a new index, before its file is written.
     pub(crate) fn new(factory: String, metric: Metric, dimension: usize) -> Self {
-        Self { format: FORMAT, factory, metric, dimension, rows: 0, bytes: 0, ends: String::new() }
+        Self {
+            format: FORMAT,
+            factory,
+            metric,
+            dimension,
+            rows: 0,
+            bytes: 0,
+            checksum: 0,
+            ends: String::new(),
+        }
     }
 
     /// Writes the card of an index file that is there.
     pub(crate) fn write(mut self, dir: &Path, rows: usize, ends: String) -> Result<()> {
         let index = dir.join(INDEX);
-        self.bytes = std::fs::metadata(&index).or_io("cannot read the index", &index)?.len();
+        (self.bytes, self.checksum) = measure(&index)?;
         (self.rows, self.ends) = (rows, ends);
         let mut text = serde_json::to_string_pretty(&self)
             .or_error(ErrorKind::Unexpected, "the index's card is no JSON")?;
@@ -49,7 +60,8 @@ impl Card {
         std::fs::write(&path, text).or_io("cannot write the index's card", &path)
     }
 
-    /// Reads a card, and checks that the index file is as long as it says.
+    /// Reads a card, and checks that the index file is the one that was written, to the last bit:
+    /// FAISS would take another for granted.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CARD);
         let damaged = |message: &str, path: PathBuf| {
@@ -64,12 +76,15 @@ impl Card {
         same("file format", &card.format, &FORMAT, &path)?;
         let index = dir.join(INDEX);
         let bytes = std::fs::metadata(&index).or_io("cannot read the index", &index)?.len();
-        if bytes == card.bytes {
-            return Ok(card);
+        if bytes != card.bytes {
+            return Err(damaged("the index file is not whole", index)
+                .with_context("bytes", bytes)
+                .with_context("wanted", card.bytes));
         }
-        Err(damaged("the index file is not whole", index)
-            .with_context("bytes", bytes)
-            .with_context("wanted", card.bytes))
+        if measure(&index)?.1 != card.checksum {
+            return Err(damaged("the index file is damaged: its checksum is another", index));
+        }
+        Ok(card)
     }
 
     /// Refuses an index that other options, or other vectors, have made.
@@ -92,6 +107,21 @@ impl Card {
             .with_context("vectors", vectors.dir().display())
             .with_context("rows", format!("{:?}", vectors.rows()))
             .with_hint(REBUILD))
+    }
+}
+
+/// Length and CRC-32C of a file.
+fn measure(path: &Path) -> Result<(u64, u32)> {
+    let failed = "cannot read the index";
+    let mut file = File::open(path).or_io(failed, path)?;
+    let (mut length, mut checksum, mut buffer) = (0, 0, vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut buffer).or_io(failed, path)?;
+        if read == 0 {
+            return Ok((length, checksum));
+        }
+        length += read as u64;
+        checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
     }
 }
 

@@ -108,8 +108,8 @@ fn in_range(
 mod tests {
     use super::*;
 
-    fn config(yaml: serde_json::Value) -> Result<()> {
-        deft_core::options::parse::<FaissConfig>(&yaml)?.check()
+    fn check(options: &serde_json::Value) -> Result<()> {
+        deft_core::options::parse::<FaissConfig>(options)?.check()
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
         for (option, value) in [("training_rows", 255), ("ef_construction", 0), ("refine", 1001)] {
-            let error = config(serde_json::json!({ option: value })).expect_err("out of range");
+            let error = check(&serde_json::json!({ option: value })).expect_err("out of range");
             assert_eq!(error.option(), Some(option));
             assert!(error.message().contains(&value.to_string()), "{error}");
         }

@@ -70,7 +70,8 @@ impl Recipe {
     /// Whether such an index learns from a sample.
     pub(crate) fn trains(&self) -> bool {
         self.parts.iter().any(|part| {
-            let takes_as_it_is = ["Flat", "HNSW", "NSG", "SQfp16", "SQbf16", "RR", "RFlat", "L2norm"];
+            let takes_as_it_is =
+                ["Flat", "HNSW", "NSG", "SQfp16", "SQbf16", "RR", "RFlat", "L2norm"];
             !takes_as_it_is.iter().any(|name| part.starts_with(name))
                 && !part.bytes().all(|byte| byte.is_ascii_digit())
         })
@@ -129,9 +130,8 @@ fn code_bytes(part: &str, width: usize) -> Option<usize> {
         };
     }
     let rest = part.strip_prefix("PQ")?;
-    let mut numbers = rest
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse::<usize>().ok());
+    let mut numbers =
+        rest.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<usize>().ok());
     let (codes, bits) = (numbers.next()?, numbers.next().unwrap_or(8));
     Some((codes * bits).div_ceil(8))
 }

@@ -68,8 +68,11 @@ impl IndexFactory for Faiss {
         let effort = self.effort(&card)?;
         let vectors = vectors.map(|vectors| Scan::new(vectors, self.0.metric));
         if effort.refine > 0 && vectors.is_none() {
-            return Err(Error::option_at("refine", "ranking again needs the vectors, and they are not kept")
-                .with_hint("keep them (`vectors: f16`), or set `refine: 0`"));
+            return Err(Error::option_at(
+                "refine",
+                "ranking again needs the vectors, and they are not kept",
+            )
+            .with_hint("keep them (`vectors: f16`), or set `refine: 0`"));
         }
         Ok(Box::new(FaissIndex::new(native, effort, vectors)?))
     }

@@ -28,7 +28,7 @@ impl Native {
                 .with_hint("look at the spelling, and at the numbers: they divide the dimension")
         })?;
         let index = Self(index);
-        if index.metric() != Some(metric) {
+        if index.metric() != metric {
             return Err(Error::option_at(
                 "metric",
                 "FAISS makes this index with the metric l2, whatever it is asked for",
@@ -91,14 +91,16 @@ impl Native {
     /// The `k` nearest rows of each query, nearest first: fewer where FAISS finds no more.
     pub(crate) fn search(&mut self, queries: &[f32], k: usize) -> Result<Vec<Vec<Hit>>> {
         let found = self.0.search(queries, k).map_err(|e| failed("FAISS cannot search", &e))?;
-        let sign = if self.metric() == Some(Metric::Ip) { 1.0 } else { -1.0 };
+        let sign = if self.metric() == Metric::Ip { 1.0 } else { -1.0 };
         let hits = found.labels.chunks_exact(k).zip(found.distances.chunks_exact(k));
         let hit = |(label, distance): (&faiss::Idx, &f32)| {
             // Places that FAISS could not fill have no id.
             let id = label.get()?;
             (!distance.is_nan()).then_some(Hit { id, score: sign * distance })
         };
-        Ok(hits.map(|(ids, distances)| ids.iter().zip(distances).filter_map(hit).collect()).collect())
+        Ok(hits
+            .map(|(ids, distances)| ids.iter().zip(distances).filter_map(hit).collect())
+            .collect())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -113,11 +115,10 @@ impl Native {
         self.0.is_trained()
     }
 
-    /// The metric, if it is one of ours.
-    pub(crate) fn metric(&self) -> Option<Metric> {
+    fn metric(&self) -> Metric {
         match self.0.metric_type() {
-            MetricType::L2 => Some(Metric::L2),
-            MetricType::InnerProduct => Some(Metric::Ip),
+            MetricType::L2 => Metric::L2,
+            MetricType::InnerProduct => Metric::Ip,
         }
     }
 }
@@ -149,9 +150,9 @@ fn failed(message: &str, error: &faiss::error::Error) -> Error {
 /// The gist of FAISS's message, which starts with a function's signature and a source file.
 fn reason(error: &faiss::error::Error) -> String {
     let text = error.to_string();
-    let gist = text.rsplit_once(".cpp:").map_or(text.as_str(), |(_, rest)| {
-        rest.split_once(": ").map_or(rest, |(_, gist)| gist)
-    });
+    let gist = text
+        .rsplit_once(".cpp:")
+        .map_or(text.as_str(), |(_, rest)| rest.split_once(": ").map_or(rest, |(_, gist)| gist));
     gist.trim_start_matches("Error: ").trim().to_owned()
 }
 

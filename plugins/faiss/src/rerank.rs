@@ -29,7 +29,9 @@ pub(crate) fn rerank(
 ) -> Result<Vec<Vec<Hit>>> {
     let mut pairs: Vec<Pair> = (0..)
         .zip(&candidates)
-        .flat_map(|(query, hits)| hits.iter().map(move |hit| Pair { row: hit.id, query, score: 0.0 }))
+        .flat_map(|(query, hits)| {
+            hits.iter().map(move |hit| Pair { row: hit.id, query, score: 0.0 })
+        })
         .collect();
     pairs.sort_unstable_by_key(|pair| (pair.row, pair.query));
     let work = |run: &mut [Pair]| score_run(ctx, vectors, queries, run);

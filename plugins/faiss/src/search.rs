@@ -9,9 +9,9 @@ use deft_scan::Scan;
 use crate::native::Native;
 use crate::{openmp, rerank};
 
-/// Candidates beyond `k` that are fetched to see whether a tie goes on behind the cut.
+/// Rows beyond those wanted that are fetched to see whether a tie goes on behind the cut.
 const BEYOND: usize = 16;
-/// How many times `k` a tie at the cut is followed; codes of few bits make ties of thousands.
+/// How many times those wanted a tie at the cut is followed; codes of few bits make ties of thousands.
 const MOST: usize = 8;
 
 /// How much a search looks at.
@@ -43,13 +43,8 @@ impl FaissIndex {
         Ok(Self { native: Mutex::new(native), rows, dimension, effort, vectors })
     }
 
-    /// The nearest `count` rows by FAISS's own scores.
-    fn candidates(
-        &self,
-        ctx: &Context<'_>,
-        queries: &[f32],
-        count: usize,
-    ) -> Result<Vec<Vec<Hit>>> {
+    /// What FAISS finds, by its own scores.
+    fn fetch(&self, ctx: &Context<'_>, queries: &[f32], count: usize) -> Result<Vec<Vec<Hit>>> {
         let mut native = self.native.lock().unwrap_or_else(PoisonError::into_inner);
         openmp::set_threads(ctx.threads());
         // FAISS looks at `efSearch` candidates and fills up the places behind them with nothing.
@@ -57,20 +52,23 @@ impl FaissIndex {
         native.search(queries, count)
     }
 
-    /// The hits by FAISS's scores; ties at the cut are followed until they end.
-    fn by_own_scores(
+    /// The nearest `count` rows and some more by FAISS's scores; a tie at the cut is followed until
+    /// it ends.
+    fn candidates(
         &self,
         ctx: &Context<'_>,
         queries: Matrix<'_>,
-        k: usize,
+        count: usize,
     ) -> Result<Vec<Vec<Hit>>> {
-        let mut found = self.candidates(ctx, queries.as_slice(), (k + BEYOND).min(self.rows))?;
+        let at_first = (count + BEYOND).min(self.rows);
+        let most = count.saturating_mul(MOST).min(self.rows);
+        let mut found = self.fetch(ctx, queries.as_slice(), at_first)?;
         for (query, hits) in found.iter_mut().enumerate() {
-            let mut fetched = k + BEYOND;
-            while is_cut_in_a_tie(hits, k, fetched) && fetched < self.rows.min(k * MOST) {
+            let mut fetched = at_first;
+            while fetched < most && is_cut_in_a_tie(hits, count, fetched) {
                 ctx.check()?;
-                fetched = (2 * fetched).min(self.rows);
-                let more = self.candidates(ctx, queries.row(query), fetched)?;
+                fetched = (2 * fetched).min(most);
+                let more = self.fetch(ctx, queries.row(query), fetched)?;
                 *hits = more.into_iter().next().unwrap_or_default();
             }
         }
@@ -78,9 +76,10 @@ impl FaissIndex {
     }
 }
 
-/// Whether the hits behind the `k`-th may go on with its score.
-fn is_cut_in_a_tie(hits: &[Hit], k: usize, fetched: usize) -> bool {
-    k > 0 && hits.len() == fetched && hits[k - 1].score == hits[fetched - 1].score
+/// Whether the hits behind the last one wanted may go on with its score.
+fn is_cut_in_a_tie(hits: &[Hit], wanted: usize, fetched: usize) -> bool {
+    let score = |place: usize| hits.get(place - 1).map(|hit| hit.score);
+    hits.len() == fetched && score(wanted.min(fetched)) == score(fetched)
 }
 
 impl Index for FaissIndex {
@@ -102,14 +101,11 @@ impl Index for FaissIndex {
         if k == 0 || queries.rows() == 0 {
             return Ok(());
         }
-        let mut found = match &self.vectors {
-            Some(vectors) if self.effort.refine > 0 => {
-                let count = k.saturating_mul(self.effort.refine).min(self.rows);
-                let candidates = self.candidates(ctx, queries.as_slice(), count)?;
-                rerank::rerank(ctx, vectors, queries, candidates)?
-            }
-            _ => self.by_own_scores(ctx, queries, k)?,
-        };
+        let count = k.saturating_mul(self.effort.refine.max(1)).min(self.rows);
+        let mut found = self.candidates(ctx, queries, count)?;
+        if let Some(vectors) = self.vectors.as_ref().filter(|_| self.effort.refine > 0) {
+            found = rerank::rerank(ctx, vectors, queries, found)?;
+        }
         for (query, found) in found.iter_mut().enumerate() {
             hits.set(query, found);
         }

@@ -97,7 +97,9 @@ mod tests {
         let (passed, to) = rustix::pipe::pipe().expect("a pipe");
         let sorter = std::thread::spawn(move || sort(File::from(read), File::from(to)));
         let mut write = File::from(write);
-        pieces.iter().for_each(|piece| write.write_all(piece).expect("written"));
+        for piece in pieces {
+            write.write_all(piece).expect("written");
+        }
         drop(write);
         let warnings = sorter.join().expect("sorted");
         let mut rest = String::new();
