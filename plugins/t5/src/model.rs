@@ -52,7 +52,7 @@ impl Model {
     /// Opens the folder that the options name.
     pub(crate) fn open(ctx: &Context<'_>, options: &ModelOptions<'_>) -> Result<Self> {
         let dir = ctx.resolve(options.model)?;
-        let tokenizer = options.tokenizer.map(|path| ctx.resolve(path)).transpose()?;
+        let tokenizer = options.tokenizer.map(|name| tokens::resolve(ctx, name)).transpose()?;
         let weights = match (options.init, options.weights) {
             (Init::Random, _) => Weights::Random(options.init_seed.unwrap_or(ctx.seed())),
             (Init::Pretrained, Some(file)) => Weights::File(ctx.resolve(file)?),
