@@ -10,6 +10,7 @@ use safetensors::tensor::{Dtype, View};
 
 use crate::adapter::SavedAdapter;
 use crate::config::{Init, ModelOptions};
+use crate::hub;
 use crate::init::random_tensors;
 use crate::network::ops::Values;
 use crate::network::{Head, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
@@ -69,20 +70,20 @@ impl Model {
         tokenizer: Option<PathBuf>,
         weights: Weights,
     ) -> Result<Self> {
-        let (mut base, mut adapters, mut tokenizer) = (dir.to_owned(), Vec::new(), tokenizer);
-        while SavedAdapter::is_in(&base) {
-            // The outermost that there is: what the adapter was trained with.
-            let own = tokens::default_path(&base);
-            tokenizer = tokenizer.or_else(|| own.exists().then_some(own));
-            let adapter = SavedAdapter::read(&base)?;
-            if adapters.len() == MAX_ADAPTERS {
-                return Err(Error::new(ErrorKind::Model, "adapters are on adapters without end")
-                    .with_context("folder", dir.display()));
-            }
-            base = ctx.resolve(&adapter.base)?;
-            adapters.insert(0, adapter);
+        let (opened, base) = adapters_on(ctx, dir)?;
+        // The outermost that there is: what the adapter was trained with.
+        let mut own = opened.iter().rev().map(|(dir, _)| tokens::default_path(dir));
+        let tokenizer = tokenizer.or_else(|| own.find(|path| path.exists()));
+        let model = Self::open_base(ctx, &base, tokenizer, weights);
+        let model = model.map_err(|error| match opened.first() {
+            None => error,
+            Some((adapter, _)) => error.with_context("adapter", adapter.display()),
+        })?;
+        let all = parameters(&model.config, &WHOLE);
+        for (dir, SavedAdapter { spec, tensors, .. }) in &opened {
+            spec.check(tensors, &all).map_err(|e| e.with_context("adapter", dir.display()))?;
         }
-        let model = Self::open_base(ctx, &base, tokenizer, weights)?;
+        let adapters = opened.into_iter().map(|(_, adapter)| adapter).collect();
         Ok(Self { name: dir.display().to_string(), adapters, ..model })
     }
 
@@ -203,9 +204,7 @@ impl Model {
         if self.weights != Weights::Folder || !self.adapters.is_empty() {
             return None;
         }
-        let is_snapshot = self.dir.parent().is_some_and(|dir| dir.ends_with("snapshots"));
-        let name = if is_snapshot { self.name.clone() } else { self.dir.display().to_string() };
-        Some(name)
+        Some(hub::name_of(&self.dir).unwrap_or_else(|| self.dir.display().to_string()))
     }
 
     /// Writes the tokenizer, which may have come from elsewhere than the model.
@@ -266,6 +265,22 @@ impl View for Stored {
     fn data_len(&self) -> usize {
         self.0.elem_count() * size_of::<f32>()
     }
+}
+
+/// The adapters from a folder down to a model, the innermost first, and the model's folder.
+fn adapters_on(ctx: &Context<'_>, dir: &Path) -> Result<(Vec<(PathBuf, SavedAdapter)>, PathBuf)> {
+    let (mut opened, mut base) = (Vec::new(), dir.to_owned());
+    while SavedAdapter::is_in(&base) {
+        let adapter = SavedAdapter::read(ctx, &base)?;
+        if opened.len() == MAX_ADAPTERS {
+            return Err(Error::new(ErrorKind::Model, "adapters are on adapters without end")
+                .with_context("folder", dir.display()));
+        }
+        let next = adapter.find_base(ctx);
+        let next = next.map_err(|error| error.with_context("adapter", base.display()))?;
+        opened.insert(0, (std::mem::replace(&mut base, next), adapter));
+    }
+    Ok((opened, base))
 }
 
 /// An error of candle's that only a defect of ours explains.
