@@ -1,27 +1,32 @@
 //! A model's folder: network, weights and tokenizer, read and written.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+mod writing;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
-use safetensors::tensor::{Dtype, View};
 
 use crate::adapter::SavedAdapter;
 use crate::config::{Init, ModelOptions};
 use crate::hub;
-use crate::init::random_tensors;
+use crate::init::random_tensor;
 use crate::network::ops::Values;
 use crate::network::{Head, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
 use crate::parallel::Workers;
 use crate::tokens::{self, Tokens};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Stamp, le_bytes};
+
+pub(crate) use writing::write_tensors;
 
 /// Both halves of the network.
 pub(crate) const WHOLE: [Part; 2] = [Part::Encoder, Part::Decoder];
 /// Adapters on adapters that are followed.
 const MAX_ADAPTERS: usize = 8;
+/// The output layer.
+const HEAD: &str = "lm_head.weight";
 
 /// A model as the options name it: everything but the weights, which are read when needed.
 #[derive(Debug)]
@@ -34,6 +39,10 @@ pub(crate) struct Model {
     config_json: String,
     tokens: Tokens,
     weights: Weights,
+    /// The files of the weights as they were at first: they are read again for training.
+    stamps: Vec<Stamp>,
+    /// Whether the weights have an output layer that `config.json` leaves open.
+    has_open_head: bool,
     /// What is merged into the weights, in this order.
     adapters: Vec<SavedAdapter>,
 }
@@ -47,6 +56,28 @@ pub(crate) enum Weights {
     File(PathBuf),
     /// A seed.
     Random(u64),
+}
+
+/// The weights, opened.
+enum Source {
+    Files(Checkpoint),
+    Seed(u64),
+}
+
+impl Source {
+    fn tensor(&self, wanted: &Parameter) -> Result<Tensor> {
+        match self {
+            Self::Files(checkpoint) => checkpoint.tensor(wanted),
+            Self::Seed(seed) => random_tensor(wanted, *seed),
+        }
+    }
+
+    fn check_unchanged(&self, before: &[Stamp]) -> Result<()> {
+        match self {
+            Self::Files(checkpoint) => checkpoint.check_unchanged(before),
+            Self::Seed(_) => Ok(()),
+        }
+    }
 }
 
 impl Model {
@@ -79,7 +110,7 @@ impl Model {
             None => error,
             Some((adapter, _)) => error.with_context("adapter", adapter.display()),
         })?;
-        let all = parameters(&model.config, &WHOLE);
+        let all = model.parameters(&WHOLE);
         for (dir, SavedAdapter { spec, tensors, .. }) in &opened {
             spec.check(tensors, &all).map_err(|e| e.with_context("adapter", dir.display()))?;
         }
@@ -100,25 +131,37 @@ impl Model {
         let config = NetworkConfig::parse(&config_json, &path)?;
         let tokenizer = tokenizer.unwrap_or_else(|| tokens::default_path(dir));
         let tokens = Tokens::read(&tokenizer, &config)?;
-        let (name, dir, adapters) = (dir.display().to_string(), dir.to_owned(), Vec::new());
-        let model = Self { name, dir, config, config_json, tokens, weights, adapters };
+        let mut model = Self {
+            name: dir.display().to_string(),
+            dir: dir.to_owned(),
+            config,
+            config_json,
+            tokens,
+            weights,
+            stamps: Vec::new(),
+            has_open_head: false,
+            adapters: Vec::new(),
+        };
         // A folder without weights is refused now, not after hours.
-        model.check_surplus(ctx)?;
+        if let Source::Files(checkpoint) = model.source(ctx)? {
+            model.stamps = checkpoint.stamps().to_vec();
+            model.has_open_head = model.config.head == Head::OwnIfStored && checkpoint.has(HEAD);
+            model.warn_of_surplus(ctx, &checkpoint);
+        }
         Ok(model)
     }
 
-    /// Opens the weights, unless they are random.
-    fn checkpoint(&self, ctx: &Context<'_>) -> Result<Option<Checkpoint>> {
+    /// Opens the weights.
+    fn source(&self, ctx: &Context<'_>) -> Result<Source> {
         match &self.weights {
-            Weights::Folder => Checkpoint::open(ctx, &self.dir).map(Some),
-            Weights::File(path) => Checkpoint::open_one(ctx, path).map(Some),
-            Weights::Random(_) => Ok(None),
+            Weights::Folder => Checkpoint::open(ctx, &self.dir).map(Source::Files),
+            Weights::File(path) => Checkpoint::open_one(ctx, path).map(Source::Files),
+            Weights::Random(seed) => Ok(Source::Seed(*seed)),
         }
     }
 
     /// Tells of tensors that this network does not have: the weights may be another's.
-    fn check_surplus(&self, ctx: &Context<'_>) -> Result<()> {
-        let Some(checkpoint) = self.checkpoint(ctx)? else { return Ok(()) };
+    fn warn_of_surplus(&self, ctx: &Context<'_>, checkpoint: &Checkpoint) {
         let surplus = checkpoint.surplus(&parameters(&self.config, &WHOLE));
         if let Some(first) = surplus.first() {
             let others = match surplus.len() {
@@ -128,10 +171,9 @@ impl Model {
             ctx.warn(&format!(
                 "the weights of {} have tensors that this T5 does not: `{first}`{others}; they \
                  are not read",
-                self.dir.display()
+                checkpoint.path().display()
             ));
         }
-        Ok(())
     }
 
     pub(crate) fn config(&self) -> &NetworkConfig {
@@ -142,38 +184,56 @@ impl Model {
         &self.tokens
     }
 
+    /// The tensors of these parts, sorted by name.
+    fn parameters(&self, parts: &[Part]) -> Vec<Parameter> {
+        let mut all = parameters(&self.config, parts);
+        if self.has_open_head && parts.contains(&Part::Decoder) {
+            let shape = vec![self.config.vocabulary, self.config.d_model];
+            all.push(Parameter { name: HEAD.to_owned(), shape, deviation: None });
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        all
+    }
+
     /// Reads or makes the weights of these parts, adapters merged.
     pub(crate) fn tensors(&self, ctx: &Context<'_>, parts: &[Part]) -> Result<Tensors> {
-        let wanted = parameters(&self.config, parts);
-        let mut tensors = match (&self.weights, self.checkpoint(ctx)?) {
-            (Weights::Random(seed), _) => {
-                random_tensors(&wanted, *seed, &Workers::new(ctx.threads())?)?
-            }
-            (_, Some(checkpoint)) => self.read(&checkpoint, &wanted, parts)?,
-            (_, None) => Tensors::new(),
-        };
-        for adapter in &self.adapters {
-            adapter.spec.merge(&adapter.tensors, &mut tensors)?;
-        }
+        let mut tensors = Tensors::new();
+        self.stream(ctx, parts, |name, tensor| {
+            tensors.insert(name, tensor);
+            Ok(())
+        })?;
         Ok(tensors)
     }
 
-    fn read(
+    /// Reads or makes the weights of these parts, adapters merged, and hands them on in the order of
+    /// their names: no more are held than there are threads.
+    fn stream(
         &self,
-        checkpoint: &Checkpoint,
-        wanted: &[Parameter],
+        ctx: &Context<'_>,
         parts: &[Part],
-    ) -> Result<Tensors> {
-        let mut tensors = checkpoint.tensors(wanted)?;
-        if self.config.head == Head::OwnIfStored && parts.contains(&Part::Decoder) {
-            let name = "lm_head.weight".to_owned();
-            let shape = vec![self.config.vocabulary, self.config.d_model];
-            let head = Parameter { name: name.clone(), shape, deviation: None };
-            if let Some(head) = checkpoint.optional(&head)? {
-                tensors.insert(name, head);
-            }
-        }
-        Ok(tensors)
+        mut each: impl FnMut(String, Tensor) -> Result<()> + Send,
+    ) -> Result<()> {
+        let source = self.source(ctx)?;
+        source.check_unchanged(&self.stamps)?;
+        let wanted = self.parameters(parts);
+        Workers::new(ctx.threads())?.run(
+            wanted.len(),
+            |task| {
+                ctx.check()?;
+                self.adapted(source.tensor(&wanted[task])?, &wanted[task].name)
+            },
+            |task, tensor| each(wanted[task].name.clone(), tensor),
+        )?;
+        // They may also have been changed meanwhile.
+        source.check_unchanged(&self.stamps)
+    }
+
+    /// A weight with the adapters that are on it.
+    fn adapted(&self, weight: Tensor, name: &str) -> Result<Tensor> {
+        let merged = |weight, SavedAdapter { spec, tensors, .. }: &SavedAdapter| {
+            spec.merged(tensors, name, &weight)
+        };
+        self.adapters.iter().try_fold(weight, merged)
     }
 
     /// The network with these weights.
@@ -181,15 +241,25 @@ impl Model {
         T5::new(&self.config, tensors).or_error(ErrorKind::Model, "the network cannot be built")
     }
 
-    /// Starts a fingerprint with everything that the weights, the network and the tokenizer decide.
-    pub(crate) fn fingerprint(&self, tensors: &Tensors) -> Result<Fingerprint> {
+    /// Starts a fingerprint with everything that the weights, the network and the tokenizer decide;
+    /// `each` gets the tensors of these parts, which are not kept here.
+    pub(crate) fn fingerprint(
+        &self,
+        ctx: &Context<'_>,
+        parts: &[Part],
+        mut each: impl FnMut(String, Tensor) + Send,
+    ) -> Result<Fingerprint> {
         let mut fingerprint = Fingerprint::new().with(format!("{:?}", self.config));
         fingerprint.add(self.tokens.bytes());
-        for (name, tensor) in tensors {
+        self.stream(ctx, parts, |name, tensor| {
             fingerprint.add(name.as_bytes());
             fingerprint.add(format!("f32 {:?}", tensor.dims()).as_bytes());
-            fingerprint.add(&le_bytes(tensor)?);
-        }
+            let contiguous = tensor.contiguous().map_err(|e| defect(&e))?;
+            let values = Values::of(&contiguous);
+            fingerprint.add(&le_bytes(values.get().map_err(|e| defect(&e))?));
+            each(name, tensor);
+            Ok(())
+        })?;
         Ok(fingerprint)
     }
 
@@ -198,72 +268,13 @@ impl Model {
         matches!(self.weights, Weights::Random(_)).then_some(self.name.as_str())
     }
 
-    /// What an adapter on this model says it is on: `org/name` if it came from the hub, else where it
-    /// lies. `None` where no folder has the weights: an adapter alone could not be opened again.
+    /// What an adapter on this model says it is on: `org/name@commit` if it came from the hub, else
+    /// where it lies. `None` where no folder has the weights: an adapter alone could not be opened again.
     pub(crate) fn base_name(&self) -> Option<String> {
         if self.weights != Weights::Folder || !self.adapters.is_empty() {
             return None;
         }
         Some(hub::name_of(&self.dir).unwrap_or_else(|| self.dir.display().to_string()))
-    }
-
-    /// Writes the tokenizer, which may have come from elsewhere than the model.
-    pub(crate) fn write_tokenizer(&self, out: &Path) -> Result<()> {
-        let path = out.join("tokenizer.json");
-        std::fs::write(&path, self.tokens.bytes()).or_io("cannot write the tokenizer", &path)
-    }
-
-    /// Writes a folder in Hugging Face's layout, with these weights in place of the model's.
-    ///
-    /// The bytes are a function of the arguments: tensors are sorted, the metadata has one key.
-    pub(crate) fn write(&self, tensors: &Tensors, max_tokens: usize, out: &Path) -> Result<()> {
-        write_tensors(tensors, &out.join("model.safetensors"))?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = out.join(name);
-            std::fs::write(&path, bytes).or_io("cannot write the model", &path)
-        };
-        write("config.json", self.config_json.as_bytes())?;
-        self.write_tokenizer(out)?;
-        let settings = serde_json::json!({
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": max_tokens,
-            "pad_token": "<pad>",
-            "eos_token": "</s>",
-        });
-        write("tokenizer_config.json", format!("{settings:#}\n").as_bytes())
-    }
-}
-
-/// Writes tensors as f32, sorted by name, one after the other: nothing is held twice.
-pub(crate) fn write_tensors(tensors: &Tensors, path: &Path) -> Result<()> {
-    let contiguous = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name, Stored(tensor.contiguous().map_err(|e| defect(&e))?))))
-        .collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(contiguous, Some(metadata), path)
-        .or_io("cannot write the tensors", path)
-}
-
-/// A contiguous tensor on its way to a file.
-struct Stored(Tensor);
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.0.dims()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        // Contiguous f32 in main memory: there is nothing to go wrong.
-        le_bytes(&self.0).unwrap_or_default().into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.0.elem_count() * size_of::<f32>()
     }
 }
 
@@ -286,11 +297,4 @@ fn adapters_on(ctx: &Context<'_>, dir: &Path) -> Result<(Vec<(PathBuf, SavedAdap
 /// An error of candle's that only a defect of ours explains.
 pub(crate) fn defect(error: &candle_core::Error) -> Error {
     Error::new(ErrorKind::Unexpected, "the network cannot be computed").with_source(error)
-}
-
-fn le_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor.contiguous().map_err(|e| defect(&e))?;
-    let values = Values::of(&tensor);
-    let values = values.get().map_err(|e| defect(&e))?;
-    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
