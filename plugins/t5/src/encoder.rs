@@ -5,7 +5,7 @@ use deft_core::prelude::*;
 use crate::config::{EncoderConfig, Pooling};
 use crate::model::{Model, defect};
 use crate::network::ops::Values;
-use crate::network::{Batch, Part, Pass, T5, kernels};
+use crate::network::{Batch, Part, Pass, T5, Tensors, kernels};
 use crate::parallel::Workers;
 use crate::tokens::Encoded;
 
@@ -37,9 +37,11 @@ impl Component for T5Encoder {
     fn new(ctx: &Context<'_>, config: EncoderConfig, _children: Children) -> Result<Self> {
         config.check()?;
         let model = Model::open(ctx, &config.model())?;
-        let tensors = model.tensors(ctx, &[Part::Encoder])?;
+        let mut tensors = Tensors::new();
         let fingerprint = model
-            .fingerprint(&tensors)?
+            .fingerprint(ctx, &[Part::Encoder], |name, tensor| {
+                tensors.insert(name, tensor);
+            })?
             .with(format!("{:?} with </s>, f32, {}", config.pooling, config.normalize))
             .with(format!("{} {:?}", config.max_tokens, config.max_query_tokens))
             .short();
@@ -158,8 +160,8 @@ fn pool<'a>(
 ) {
     let length = states.len();
     match pooling {
-        Pooling::First => vector.copy_from_slice(states.next().unwrap_or_default()),
-        Pooling::Last => vector.copy_from_slice(states.last().unwrap_or_default()),
+        Pooling::First => vector.copy_from_slice(states.next().expect("a text has a token")),
+        Pooling::Last => vector.copy_from_slice(states.last().expect("a text has a token")),
         Pooling::Mean => {
             states.for_each(|state| kernels::add_to(vector, state));
             scale(vector, 1.0 / length as f32);

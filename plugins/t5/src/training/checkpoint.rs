@@ -4,18 +4,16 @@
 //! `tensors.safetensors`: parameters and moments, in f32. It is written beside its place, synced and
 //! renamed, so that one that is there is whole.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deft_core::{ErrorKind, Result, ResultExt};
-use safetensors::tensor::{Dtype, View};
 
 use crate::config::TrainerConfig;
 use crate::model::defect;
 use crate::network::ops::Values;
-use crate::weights::Safetensors;
+use crate::weights::{self, Outgoing, Safetensors};
 
 use super::learner::Learner;
 use super::parameters::check_shape;
@@ -99,7 +97,7 @@ impl<'a> Checkpoints<'a> {
             .or_error(ErrorKind::Unexpected, "the state is no JSON")?;
         let path = beside.join(STATE);
         std::fs::write(&path, json).or_io("cannot write the checkpoint", &path)?;
-        for path in [&beside.join(TENSORS), &path, &beside] {
+        for path in [&path, &beside] {
             sync(path)?;
         }
         std::fs::rename(&beside, &dir).or_io("cannot write the checkpoint", &dir)?;
@@ -135,13 +133,14 @@ fn read(dir: &Path, learner: &mut Learner<'_>) -> Result<State> {
 }
 
 impl Learner<'_> {
-    /// The arrays that make up a checkpoint: their names, shapes and what they hold.
-    fn arrays(&self) -> Vec<(String, Array<'_>)> {
+    /// The arrays that make up a checkpoint.
+    fn arrays(&self) -> Vec<Outgoing<'_>> {
         let mut arrays = Vec::new();
         for ((name, variable), slot) in self.parameters.trained().iter().zip(&self.sums.slots) {
-            arrays.push((format!("value/{name}"), Array::Tensor(variable.as_detached_tensor())));
+            let value = variable.as_detached_tensor();
+            arrays.push(Outgoing::tensor(format!("value/{name}"), value));
             for (kind, values) in slot.moments.arrays().into_iter().flatten() {
-                arrays.push((format!("{kind}/{name}"), Array::Values(values, [values.len()])));
+                arrays.push(Outgoing::slice(format!("{kind}/{name}"), values));
             }
         }
         arrays
@@ -149,12 +148,11 @@ impl Learner<'_> {
 
     /// The size of a checkpoint.
     fn bytes(&self) -> usize {
-        self.arrays().iter().map(|(_, array)| array.data_len()).sum()
+        self.arrays().iter().map(Outgoing::bytes).sum()
     }
 
     fn write(&self, path: &Path) -> Result<()> {
-        safetensors::serialize_to_file(self.arrays(), None, path)
-            .or_io("cannot write the checkpoint", path)
+        weights::write(path, self.arrays())
     }
 
     fn read(&mut self, file: &Safetensors) -> Result<()> {
@@ -171,40 +169,5 @@ impl Learner<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Numbers on their way to a file.
-enum Array<'a> {
-    Tensor(candle_core::Tensor),
-    Values(&'a [f32], [usize; 1]),
-}
-
-impl View for Array<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        match self {
-            Self::Tensor(tensor) => tensor.dims(),
-            Self::Values(_, shape) => shape,
-        }
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        match self {
-            Self::Tensor(tensor) => {
-                // A variable is contiguous f32 in main memory: there is nothing to go wrong.
-                let values = Values::of(tensor);
-                Cow::Owned(values.get().map(bytes).unwrap_or_default())
-            }
-            Self::Values(values, _) => Cow::Owned(bytes(values)),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape().iter().product::<usize>() * size_of::<f32>()
     }
 }

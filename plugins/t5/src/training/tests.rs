@@ -115,9 +115,10 @@ fn check_stops(options: &Value, has_validation: bool) {
     let whole = Folders::new();
     let report = whole.train(&trainer, &context(1), &examples, validation).expect("trained");
     let stopped = Folders::new();
+    let first = looks_before_the_first_step(&trainer);
     for tries in 1.. {
         assert!(tries < 60, "it does not come to an end");
-        let services = Stopping { looks: AtomicUsize::new(0), after: 3 + tries % 4 };
+        let services = Stopping { looks: AtomicUsize::new(0), after: first + 3 + tries % 4 };
         let ctx = Context::new(&services, context(1).seed(), 1 + tries % 2);
         match stopped.train(&trainer, &ctx, &examples, validation) {
             Ok(found) => {
@@ -133,6 +134,13 @@ fn check_stops(options: &Value, has_validation: bool) {
         }
     }
     assert!(stopped.result() == whole.result(), "another model after stops: {options}");
+}
+
+/// One for each tensor.
+fn looks_before_the_first_step(trainer: &T5Trainer) -> usize {
+    let services = Stopping { looks: AtomicUsize::new(0), after: usize::MAX };
+    trainer.open(&Context::new(&services, 1, 1), None).expect("weights");
+    services.looks.into_inner()
 }
 
 fn remove_last_checkpoint(scratch: &Path) {
