@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::network::{Parameter, Tensors};
+use crate::network::{Initial, Parameter, Tensors};
 use crate::parallel::Workers;
 
 /// New tensors. Each has a stream of its own, named by the tensor: another network, another order
@@ -30,15 +30,14 @@ pub(crate) fn random_tensors(
 
 fn random_tensor(parameter: &Parameter, seed: u64) -> Result<Tensor> {
     let count = parameter.shape.iter().product();
-    let values = match parameter.deviation {
-        None => vec![1.0; count],
-        Some(deviation) => {
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let values = match parameter.initial {
+        Initial::Constant(value) => vec![value as f32; count],
+        Initial::Normal(deviation) => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream(&parameter.name));
-            #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-            let deviation = deviation as f32;
             let mut draw = || -> f32 { StandardNormal.sample(&mut rng) };
-            (0..count).map(|_| draw() * deviation).collect()
+            (0..count).map(|_| draw() * deviation as f32).collect()
         }
     };
     Tensor::from_vec(values, parameter.shape.as_slice(), &Device::Cpu)
@@ -60,7 +59,7 @@ mod tests {
         let parameter = |name: &&str| Parameter {
             name: (*name).to_owned(),
             shape: vec![100, 100],
-            deviation: Some(0.5),
+            initial: Initial::Normal(0.5),
         };
         let parameters: Vec<_> = names.iter().map(parameter).collect();
         let workers = Workers::new(2).expect("threads");

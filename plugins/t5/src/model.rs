@@ -12,7 +12,7 @@ use crate::adapter::SavedAdapter;
 use crate::config::{Init, ModelOptions};
 use crate::init::random_tensors;
 use crate::network::ops::Values;
-use crate::network::{Head, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
+use crate::network::{Head, Initial, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
 use crate::parallel::Workers;
 use crate::tokens::{self, Tokens};
 use crate::weights::Checkpoint;
@@ -167,7 +167,7 @@ impl Model {
         if self.config.head == Head::OwnIfStored && parts.contains(&Part::Decoder) {
             let name = "lm_head.weight".to_owned();
             let shape = vec![self.config.vocabulary, self.config.d_model];
-            let head = Parameter { name: name.clone(), shape, deviation: None };
+            let head = Parameter { name: name.clone(), shape, initial: Initial::Constant(1.0) };
             if let Some(head) = checkpoint.optional(&head)? {
                 tensors.insert(name, head);
             }
@@ -259,8 +259,7 @@ impl View for Stored {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        // Contiguous f32 in main memory: there is nothing to go wrong.
-        le_bytes(&self.0).unwrap_or_default().into()
+        le_bytes(&self.0).expect("it is contiguous, of f32 and in main memory").into()
     }
 
     fn data_len(&self) -> usize {

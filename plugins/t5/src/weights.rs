@@ -286,7 +286,8 @@ mod tests {
     use tempfile::TempDir;
 
     fn parameter(name: &str, shape: &[usize]) -> Parameter {
-        Parameter { name: name.to_owned(), shape: shape.to_vec(), deviation: None }
+        let initial = crate::network::Initial::Constant(1.0);
+        Parameter { name: name.to_owned(), shape: shape.to_vec(), initial }
     }
 
     fn write(dir: &TempDir, file: &str, tensors: &[(&str, Dtype, &[u8])]) {

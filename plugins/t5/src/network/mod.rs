@@ -15,6 +15,7 @@ mod parameters;
 mod position;
 pub(crate) mod projection;
 mod segments;
+mod sizes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use projection::Adapting;
 pub(crate) use backward::{Gradients, LookedUp, Work};
 pub(crate) use config::{Head, NetworkConfig};
 pub(crate) use layers::KeysAndValues;
-pub(crate) use parameters::{Parameter, Part, parameters};
+pub(crate) use parameters::{Initial, Parameter, Part, parameters};
 
 /// Tensors by their Hugging Face names.
 pub(crate) type Tensors = BTreeMap<String, Tensor>;
