@@ -7,6 +7,7 @@
 mod attention;
 mod backward;
 mod config;
+mod dropout;
 pub(crate) mod head;
 pub(crate) mod kernels;
 mod layers;
@@ -14,6 +15,7 @@ pub(crate) mod ops;
 mod parameters;
 mod position;
 pub(crate) mod projection;
+mod row;
 mod segments;
 mod sizes;
 
@@ -23,8 +25,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, Var, bail};
 
+use dropout::Dropout;
 use layers::{Before, Bias, Block, Norm, ROWS, Sees};
-use ops::{Dropout, Linear};
+use ops::Linear;
 use position::Positions;
 use projection::Adapting;
 

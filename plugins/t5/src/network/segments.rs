@@ -10,8 +10,8 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var, bail};
 
+use super::backward::Known;
 use super::layers::{Bias, Sees};
-use super::ops::Known;
 use super::{Batch, Pass, Stack, T5};
 
 /// A way forward through one stack.
@@ -96,22 +96,22 @@ impl<'a> Forward<'a> {
         let y = pass.dropout(stack.norm.forward(x.as_tensor())?)?;
         gradient = segment(&y, gradient, &x, stores)?;
         for (n, start) in starts.enumerate().rev() {
-            let (x, bias) = (start.begin(pass)?, Var::from_tensor(&self.bias)?);
+            let (x, bias) = (start.begin(pass)?, stack.positions.begin(&self.bias)?);
             let (looked_up, lengths) = match &self.looks_up {
                 Some((states, lengths)) => (Some(Var::from_tensor(states)?), *lengths),
                 None => (None, None),
             };
             let states = looked_up.as_ref().map(|states| (states.as_tensor(), lengths));
             let tensor = x.as_tensor().clone();
-            let y = stack.block(n, tensor, bias.as_tensor(), self.lengths, states, pass)?;
+            let y = stack.block(n, tensor, &bias, self.lengths, states, pass)?;
             gradient = segment(&y, gradient, &x, stores)?;
             let Some(store) = stores.last_mut() else { bail!("a segment without gradients") };
-            add(&mut of_bias, store.remove(bias.as_tensor()))?;
+            add(&mut of_bias, store.remove(&bias))?;
             if let Some(looked_up) = looked_up {
                 add(&mut of_looked_up, store.remove(looked_up.as_tensor()))?;
             }
         }
-        if let Some(gradient) = of_bias.filter(|_| stack.positions.is_trained()) {
+        if let Some(gradient) = of_bias {
             let (_, length) = self.ids.dims2()?;
             let bias = stack.positions.bias(length, length)?;
             stores.push(bias.apply_op1(Known { value: 0.0, gradient })?.backward()?);
