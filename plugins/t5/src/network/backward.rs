@@ -5,8 +5,6 @@
 //! of them. Of the embeddings only the rows looked up have a gradient, and the output layer's is
 //! made once for all micro-batches of a step ([`HeadRows`]).
 
-use std::cell::RefCell;
-
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, Device, Error, Layout, Result, Shape, Tensor, Var, bail};
 
@@ -62,7 +60,7 @@ pub(crate) struct Work<'a> {
     pub(crate) inputs: &'a Batch,
     pub(crate) targets: &'a [&'a [u32]],
     /// One of training.
-    pub(crate) pass: Pass,
+    pub(crate) pass: Pass<'a>,
     /// What the gradients are divided by.
     pub(crate) divisor: usize,
 }
@@ -106,7 +104,7 @@ impl T5 {
         &self,
         inputs: &Batch,
         targets: &[&[u32]],
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<(Tensor, Batch)> {
         let memory = self.memory(&self.encode(inputs, pass)?, inputs, pass)?;
         let shifted = self.decoder_inputs(targets)?;
@@ -142,9 +140,8 @@ impl T5 {
 }
 
 impl Gradients {
-    fn new(stores: Vec<GradStore>, pass: Pass, head: HeadRows) -> Self {
-        let looked_up = pass.looked_up.map(RefCell::into_inner).unwrap_or_default();
-        Self { stores, looked_up, head }
+    fn new(stores: Vec<GradStore>, pass: Pass<'_>, head: HeadRows) -> Self {
+        Self { stores, looked_up: pass.into_looked_up(), head }
     }
 }
 

@@ -117,7 +117,7 @@ fn check_stops(options: &Value, has_validation: bool) {
     let stopped = Folders::new();
     for tries in 1.. {
         assert!(tries < 60, "it does not come to an end");
-        let services = Stopping { looks: AtomicUsize::new(0), after: 3 + tries % 4 };
+        let services = Stopping { looks: AtomicUsize::new(0), after: 3 + tries % 24 };
         let ctx = Context::new(&services, context(1).seed(), 1 + tries % 2);
         match stopped.train(&trainer, &ctx, &examples, validation) {
             Ok(found) => {
