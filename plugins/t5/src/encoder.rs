@@ -3,7 +3,7 @@
 use deft_core::prelude::*;
 
 use crate::config::{EncoderConfig, Pooling};
-use crate::model::{Model, defect};
+use crate::model::Model;
 use crate::network::ops::Values;
 use crate::network::{Batch, Part, Pass, T5, Tensors, kernels};
 use crate::parallel::Workers;
@@ -81,9 +81,9 @@ impl Encoder for T5Encoder {
         workers.run(
             batches.len(),
             |task| {
-                ctx.check()?;
+                let pass = Pass::interruptible(ctx);
                 let rows = batches[task].iter().map(|&text| encoded[text].ids.as_slice());
-                self.pooled(rows).map_err(|e| defect(&e))
+                self.pooled(rows, &pass).map_err(|e| pass.error(&e))
             },
             |task, vectors| {
                 for (&text, vector) in batches[task].iter().zip(vectors.chunks_exact(dimension)) {
@@ -132,9 +132,13 @@ impl T5Encoder {
     }
 
     /// The vectors of one batch, row-major.
-    fn pooled<'a>(&self, rows: impl Iterator<Item = &'a [u32]>) -> candle_core::Result<Vec<f32>> {
+    fn pooled<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a [u32]>,
+        pass: &Pass<'_>,
+    ) -> candle_core::Result<Vec<f32>> {
         let batch = Batch::new(rows, self.model.config().pad)?;
-        let states = self.network.encode(&batch, &Pass::inference())?;
+        let states = self.network.encode(&batch, pass)?;
         let (values, dimension) = (Values::of(&states), self.model.config().d_model);
         let mut vectors = vec![0.0; batch.rows * dimension];
         let rows = values.get()?.chunks_exact(batch.length * dimension);

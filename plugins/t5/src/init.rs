@@ -6,21 +6,20 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::network::Parameter;
+use crate::network::{Initial, Parameter};
 
 /// A new tensor, from a stream that its name gives it: another network, another order or a part of
 /// the network gives the same numbers under the same name.
 pub(crate) fn random_tensor(parameter: &Parameter, seed: u64) -> Result<Tensor> {
     let count = parameter.shape.iter().product();
-    let values = match parameter.deviation {
-        None => vec![1.0; count],
-        Some(deviation) => {
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let values = match parameter.initial {
+        Initial::Constant(value) => vec![value as f32; count],
+        Initial::Normal(deviation) => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream(&parameter.name));
-            #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-            let deviation = deviation as f32;
             let mut draw = || -> f32 { StandardNormal.sample(&mut rng) };
-            (0..count).map(|_| draw() * deviation).collect()
+            (0..count).map(|_| draw() * deviation as f32).collect()
         }
     };
     Tensor::from_vec(values, parameter.shape.as_slice(), &Device::Cpu)
@@ -40,7 +39,7 @@ mod tests {
 
     fn values(name: &str, seed: u64) -> Vec<f32> {
         let (name, shape) = (name.to_owned(), vec![100, 100]);
-        let tensor = random_tensor(&Parameter { name, shape, deviation: Some(0.5) }, seed);
+        let tensor = random_tensor(&Parameter { name, shape, initial: Initial::Normal(0.5) }, seed);
         tensor.expect("a tensor").flatten_all().and_then(|t| t.to_vec1()).expect("values")
     }
 

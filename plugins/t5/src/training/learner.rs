@@ -161,7 +161,7 @@ impl<'a> Learner<'a> {
         Ok(loss)
     }
 
-    fn pass(&self, micro_batch: u64) -> Pass {
+    fn pass(&self, micro_batch: u64) -> Pass<'_> {
         let pass = Pass::training(self.dropout, self.ctx.seed(), micro_batch);
         if self.parameters.trains_embeddings() { pass } else { pass.with_frozen_embeddings() }
     }

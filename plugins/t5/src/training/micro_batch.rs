@@ -127,7 +127,7 @@ impl MicroBatch {
         &self,
         network: &T5,
         plain: Option<&T5>,
-        pass: Pass,
+        pass: Pass<'_>,
         divisor: usize,
     ) -> Result<(f64, Gradients)> {
         let (inputs, targets) = self.batch(network.config()).map_err(|e| defect(&e))?;

@@ -118,7 +118,7 @@ fn check_stops(options: &Value, has_validation: bool) {
     let first = looks_before_the_first_step(&trainer);
     for tries in 1.. {
         assert!(tries < 60, "it does not come to an end");
-        let services = Stopping { looks: AtomicUsize::new(0), after: first + 3 + tries % 4 };
+        let services = Stopping { looks: AtomicUsize::new(0), after: first + 3 + tries % 24 };
         let ctx = Context::new(&services, context(1).seed(), 1 + tries % 2);
         match stopped.train(&trainer, &ctx, &examples, validation) {
             Ok(found) => {
