@@ -149,7 +149,7 @@ impl Block {
     /// Keys and values of cross-attention for the encoder's states.
     pub(super) fn remember(&self, states: &Tensor, pass: &Pass) -> Result<KeysAndValues> {
         match &self.cross_attention {
-            Some(attention) => attention.keys_and_values(states, pass),
+            Some(attention) => pass.for_memory(|| attention.keys_and_values(states, pass)),
             None => bail!("an encoder block has no cross-attention"),
         }
     }

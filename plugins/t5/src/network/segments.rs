@@ -12,7 +12,7 @@ use candle_core::{Result, Tensor, Var, bail};
 
 use super::layers::{Bias, Sees};
 use super::ops::Known;
-use super::{Batch, Pass, Stack, T5};
+use super::{Batch, MaskNumbers, Pass, Stack, T5};
 
 /// A way forward through one stack.
 pub(super) struct Forward<'a> {
@@ -30,7 +30,7 @@ pub(super) struct Forward<'a> {
 /// What a segment started from.
 struct Start {
     x: Tensor,
-    mask: u64,
+    mask: MaskNumbers,
 }
 
 impl<'a> Forward<'a> {
