@@ -88,8 +88,11 @@ mod tests {
 
     /// The outcome for tensors of these names and shapes on `k`, of four times two numbers.
     fn check(kind: Kind, inputs: &[&str], tensors: &[(&str, (usize, usize))]) -> Result<()> {
-        let network =
-            [Parameter { name: "a.k.weight".to_owned(), shape: vec![4, 2], deviation: None }];
+        let network = [Parameter {
+            name: "a.k.weight".to_owned(),
+            shape: vec![4, 2],
+            initial: crate::network::Initial::Constant(1.0),
+        }];
         let zeros = |shape| Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("a tensor");
         let tensors: Tensors =
             tensors.iter().map(|&(name, shape)| (name.to_owned(), zeros(shape))).collect();

@@ -14,7 +14,7 @@ use crate::config::{Init, ModelOptions};
 use crate::hub;
 use crate::init::random_tensor;
 use crate::network::ops::Values;
-use crate::network::{Head, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
+use crate::network::{Head, Initial, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
 use crate::parallel::Workers;
 use crate::tokens::{self, Tokens};
 use crate::weights::{Checkpoint, Stamp, le_bytes};
@@ -189,7 +189,7 @@ impl Model {
         let mut all = parameters(&self.config, parts);
         if self.has_open_head && parts.contains(&Part::Decoder) {
             let shape = vec![self.config.vocabulary, self.config.d_model];
-            all.push(Parameter { name: HEAD.to_owned(), shape, deviation: None });
+            all.push(Parameter { name: HEAD.to_owned(), shape, initial: Initial::Constant(1.0) });
             all.sort_by(|a, b| a.name.cmp(&b.name));
         }
         all

@@ -151,7 +151,7 @@ impl Block {
     pub(super) fn remember(&self, states: &Tensor, pass: &Pass<'_>) -> Result<KeysAndValues> {
         pass.check()?;
         match &self.cross_attention {
-            Some(attention) => attention.keys_and_values(states, pass),
+            Some(attention) => pass.for_memory(|| attention.keys_and_values(states, pass)),
             None => bail!("an encoder block has no cross-attention"),
         }
     }

@@ -7,7 +7,7 @@
 mod attention;
 mod backward;
 mod config;
-mod dropout;
+pub(crate) mod dropout;
 pub(crate) mod head;
 pub(crate) mod kernels;
 mod layers;

@@ -27,7 +27,15 @@ struct Masks {
     rate: f32,
     seed: u64,
     next: Cell<u64>,
+    /// The next of those that are drawn for the decoder's memory.
+    of_memory: Cell<u64>,
 }
+
+/// The numbers of the next masks.
+pub(super) type MaskNumbers = (u64, u64);
+
+/// What sets the masks of the memory apart from the others of a micro-batch.
+const OF_MEMORY: u64 = 1 << 15;
 
 impl<'a> Pass<'a> {
     /// No dropout.
@@ -42,7 +50,9 @@ impl<'a> Pass<'a> {
 
     /// Dropout with masks that are a function of the seed and the number of the micro-batch.
     pub(crate) fn training(rate: f32, seed: u64, micro_batch: u64) -> Self {
-        let masks = Masks { rate, seed, next: Cell::new(micro_batch << 16) };
+        let first = micro_batch << 16;
+        let (next, of_memory) = (Cell::new(first), Cell::new(first | OF_MEMORY));
+        let masks = Masks { rate, seed, next, of_memory };
         Self { ctx: None, masks: Some(masks), looked_up: Some(RefCell::default()) }
     }
 
@@ -76,16 +86,27 @@ impl<'a> Pass<'a> {
         self.looked_up.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// The number of the next mask.
-    pub(super) fn mask(&self) -> u64 {
-        self.masks.as_ref().map_or(0, |masks| masks.next.get())
+    /// The numbers of the next masks.
+    pub(super) fn mask(&self) -> MaskNumbers {
+        self.masks.as_ref().map_or((0, 0), |masks| (masks.next.get(), masks.of_memory.get()))
     }
 
-    /// Goes on with the mask of this number: what is computed again drops the same again.
-    pub(super) fn go_on_with(&self, mask: u64) {
+    /// Goes on with the masks of these numbers: what is computed again drops the same again.
+    pub(super) fn go_on_with(&self, (next, of_memory): MaskNumbers) {
         if let Some(masks) = &self.masks {
-            masks.next.set(mask);
+            masks.next.set(next);
+            masks.of_memory.set(of_memory);
         }
+    }
+
+    /// Draws masks for the decoder's memory. They are numbered by themselves: it is computed for all
+    /// blocks at first, or for each block in its turn, and drops the same.
+    pub(super) fn for_memory<T>(&self, compute: impl FnOnce() -> T) -> T {
+        let change = || self.masks.iter().for_each(|masks| masks.next.swap(&masks.of_memory));
+        change();
+        let computed = compute();
+        change();
+        computed
     }
 
     /// The embeddings of some ids as the graph sees them: in training they are where it begins.

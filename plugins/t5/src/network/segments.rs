@@ -12,6 +12,7 @@ use candle_core::{Result, Tensor, Var, bail};
 
 use super::backward::Known;
 use super::layers::{Bias, Sees};
+use super::pass::MaskNumbers;
 use super::{Batch, Pass, Stack, T5};
 
 /// A way forward through one stack.
@@ -30,7 +31,7 @@ pub(super) struct Forward<'a> {
 /// What a segment started from.
 struct Start {
     x: Tensor,
-    mask: u64,
+    mask: MaskNumbers,
 }
 
 impl<'a> Forward<'a> {

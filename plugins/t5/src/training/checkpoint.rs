@@ -4,7 +4,6 @@
 //! `tensors.safetensors`: parameters and moments, in f32. It is written beside its place, synced and
 //! renamed, so that one that is there is whole.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use crate::model::defect;
 use crate::network::ops::Values;
 use crate::weights::{self, Outgoing, Safetensors};
 
+use super::files::{put, sync};
 use super::learner::Learner;
 use super::parameters::check_shape;
 use super::state::State;
@@ -82,7 +82,7 @@ impl<'a> Checkpoints<'a> {
         self.every > 0 && self.took.map_or(learner.bytes() < SMALL, |took| took < FAST)
     }
 
-    /// Makes a checkpoint and removes those that are too many.
+    /// Makes a checkpoint and removes those that are too many. A failure leaves those that are there.
     pub(crate) fn save(&mut self, state: &State, learner: &Learner<'_>) -> Result<()> {
         let start = Instant::now();
         let (beside, dir) = (self.dir.join("writing"), self.path(state.counts.step));
@@ -91,27 +91,18 @@ impl<'a> Checkpoints<'a> {
         }
         // What a kill left.
         remove(&beside)?;
-        std::fs::create_dir(&beside).or_io("cannot make the checkpoint", &beside)?;
-        learner.write(&beside.join(TENSORS))?;
-        let json = serde_json::to_vec_pretty(state)
-            .or_error(ErrorKind::Unexpected, "the state is no JSON")?;
-        let path = beside.join(STATE);
-        std::fs::write(&path, json).or_io("cannot write the checkpoint", &path)?;
-        for path in [&path, &beside] {
-            sync(path)?;
+        let written = write(&beside, state, learner).and_then(|()| put(&beside, &dir));
+        if let Err(error) = written {
+            // They fill a disk that may be full already; the error that counts is the first.
+            let _ = remove(&beside);
+            return Err(error);
         }
-        std::fs::rename(&beside, &dir).or_io("cannot write the checkpoint", &dir)?;
-        sync(self.dir)?;
         for step in self.steps()?.into_iter().skip(self.kept) {
             remove(&self.path(step))?;
         }
         self.took = Some(start.elapsed());
         Ok(())
     }
-}
-
-fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).or_io("cannot write the checkpoint", path)
 }
 
 fn remove(dir: &Path) -> Result<()> {
@@ -121,6 +112,16 @@ fn remove(dir: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn write(dir: &Path, state: &State, learner: &Learner<'_>) -> Result<()> {
+    std::fs::create_dir(dir).or_io("cannot make the checkpoint", dir)?;
+    learner.write(&dir.join(TENSORS))?;
+    let json =
+        serde_json::to_vec_pretty(state).or_error(ErrorKind::Unexpected, "the state is no JSON")?;
+    let path = dir.join(STATE);
+    std::fs::write(&path, json).or_io("cannot write the checkpoint", &path)?;
+    sync(&path)
 }
 
 fn read(dir: &Path, learner: &mut Learner<'_>) -> Result<State> {

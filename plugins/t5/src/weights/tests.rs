@@ -9,7 +9,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 fn parameter(name: &str, shape: &[usize]) -> Parameter {
-    Parameter { name: name.to_owned(), shape: shape.to_vec(), deviation: None }
+    Parameter {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        initial: crate::network::Initial::Constant(1.0),
+    }
 }
 
 fn write(dir: &TempDir, file: &str, tensors: &[(&str, Dtype, &[u8])]) {
