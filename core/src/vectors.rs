@@ -346,6 +346,11 @@ impl VectorStore {
         self.dimension
     }
 
+    /// How the vectors are stored.
+    pub fn vector_type(&self) -> VectorType {
+        self.vector_type
+    }
+
     /// Fingerprint of the encoder that made the vectors.
     pub fn encoder(&self) -> &str {
         &self.encoder
