@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use deft_core::prelude::*;
+use deft_scan::{Metric, Scan};
 
-use crate::config::{ExactConfig, Metric};
-use crate::search::Scan;
+use crate::config::ExactConfig;
 
 /// The only file of a built index.
 const FILE: &str = "exact.json";
@@ -51,7 +51,7 @@ impl IndexFactory for Exact {
             metric: self.0.metric,
         };
         card.check(&wanted, &file)?;
-        Ok(Box::new(Scan::new(vectors, self.0.metric)))
+        Ok(Box::new(ExactIndex(Scan::new(vectors, self.0.metric))))
     }
 }
 
@@ -96,6 +96,20 @@ impl Card {
 }
 
 const REBUILD: &str = "remove the index's folder: the next run builds it again, in a moment";
+
+/// The vectors open for search.
+#[derive(Debug)]
+struct ExactIndex(Scan);
+
+impl Index for ExactIndex {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, hits: HitsMut<'_>) -> Result<()> {
+        self.0.search(ctx, queries, hits)
+    }
+}
 
 /// Counts the rows that it is given.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The score of one pair of vectors, in f32.
+//! The score of one pair of vectors, in f32: what every other way to find neighbours is held to.
 //!
 //! A sum over one accumulator is a chain of dependent additions, which no compiler may reorder and
 //! so none can vectorise. Sixteen accumulators, each for every sixteenth component, are sixteen
@@ -6,13 +6,40 @@
 //! target has, and the result stays the same for each, since the order of additions is written
 //! here and not chosen by it.
 
-use crate::config::Metric;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Number of independent sums.
 const LANES: usize = 16;
 
-/// The score of two vectors of one length; larger is closer.
-pub(crate) fn score(metric: Metric, a: &[f32], b: &[f32]) -> f32 {
+/// How near two vectors are; a larger score is closer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Negated squared Euclidean distance: 0 for equal vectors.
+    #[default]
+    L2,
+    /// Inner product: the cosine similarity where vectors have length 1.
+    Ip,
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L2 => "l2",
+            Self::Ip => "ip",
+        })
+    }
+}
+
+/// The score of two vectors of one length (of different lengths: of what they have in common, by
+/// their first components); larger is closer.
+///
+/// This function defines the score: it is computed in f32 in a fixed order of additions, so its bits
+/// are the same on every processor and whatever vectors are compared in the same call.
+pub fn score(metric: Metric, a: &[f32], b: &[f32]) -> f32 {
     match metric {
         // The differences are squared and summed as they are: computing |a|² − 2ab + |b|² would
         // be a little faster and cancel where it matters most, at close neighbours.

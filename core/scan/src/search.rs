@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use deft_core::prelude::*;
 use deft_core::{Hit, TopK};
 
-use crate::config::Metric;
-use crate::kernel::score;
+use crate::{Metric, score};
 
 /// Rows that are read at once: 8 MiB at 2,048 components, for each thread.
 const ROWS: usize = 1024;
@@ -15,15 +14,57 @@ const ROW_TILE: usize = 16;
 const QUERY_TILE: usize = 64;
 
 /// Stored vectors, open for search.
-#[derive(Debug)]
-pub(crate) struct Scan {
+#[derive(Debug, Clone)]
+pub struct Scan {
     vectors: VectorStore,
     metric: Metric,
 }
 
 impl Scan {
-    pub(crate) fn new(vectors: VectorStore, metric: Metric) -> Self {
+    /// A scan over the rows of a store or of a slice of it.
+    pub fn new(vectors: VectorStore, metric: Metric) -> Self {
         Self { vectors, metric }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Whether there is no row at all.
+    pub fn is_empty(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// How near two vectors are.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The rows themselves.
+    pub fn vectors(&self) -> &VectorStore {
+        &self.vectors
+    }
+
+    /// The scores of some rows for one query, by [`score`]: one hit for each entry of `rows`, in
+    /// their order, replacing what `hits` held.
+    ///
+    /// Rows are numbered within the slice, come in any order, and may come twice.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unexpected`] when the query has another dimension or a row is out of range;
+    /// [`ErrorKind::Io`] when rows cannot be read.
+    pub fn score_rows(&self, query: &[f32], rows: &[u64], hits: &mut Vec<Hit>) -> Result<()> {
+        self.check_dimension(query.len())?;
+        hits.clear();
+        let mut numbers = Vec::new();
+        for &id in rows {
+            let row = usize::try_from(id).unwrap_or(usize::MAX);
+            self.vectors.read(row..row.saturating_add(1), &mut numbers)?;
+            hits.push(Hit { id, score: score(self.metric, query, &numbers) });
+        }
+        Ok(())
     }
 
     fn blocks(&self) -> usize {
@@ -80,25 +121,33 @@ impl Scan {
         Ok(())
     }
 
-    fn check_dimension(&self, queries: Matrix<'_>) -> Result<()> {
-        if queries.dimension() == self.vectors.dimension() {
+    fn check_dimension(&self, queries: usize) -> Result<()> {
+        if queries == self.vectors.dimension() {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Unexpected, "the queries have another dimension than the index")
-            .with_context("queries", queries.dimension())
+            .with_context("queries", queries)
             .with_context("index", self.vectors.dimension()))
     }
-}
 
-impl Index for Scan {
-    fn len(&self) -> usize {
-        self.vectors.len()
-    }
-
+    /// The `hits.k()` nearest rows of every query, in the order of [`Hit::rank_order`]: those, and
+    /// with the bits of those, that scoring every row with [`score`] and sorting would give, at any
+    /// number of threads and in any batch of queries.
+    ///
     /// Which thread scans which block is left to chance: the order of hits is total, so the best
     /// `k` of all rows are the same however the rows were divided.
-    fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, mut hits: HitsMut<'_>) -> Result<()> {
-        self.check_dimension(queries)?;
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] once the user asked to stop; [`ErrorKind::Unexpected`] when the
+    /// queries have another dimension; [`ErrorKind::Io`] when rows cannot be read.
+    pub fn search(
+        &self,
+        ctx: &Context<'_>,
+        queries: Matrix<'_>,
+        mut hits: HitsMut<'_>,
+    ) -> Result<()> {
+        self.check_dimension(queries.dimension())?;
         let k = hits.k().min(self.len());
         let shared = Shared::default();
         let scanned = if ctx.threads() == 1 {
