@@ -7,5 +7,6 @@
 mod score;
 mod search;
 
-pub use score::{Metric, score};
+pub use deft_core::Metric;
+pub use score::score;
 pub use search::Scan;

@@ -6,33 +6,10 @@
 //! target has, and the result stays the same for each, since the order of additions is written
 //! here and not chosen by it.
 
-use std::fmt;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use deft_core::Metric;
 
 /// Number of independent sums.
 const LANES: usize = 16;
-
-/// How near two vectors are; a larger score is closer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Metric {
-    /// Negated squared Euclidean distance: 0 for equal vectors.
-    #[default]
-    L2,
-    /// Inner product: the cosine similarity where vectors have length 1.
-    Ip,
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::L2 => "l2",
-            Self::Ip => "ip",
-        })
-    }
-}
 
 /// The score of two vectors of one length (of different lengths: of what they have in common, by
 /// their first components); larger is closer.

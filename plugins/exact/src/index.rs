@@ -28,7 +28,7 @@ impl Component for Exact {
 
 impl IndexFactory for Exact {
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: 0 }
+        IndexInfo { training_vectors: 0, exact: true, metric: self.0.metric }
     }
 
     fn builder(
