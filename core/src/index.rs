@@ -16,7 +16,7 @@ pub trait IndexFactory: Send + Sync {
     /// What the index needs.
     fn info(&self) -> IndexInfo;
 
-    /// A builder of an index over vectors of `dimension` components.
+    /// A builder of an index of such a shape.
     ///
     /// `trained` is a folder that a trained builder's `finish` wrote; without it the builder
     /// starts untrained.
@@ -27,18 +27,24 @@ pub trait IndexFactory: Send + Sync {
     fn builder(
         &self,
         ctx: &Context<'_>,
-        dimension: usize,
+        shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>>;
 
     /// Opens the folder that a builder's `finish` wrote.
     ///
-    /// `vectors` are the rows that the index was built from, for exact scores.
+    /// `vectors` are the rows that the index was built from, for exact scores; there are none where
+    /// the user does not keep them.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Data`] when the folder holds no such index, or holds a damaged one.
-    fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>>;
+    fn open(
+        &self,
+        ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>>;
 
     /// Answers a request that this version of the trait does not name, JSON in and out.
     ///
@@ -48,6 +54,16 @@ pub trait IndexFactory: Send + Sync {
     fn call(&self, _ctx: &Context<'_>, name: &str, _json: &str) -> Result<String> {
         Err(crate::Error::unknown_call(name))
     }
+}
+
+/// What an index is built over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexShape {
+    /// Rows that will be added; for a builder that is only trained, the rows of the largest index
+    /// that starts from it.
+    pub rows: usize,
+    /// Components of each vector.
+    pub dimension: usize,
 }
 
 /// What a retriever must know of an index that it builds and searches.

@@ -104,7 +104,7 @@ impl Retriever for Dense {
             ctx.check()?;
             let rows = self.rows_of_unit(unit, pool);
             let dir = index_dir.join(part_name(unit, ""));
-            let index = self.index.open(ctx, &dir, vectors.slice(rows.clone())?)?;
+            let index = self.index.open(ctx, &dir, Some(vectors.slice(rows.clone())?))?;
             check_length(index.as_ref(), &rows, &dir)?;
             units.push(Unit { first_row: rows.start as u64, index });
         }

@@ -90,7 +90,7 @@ impl IndexFactory for Flat {
     fn builder(
         &self,
         _ctx: &Context<'_>,
-        _dimension: usize,
+        _shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
         let trained = trained.map(|dir| std::fs::read(dir.join("flat")).expect("the codec"));
@@ -100,7 +100,13 @@ impl IndexFactory for Flat {
         Ok(Box::new(FlatBuilder(Vec::new())))
     }
 
-    fn open(&self, _ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+    fn open(
+        &self,
+        _ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>> {
+        let vectors = vectors.expect("the vectors are kept");
         let bytes = std::fs::read(dir.join("flat")).expect("an index");
         assert_eq!(bytes.len(), vectors.len() * vectors.dimension() * size_of::<f32>());
         Ok(Box::new(FlatIndex { bytes, flat: self.clone() }))

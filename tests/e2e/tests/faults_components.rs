@@ -118,7 +118,7 @@ fn whether_an_index_is_empty_follows_from_its_length_and_is_not_asked() {
     let open = |panic_in: &str| {
         let Handle::Index(factory) = built(Kind::Index, panic_in) else { unreachable!() };
         let vectors = VectorStore::open(dir.path()).unwrap();
-        factory.open(&Context::new(&NoServices, 0, 1), dir.path(), vectors)
+        factory.open(&Context::new(&NoServices, 0, 1), dir.path(), Some(vectors))
     };
     let index = open("is_empty").unwrap();
     assert_eq!((index.len(), index.is_empty()), (2, false));
