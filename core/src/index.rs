@@ -1,7 +1,9 @@
 //! Indexes: nearest neighbours among vectors.
 
+use std::fmt;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, HitsMut, Matrix, Result, VectorStore};
@@ -64,12 +66,38 @@ pub struct IndexShape {
     pub dimension: usize,
 }
 
-/// What an index needs from the retriever that builds it.
+/// What a retriever must know of an index that it builds and searches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexInfo {
     /// The most vectors of a sample that training looks at; 0 when there is nothing to train.
     #[serde(default)]
     pub training_vectors: usize,
+    /// Whether every search compares every vector as it is stored, and so misses nothing.
+    #[serde(default)]
+    pub exact: bool,
+    /// What its scores are; the recall of an index that is not exact is measured with it.
+    #[serde(default)]
+    pub metric: Metric,
+}
+
+/// How near two vectors are; a larger score is closer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Negated squared Euclidean distance: 0 for equal vectors.
+    #[default]
+    L2,
+    /// Inner product: the cosine similarity where vectors have length 1.
+    Ip,
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L2 => "l2",
+            Self::Ip => "ip",
+        })
+    }
 }
 
 /// An index being built, by one thread at a time. After an error it may only be dropped.
@@ -113,5 +141,16 @@ pub trait Index: Send + Sync {
     /// Whether there is no vector at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_does_not_say_so_is_not_exact() {
+        let info: IndexInfo = serde_json::from_str("{\"training_vectors\": 7}").expect("parsed");
+        assert_eq!(info, IndexInfo { training_vectors: 7, exact: false, metric: Metric::L2 });
     }
 }

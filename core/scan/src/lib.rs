@@ -23,5 +23,6 @@ mod group;
 mod score;
 mod search;
 
-pub use score::{Metric, score};
+pub use deft_core::Metric;
+pub use score::score;
 pub use search::Scan;

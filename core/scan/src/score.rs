@@ -7,34 +7,11 @@
 
 #![expect(clippy::inline_always, reason = "the sums must be compiled with the loop around them")]
 
-use std::fmt;
-
+use deft_core::Metric;
 use pulp::{Arch, Simd, WithSimd};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// Number of independent sums.
 const LANES: usize = 16;
-
-/// How near two vectors are; a larger score is closer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Metric {
-    /// Negated squared Euclidean distance: 0 for equal vectors.
-    #[default]
-    L2,
-    /// Inner product: the cosine similarity where vectors have length 1.
-    Ip,
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::L2 => "l2",
-            Self::Ip => "ip",
-        })
-    }
-}
 
 /// The score of two vectors of one length (of different lengths: of what they have in common, by
 /// their first components); larger is closer.

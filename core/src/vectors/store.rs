@@ -146,7 +146,8 @@ impl VectorStore {
         self.dimension * self.vector_type.bytes() + self.vector_type.scale_bytes()
     }
 
-    pub(super) fn vector_type(&self) -> VectorType {
+    /// How the vectors are stored.
+    pub fn vector_type(&self) -> VectorType {
         self.vector_type
     }
 

@@ -108,7 +108,8 @@ impl Retriever for Dense {
             check_length(index.as_ref(), &rows, &dir)?;
             units.push(Unit { first_row: rows.start as u64, index });
         }
-        Ok(Box::new(DenseSearcher::new(Arc::clone(&self.encoder), units)))
+        let (encoder, info) = (Arc::clone(&self.encoder), self.index.info());
+        Ok(Box::new(DenseSearcher { encoder, units, vectors, info }))
     }
 }
 

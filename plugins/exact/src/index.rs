@@ -28,7 +28,7 @@ impl Component for Exact {
 
 impl IndexFactory for Exact {
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: 0 }
+        IndexInfo { training_vectors: 0, exact: true, metric: self.0.metric }
     }
 
     fn builder(
@@ -181,14 +181,14 @@ mod tests {
 
     fn open_error(metric: Metric, dir: &Path, vectors: VectorStore) -> Error {
         let ctx = Context::new(&NoServices, 0, 1);
-        exact(metric).open(&ctx, dir, vectors).err().expect("the index does not fit")
+        exact(metric).open(&ctx, dir, Some(vectors)).err().expect("the index does not fit")
     }
 
     #[test]
     fn a_built_index_opens_over_the_rows_it_was_built_from() {
         let (dir, vectors) = built();
         let ctx = Context::new(&NoServices, 0, 1);
-        let index = exact(Metric::L2).open(&ctx, dir.path(), vectors).expect("opened");
+        let index = exact(Metric::L2).open(&ctx, dir.path(), Some(vectors)).expect("opened");
         assert_eq!(index.len(), 3);
     }
 

@@ -37,7 +37,11 @@ impl Component for Faiss {
 
 impl IndexFactory for Faiss {
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: self.0.training_vectors() }
+        IndexInfo {
+            training_vectors: self.0.training_vectors(),
+            exact: false,
+            metric: self.0.metric,
+        }
     }
 
     fn builder(

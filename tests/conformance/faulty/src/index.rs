@@ -38,7 +38,8 @@ impl IndexFactory for FaultyIndex {
     }
 
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: if self.config.trains { 100 } else { 0 } }
+        let training_vectors = if self.config.trains { 100 } else { 0 };
+        IndexInfo { training_vectors, ..IndexInfo::default() }
     }
 
     fn builder(
