@@ -11,7 +11,7 @@ use crate::store::read_json;
 
 /// What describes a model, and the whole of an adapter. Weights come after it: a model whose weights
 /// are in the cache has the rest there too.
-const DESCRIPTION: [&str; 9] = [
+const DESCRIPTION: [&str; 10] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -19,6 +19,7 @@ const DESCRIPTION: [&str; 9] = [
     "special_tokens_map.json",
     "modules.json",
     "sentence_bert_config.json",
+    "config_sentence_transformers.json",
     "adapter_config.json",
     "adapter_model.safetensors",
 ];
@@ -39,15 +40,19 @@ pub(super) fn wanted(all: &[String]) -> Vec<&str> {
     let has = |name: &&str| all.iter().any(|file| file == name);
     let mut wanted: Vec<&str> = DESCRIPTION.into_iter().filter(has).collect();
     if has(&"modules.json") {
-        // The modules of sentence-transformers: `1_Pooling/config.json`.
-        wanted.extend(all.iter().map(String::as_str).filter(|file| is_config_of_module(file)));
+        // The modules of sentence-transformers: `1_Pooling/config.json`, `2_Dense/model.safetensors`.
+        wanted.extend(all.iter().map(String::as_str).filter(|file| is_of_module(file)));
     }
     wanted.extend(WEIGHTS.into_iter().find(has));
     wanted
 }
 
-fn is_config_of_module(file: &str) -> bool {
-    file.split_once('/').is_some_and(|(dir, name)| is_plain(dir) && name == "config.json")
+fn is_of_module(file: &str) -> bool {
+    file.split_once('/').is_some_and(|(dir, name)| {
+        // Other folders have weights, too: those of another runtime.
+        let is_weights = name == "model.safetensors" && dir.ends_with("_Dense");
+        is_plain(dir) && (name == "config.json" || is_weights)
+    })
 }
 
 /// Whether a form of weights is an index.
@@ -103,8 +108,20 @@ mod tests {
     #[test]
     fn modules_of_sentence_transformers_and_adapters_are_wanted() {
         check(
-            &["modules.json", "1_Pooling/config.json", "../config.json", "model.safetensors"],
-            &["modules.json", "1_Pooling/config.json", "model.safetensors"],
+            &[
+                "modules.json",
+                "1_Pooling/config.json",
+                "2_Dense/model.safetensors",
+                "onnx/model.safetensors",
+                "../config.json",
+                "model.safetensors",
+            ],
+            &[
+                "modules.json",
+                "1_Pooling/config.json",
+                "2_Dense/model.safetensors",
+                "model.safetensors",
+            ],
         );
         check(
             &["adapter_model.safetensors", "adapter_config.json", "adapter_model.bin"],

@@ -30,6 +30,7 @@ mod reader;
 mod report;
 mod retriever;
 mod services;
+mod tiny_bert;
 mod trainer;
 
 pub use component::Component;
@@ -41,4 +42,5 @@ pub use reader::ReaderChecks;
 pub use report::{Outcome, Report, Tested};
 pub use retriever::RetrieverChecks;
 pub use services::TestServices;
+pub use tiny_bert::tiny_bert;
 pub use trainer::TrainerChecks;
