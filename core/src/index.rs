@@ -14,6 +14,16 @@ pub trait IndexFactory: Send + Sync {
     /// What the index needs.
     fn info(&self) -> IndexInfo;
 
+    /// What one index over `rows` vectors of `dimension` components takes, for estimates; without
+    /// it nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Options`] when the options do not fit the dimension.
+    fn cost(&self, _dimension: usize, _rows: usize) -> Result<IndexCost> {
+        Ok(IndexCost::default())
+    }
+
     /// A builder of an index over vectors of `dimension` components.
     ///
     /// `trained` is a folder that a trained builder's `finish` wrote; without it the builder
@@ -54,6 +64,24 @@ pub struct IndexInfo {
     /// The most vectors of a sample that training looks at; 0 when there is nothing to train.
     #[serde(default)]
     pub training_vectors: usize,
+}
+
+/// What an index takes, in bytes and about; `None` where it cannot tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexCost {
+    /// What its folder holds.
+    #[serde(default)]
+    pub disk: Option<u64>,
+    /// Peak memory of building it, on one thread.
+    #[serde(default)]
+    pub build_memory: Option<u64>,
+    /// Memory that it holds while it is open for search: not what is mapped from disk and can be
+    /// given back.
+    #[serde(default)]
+    pub search_memory: Option<u64>,
+    /// Memory that each thread of a search takes beside that, however many indexes are open.
+    #[serde(default)]
+    pub thread_memory: Option<u64>,
 }
 
 /// An index being built, by one thread at a time. After an error it may only be dropped.

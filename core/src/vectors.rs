@@ -40,7 +40,8 @@ pub enum VectorType {
 }
 
 impl VectorType {
-    fn bytes(self) -> usize {
+    /// Bytes of one component.
+    pub fn bytes(self) -> usize {
         match self {
             Self::F16 => 2,
             Self::F32 => 4,

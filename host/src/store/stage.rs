@@ -57,6 +57,19 @@ impl Stage {
         Ok(stage)
     }
 
+    /// The stage, if its folder is there and nobody is discarding it; nothing is changed.
+    pub(super) fn peek(root: &Path, name: &str, fingerprint: &str) -> Option<Self> {
+        let dir = root.canonicalize().ok()?.join(format!("{name}-{fingerprint}"));
+        let folder = File::open(&dir).ok()?;
+        let in_use = match folder.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Error(_)) => None,
+            Ok(()) => Some(folder),
+        };
+        let fingerprint = fingerprint.to_owned();
+        Some(Self { dir, fingerprint, _in_use: Arc::new(in_use) })
+    }
+
     /// Says what the folder is for, before anything is in it; refuses one that was copied or renamed
     /// by hand.
     fn claim(&self) -> Result<()> {
@@ -280,6 +293,19 @@ mod tests {
         stage.commit_unit(0, "", late).unwrap();
         assert!(unit.join("theirs").exists());
         assert_eq!(names(stage.dir()), ["card.json", "part-00000"]);
+    }
+
+    #[test]
+    fn a_stage_that_is_peeked_at_is_found_and_one_that_is_not_there_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&dir.path().join("store"));
+        assert!(store.peek("t5", "aaaa").is_none() && !dir.path().join("store").exists());
+        let stage = store.stage("t5", "aaaa").unwrap();
+        fs::write(stage.unit(0, ""), "").unwrap();
+        let peeked = store.peek("t5", "aaaa").unwrap();
+        assert_eq!((peeked.name(), peeked.units_left(2, "")), ("t5-aaaa", vec![1]));
+        assert!(store.peek("t5", "bbbb").is_none());
+        assert_eq!(names(&dir.path().join("store")), ["t5-aaaa"]);
     }
 
     #[test]

@@ -74,6 +74,16 @@ impl IndexFactory for Flat {
         IndexInfo { training_vectors: self.training_vectors }
     }
 
+    fn cost(&self, dimension: usize, rows: usize) -> Result<IndexCost> {
+        let bytes = Some((rows * dimension * size_of::<f32>()) as u64);
+        Ok(IndexCost {
+            disk: bytes,
+            build_memory: bytes,
+            search_memory: bytes,
+            thread_memory: Some(1),
+        })
+    }
+
     fn builder(
         &self,
         _ctx: &Context<'_>,

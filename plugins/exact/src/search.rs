@@ -9,7 +9,7 @@ use crate::config::Metric;
 use crate::kernel::score;
 
 /// Rows that are read at once: 8 MiB at 2,048 components, for each thread.
-const ROWS: usize = 1024;
+pub(crate) const ROWS: usize = 1024;
 /// Rows and queries that are compared before moving on, so that both stay in a core's cache.
 const ROW_TILE: usize = 16;
 const QUERY_TILE: usize = 64;

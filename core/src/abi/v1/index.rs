@@ -14,7 +14,8 @@ use super::origin::Origin;
 use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
-    Context, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, Matrix, Result, VectorStore,
+    Context, HitsMut, Index, IndexBuilder, IndexCost, IndexFactory, IndexInfo, Matrix, Result,
+    VectorStore,
 };
 
 /// Where vectors lie and which rows are meant: each side opens the files itself.
@@ -43,6 +44,7 @@ impl<'a> FfiVectors<'a> {
 pub trait FfiIndexFactory: Send + Sync + 'static {
     fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn info(&self) -> FfiResult<RString>;
+    fn cost(&self, dimension: u64, rows: u64) -> FfiResult<RString>;
     fn builder(
         &self,
         ctx: FfiContext<'_>,
@@ -91,6 +93,10 @@ impl FfiIndexFactory for IndexFactoryExport {
 
     fn info(&self) -> FfiResult<RString> {
         guard(|| Ok(to_json(&self.0.info())))
+    }
+
+    fn cost(&self, dimension: u64, rows: u64) -> FfiResult<RString> {
+        guard(|| Ok(to_json(&self.0.cost(to_usize(dimension)?, to_usize(rows)?)?)))
     }
 
     fn builder(
@@ -180,6 +186,13 @@ impl IndexFactory for IndexFactoryImport {
 
     fn info(&self) -> IndexInfo {
         self.info.clone()
+    }
+
+    fn cost(&self, dimension: usize, rows: usize) -> Result<IndexCost> {
+        let cost = self.origin.call(Method::Cost, || {
+            Ok(self.remote.cost(dimension as u64, rows as u64).into_result()?)
+        })?;
+        from_json(&cost)
     }
 
     fn builder(
@@ -276,6 +289,11 @@ mod tests {
             IndexInfo::default()
         }
 
+        fn cost(&self, dimension: usize, rows: usize) -> Result<IndexCost> {
+            let bytes = |each: usize| Some((each * dimension * rows) as u64);
+            Ok(IndexCost { disk: bytes(1), build_memory: bytes(2), ..IndexCost::default() })
+        }
+
         fn builder(
             &self,
             _ctx: &Context<'_>,
@@ -307,17 +325,23 @@ mod tests {
         }
     }
 
+    /// Its factory across the boundary.
+    fn factory(asked: usize) -> Result<Arc<dyn IndexFactory>> {
+        let handle = Handle::Index(Arc::new(Forgetful(Arc::new(AtomicUsize::new(asked)))));
+        let origin = Origin::of_plugin(Kind::Index, "forgetful", "p", "1.0");
+        match FfiComponent::export(&handle).import(origin)? {
+            Handle::Index(factory) => Ok(factory),
+            _ => unreachable!("an index was exported"),
+        }
+    }
+
     /// An index across the boundary, opened, whose length can be asked so often.
     fn opened(asked: usize) -> Result<Box<dyn Index>> {
         let dir = tempfile::tempdir().unwrap();
         let rows = Matrix::new(&[1.0, 2.0], 2).unwrap();
         let part = dir.path().join(part_name(0, ".safetensors"));
         write_vectors(&part, rows, VectorType::F32, 0, "e").unwrap();
-        let handle = Handle::Index(Arc::new(Forgetful(Arc::new(AtomicUsize::new(asked)))));
-        let origin = Origin::of_plugin(Kind::Index, "forgetful", "p", "1.0");
-        let Handle::Index(factory) = FfiComponent::export(&handle).import(origin)? else {
-            unreachable!("an index was exported");
-        };
+        let factory = factory(asked)?;
         let ctx = Context::new(&NoServices, 0, 1);
         factory.open(&ctx, dir.path(), VectorStore::open(dir.path())?)
     }
@@ -329,6 +353,13 @@ mod tests {
         assert!(error.message().contains("the length is forgotten"), "{error}");
         let named = (error.context("component"), error.context("plugin"));
         assert_eq!(named, (Some("index forgetful"), Some("p 1.0")));
+    }
+
+    #[test]
+    fn what_an_index_takes_crosses_with_what_it_cannot_tell() {
+        let cost = factory(0).unwrap().cost(3, 5).unwrap();
+        assert_eq!((cost.disk, cost.build_memory), (Some(15), Some(30)));
+        assert_eq!((cost.search_memory, cost.thread_memory), (None, None));
     }
 
     #[test]

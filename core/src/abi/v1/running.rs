@@ -25,6 +25,7 @@ pub enum Method {
     Add,
     Builder,
     Call,
+    Cost,
     Create,
     Encode,
     Finish,
@@ -42,10 +43,11 @@ pub enum Method {
 }
 
 /// Names by number.
-const METHODS: [&str; 17] = [
+const METHODS: [&str; 18] = [
     "add",
     "builder",
     "call",
+    "cost",
     "create",
     "encode",
     "finish",
