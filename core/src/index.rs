@@ -16,6 +16,15 @@ pub trait IndexFactory: Send + Sync {
     /// What the index needs.
     fn info(&self) -> IndexInfo;
 
+    /// What one index of such a shape takes, for estimates; without it nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Options`] when the options do not fit the dimension.
+    fn cost(&self, _shape: IndexShape) -> Result<IndexCost> {
+        Ok(IndexCost::default())
+    }
+
     /// A builder of an index of such a shape.
     ///
     /// `trained` is a folder that a trained builder's `finish` wrote; without it the builder
@@ -98,6 +107,24 @@ impl fmt::Display for Metric {
             Self::Ip => "ip",
         })
     }
+}
+
+/// What an index takes, in bytes and about; `None` where it cannot tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexCost {
+    /// What its folder holds.
+    #[serde(default)]
+    pub disk: Option<u64>,
+    /// Peak memory of building it, on one thread.
+    #[serde(default)]
+    pub build_memory: Option<u64>,
+    /// Memory that it holds while it is open for search: not what is mapped from disk and can be
+    /// given back.
+    #[serde(default)]
+    pub search_memory: Option<u64>,
+    /// Memory that each thread of a search takes beside that, however many indexes are open.
+    #[serde(default)]
+    pub thread_memory: Option<u64>,
 }
 
 /// An index being built, by one thread at a time. After an error it may only be dropped.

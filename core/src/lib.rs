@@ -86,7 +86,7 @@ pub use error::{Error, ErrorKind, Result, ResultExt, excerpt};
 pub use example::{Example, Examples, Provenance};
 pub use hash::Fingerprint;
 pub use hits::{Hit, Hits, HitsMut, TopK};
-pub use index::{Index, IndexBuilder, IndexFactory, IndexInfo, IndexShape, Metric};
+pub use index::{Index, IndexBuilder, IndexCost, IndexFactory, IndexInfo, IndexShape, Metric};
 pub use matrix::Matrix;
 pub use reader::{Batch, ExampleStream, Reader, SkippedRow};
 pub use retriever::{Judgement, Phase, PhaseDirs, Pool, Retriever, Searcher};
@@ -107,11 +107,11 @@ pub use serde_json;
 pub mod prelude {
     pub use crate::{
         Batch, Children, Component, Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind,
-        Example, ExampleStream, Examples, Fingerprint, HitsMut, Index, IndexBuilder, IndexFactory,
-        IndexInfo, IndexShape, Judgement, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction,
-        PredictionKind, Predictor, Provenance, Reader, Result, ResultExt, Retriever, Searcher,
-        SkippedRow, Slot, TextRole, TrainReport, Trainer, TrainerInfo, Training, TrainingFolders,
-        VectorStore,
+        Example, ExampleStream, Examples, Fingerprint, HitsMut, Index, IndexBuilder, IndexCost,
+        IndexFactory, IndexInfo, IndexShape, Judgement, Kind, Matrix, Phase, PhaseDirs, Pool,
+        Prediction, PredictionKind, Predictor, Provenance, Reader, Result, ResultExt, Retriever,
+        Searcher, SkippedRow, Slot, TextRole, TrainReport, Trainer, TrainerInfo, Training,
+        TrainingFolders, VectorStore,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

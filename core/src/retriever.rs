@@ -93,7 +93,7 @@ impl Pool<'_> {
 }
 
 /// A phase of a retriever's preparation: units that can be done in any order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
     /// The phase's name, for people and for `deft unit`: `encode`.
     pub name: String,
@@ -113,6 +113,17 @@ pub struct Phase {
     /// Relative cost of the whole phase, for estimates.
     #[serde(default)]
     pub cost: f64,
+    /// Bytes on disk that the whole phase leaves, about; `None` where it cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
+    /// Bytes of memory that one unit takes at its peak, about, beside what the component holds all
+    /// the time (a model's weights); `None` where it cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Bytes of memory that a search takes for what this phase leaves, about: not what is mapped
+    /// from disk and can be given back; `None` where it cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_memory: Option<u64>,
 }
 
 /// The store folders of a retriever's phases.

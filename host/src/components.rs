@@ -66,6 +66,11 @@ impl Plan {
         &self.name
     }
 
+    /// Where the block stands in the manifest.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The block with every default filled in.
     pub fn completed(&self) -> Value {
         let mut block = Map::from_iter([("use".to_owned(), Value::from(self.name.as_str()))]);

@@ -11,6 +11,7 @@
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
 //! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
+//! - `machine`: what disk and memory are left;
 //! - `hub`: models by name, from Hugging Face's cache or downloaded into it;
 //! - [`interrupt`] and [`crash`]: a stop that the user asks for, and an end that nobody did.
 //!
@@ -22,6 +23,7 @@ pub mod console;
 pub mod crash;
 mod hub;
 pub mod interrupt;
+mod machine;
 pub mod manifest;
 pub mod npy;
 pub mod pipeline;

@@ -34,6 +34,11 @@ impl Scan {
         Self { vectors, metric }
     }
 
+    /// Bytes of the block of rows that each thread of a search holds.
+    pub fn bytes_per_thread(IndexShape { rows, dimension }: IndexShape) -> usize {
+        block_rows(rows, dimension, 1) * dimension * size_of::<f32>()
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.vectors.len()

@@ -45,6 +45,11 @@ pub enum VectorType {
 }
 
 impl VectorType {
+    /// Bytes that a row of `dimension` components takes on disk: with its scale, if it has one.
+    pub fn bytes_per_row(self, dimension: usize) -> usize {
+        dimension * self.bytes() + self.scale_bytes()
+    }
+
     /// Bytes of one component.
     fn bytes(self) -> usize {
         match self {

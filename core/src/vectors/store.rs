@@ -143,7 +143,7 @@ impl VectorStore {
 
     /// Bytes that a row takes on disk: its components, and its scale if it has one.
     pub fn bytes_per_row(&self) -> usize {
-        self.dimension * self.vector_type.bytes() + self.vector_type.scale_bytes()
+        self.vector_type.bytes_per_row(self.dimension)
     }
 
     /// How the vectors are stored.

@@ -3,6 +3,8 @@
 mod check;
 mod encode;
 mod fetch;
+mod limits;
+mod plan;
 mod plugin;
 mod read;
 mod run;
@@ -53,6 +55,8 @@ pub enum Command {
     Evaluate(run::RunArgs),
     /// Check all that can be known of a manifest before running it
     Check(ManifestArgs),
+    /// Tell what a run will cost: disk, memory and time of each stage; fail if it does not fit
+    Plan(plan::PlanArgs),
     /// Download every model that a manifest names, for a machine without a network
     Fetch(fetch::FetchArgs),
     /// Tell how far a run is: units done, running and failed, and the time left
@@ -126,6 +130,7 @@ pub fn execute(command: &Command) -> Result<()> {
         Command::Retrieve(args) => run::run(args, Stage::Retrieve),
         Command::Train(args) => run::run(args, Stage::Train),
         Command::Check(args) => check::check(args),
+        Command::Plan(args) => plan::plan(args),
         Command::Fetch(args) => fetch::fetch(args),
         Command::Status(args) => status::status(args),
         Command::Unit(args) => unit::unit(args),

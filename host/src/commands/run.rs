@@ -3,6 +3,7 @@
 use clap::Args;
 use deft_core::Result;
 
+use super::limits::LimitArgs;
 use super::{ManifestArgs, print};
 use crate::pipeline::{Run, RunOptions, Stage};
 use crate::report;
@@ -12,6 +13,8 @@ use crate::report;
 pub struct RunArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Do the units of phases in N processes: a crash costs one unit [default: in this process]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     workers: usize,
@@ -30,6 +33,7 @@ impl RunArgs {
             workers: self.workers,
             retries: self.retries,
             rebuild: self.rebuild.clone(),
+            limits: self.limits.options(),
             ..self.manifest.options()
         }
     }

@@ -6,14 +6,17 @@ use clap::Args;
 use deft_core::{Examples, Hits, Result, ResultExt};
 use serde_json::json;
 
+use super::limits::LimitArgs;
 use super::{ManifestArgs, print};
-use crate::pipeline::Run;
+use crate::pipeline::{Run, RunOptions};
 
 /// Arguments of `deft search`.
 #[derive(Debug, Args)]
 pub struct SearchArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// A query; without any, each line of stdin is one
     #[arg(long)]
     query: Vec<String>,
@@ -30,7 +33,8 @@ pub struct SearchArgs {
 
 pub(super) fn search(args: &SearchArgs) -> Result<()> {
     let manifest = &args.manifest;
-    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &manifest.options())?;
+    let options = RunOptions { limits: args.limits.options(), ..manifest.options() };
+    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &options)?;
     let (pool, prepared) = run.open_prepared(args.arm.as_deref())?;
     let services = run.unit_services("search");
     let ctx = services.context(run.manifest().seed);

@@ -3,6 +3,7 @@
 mod error;
 mod progress;
 mod rate;
+mod size;
 mod time;
 
 use std::io::{IsTerminal, Write};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 pub use error::print_error;
 pub use progress::Progress;
 pub(crate) use progress::{Reading, readings};
+pub(crate) use size::{human as human_size, parse as parse_size, whole as whole_number};
 pub(crate) use time::{human as human_time, rfc3339};
 
 /// The host's own lines have this target for programs, and none for people.

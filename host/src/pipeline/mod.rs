@@ -7,8 +7,10 @@ mod evaluate;
 mod failures;
 mod folders;
 mod labelled;
+mod limits;
 mod mix;
 mod outputs;
+mod plan;
 mod prepare;
 mod prepared;
 mod rebuild;
@@ -43,6 +45,8 @@ use failures::Failures;
 use stages::Stages;
 
 pub use evaluate::{ArmResult, Results};
+pub use limits::{LimitOptions, Limits};
+pub use plan::{Forecast, StageForecast};
 pub use prepared::Prepared;
 pub use recall::ArmRecall;
 pub use requests::Requests;
@@ -81,6 +85,8 @@ pub struct RunOptions {
     pub workers: usize,
     /// How often a unit that failed is tried again.
     pub retries: u32,
+    /// What the run may take of disk and memory.
+    pub limits: LimitOptions,
     /// The stage from which on everything is made again.
     pub rebuild: Option<String>,
     /// Stages of the store that the process may use: a worker's, as its host knows them. Without

@@ -163,6 +163,7 @@ impl Run {
             if missing.is_empty() {
                 log::debug!("{}: nothing to do", phase.name);
             } else {
+                self.check_limits(prepared, phase, missing.len())?;
                 self.announce(prepared, phase, stage, missing.len(), pool);
                 self.do_units(arm, prepared, at, missing, pool)?;
                 // Others that did units of it may have been killed.
@@ -178,7 +179,10 @@ impl Run {
             }
             if stage.card::<PhaseCard>().is_none() {
                 let retriever = prepared.plan.identity();
-                let (phase, pool) = (phase.clone(), pool.fingerprint().to_owned());
+                // What a unit takes depends on the machine, and is nothing of what was made.
+                let phase =
+                    Phase { disk: None, memory: None, search_memory: None, ..phase.clone() };
+                let pool = pool.fingerprint().to_owned();
                 stage.write_card(&PhaseCard { retriever, phase, pool })?;
             }
         }
@@ -231,8 +235,7 @@ impl Run {
                 executors.push(Box::new(self.worker(arm, at, number, ctx)?));
             }
         } else {
-            let threads = threads_of_unit(phase, self.threads);
-            for _ in 0..(self.threads / threads).clamp(1, units.len()) {
+            for _ in 0..self.units_at_once(phase, units.len()) {
                 executors.push(Box::new(InProcess { run: self, prepared, at, pool }));
             }
         }

@@ -65,6 +65,7 @@ fn phase() -> Phase {
         suffix: ".txt".to_owned(),
         threads: 0,
         cost: 1.0,
+        ..Phase::default()
     }
 }
 

@@ -78,7 +78,7 @@ impl Run {
     }
 
     /// The plan of the trainer that trains an arm or, where it does not train, predicts for it.
-    fn trainer_plan(&self, arm: &str) -> Result<Option<Plan>> {
+    pub(super) fn trainer_plan(&self, arm: &str) -> Result<Option<Plan>> {
         let base = self.manifest.trainer.as_ref().map(|block| (block, "trainer".to_owned()));
         let own = self.manifest.trainer_of(arm).filter(|(block, _)| !block.is_none());
         match own.or(base).filter(|(block, _)| !block.is_none()) {
@@ -87,7 +87,7 @@ impl Run {
         }
     }
 
-    fn trainer(&mut self, plan: &Plan, seed: u64) -> Result<SeededTrainer> {
+    pub(super) fn trainer(&mut self, plan: &Plan, seed: u64) -> Result<SeededTrainer> {
         let services = self.services("open the model");
         let ctx = services.context(seed);
         let trainer = self.components.trainer(plan, &ctx)?;

@@ -182,6 +182,7 @@ fn a_unit_gets_the_threads_of_its_phase_and_no_more_than_there_are() {
         suffix: String::new(),
         threads: 0,
         cost: 1.0,
+        ..Phase::default()
     };
     for (wanted, threads) in [(0, 4), (1, 1), (3, 3), (8, 4)] {
         phase.threads = wanted;

@@ -56,13 +56,29 @@ impl<'a> WantedPool<'a> {
         let paths: Vec<_> = sources.iter().flat_map(|source| source.paths.to_vec()).collect();
         let hashed = store.hash_sources(&paths, ctx)?;
         let described = describe(sources, &hashed);
-        let fingerprint = Fingerprint::new()
-            .with("pool")
-            .with(rows_per_part.to_string())
-            .with(described.to_string())
-            .short();
-        let stage = store.stage(NAME, &fingerprint)?;
+        let stage = store.stage(NAME, &fingerprint(&described, rows_per_part))?;
         Ok(Self { stage, sources, described, hashed, rows_per_part })
+    }
+
+    /// Opens the pool of some sources if it is in the store, without changing anything there. One
+    /// whose sources would have to be hashed for long counts as not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when a source or the pool cannot be read; [`ErrorKind::Cancelled`].
+    pub(crate) fn peek(
+        store: &Store,
+        sources: &[ReadSource],
+        rows_per_part: usize,
+        ctx: &Context<'_>,
+    ) -> Result<Option<StoredPool>> {
+        let paths: Vec<_> = sources.iter().flat_map(|source| source.paths.to_vec()).collect();
+        let Some(hashed) = store.known_hashes(&paths, ctx)? else { return Ok(None) };
+        let described = describe(sources, &hashed);
+        match store.peek(NAME, &fingerprint(&described, rows_per_part)) {
+            Some(stage) => StoredPool::open(&stage),
+            None => Ok(None),
+        }
     }
 
     /// The pool's folder.
@@ -197,6 +213,14 @@ impl<'a> WantedPool<'a> {
         self.hashed.iter().try_for_each(HashedSource::check_unchanged)?;
         self.sources.iter().try_for_each(|source| source.paths.check_unchanged())
     }
+}
+
+fn fingerprint(described: &Value, rows_per_part: usize) -> String {
+    Fingerprint::new()
+        .with("pool")
+        .with(rows_per_part.to_string())
+        .with(described.to_string())
+        .short()
 }
 
 /// The sources as the pool's card tells of them; there is a hash for each path, in order.

@@ -2,22 +2,36 @@
 
 mod ingest;
 mod parquet;
+mod rows;
 mod sources;
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deft_core::{Error, ErrorKind, Example, Examples, Result};
+use deft_core::{Error, ErrorKind, Example, Examples, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use ingest::NAME;
 pub use ingest::{WantedPool, ensure};
+pub use rows::Rows;
+pub(crate) use rows::{Glimpse, glimpse, spread};
 pub use sources::{ReadSource, SourcePaths, expand_source, read_examples};
 pub(crate) use sources::{Skipped, read_paths, relative_to};
 
-use self::parquet::{PartReader, ROWS_PER_GROUP};
+use self::parquet::PartReader;
+pub(crate) use self::parquet::ROWS_PER_GROUP;
 use crate::store::Stage;
+
+/// Writes a few examples as a part of a pool is written; returns its bytes.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when it cannot be written.
+pub(crate) fn write_sample(path: &Path, examples: Vec<Example>) -> Result<u64> {
+    parquet::write_part(path, std::iter::once(Ok(examples)), 1)?;
+    Ok(std::fs::metadata(path).or_io("cannot look at the part", path)?.len())
+}
 
 /// What is known of a finished pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 pub(super) const SUFFIX: &str = ".parquet";
 
 /// Rows that are read and cached together.
-pub(super) const ROWS_PER_GROUP: usize = 2048;
+pub(crate) const ROWS_PER_GROUP: usize = 2048;
 
 /// Bytes of text in a batch of Arrow's, about: it counts those of a column in an `i32`, and panics
 /// where they are too many.

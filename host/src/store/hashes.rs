@@ -95,8 +95,24 @@ pub(super) fn hash_sources(
     let found: Vec<Tree> =
         paths.iter().map(|path| Tree::find(path, notes, ctx)).collect::<Result<_>>()?;
     let total = found.iter().map(Tree::unread).sum();
-    let mut hashing = Hashing { ctx, done: 0, total };
+    let mut hashing = Hashing { ctx, done: 0, total, remembers: true };
     found.into_iter().map(|tree| tree.hash(&mut hashing)).collect()
+}
+
+/// The hashes that are remembered, or made within a second; `None` where that is not enough.
+pub(super) fn known_hashes(
+    paths: &[PathBuf],
+    notes: &Path,
+    ctx: &Context<'_>,
+) -> Result<Option<Vec<HashedSource>>> {
+    let found: Vec<Tree> =
+        paths.iter().map(|path| Tree::find(path, notes, ctx)).collect::<Result<_>>()?;
+    let total = found.iter().map(Tree::unread).sum();
+    if total >= LARGE {
+        return Ok(None);
+    }
+    let mut hashing = Hashing { ctx, done: 0, total, remembers: false };
+    found.into_iter().map(|tree| tree.hash(&mut hashing)).collect::<Result<_>>().map(Some)
 }
 
 /// A source before it is hashed.
@@ -143,7 +159,9 @@ impl Tree {
             }
             Self::File { stamp, note, .. } => {
                 let hash = hashing.file(&stamp.path)?;
-                remember(&stamp, &hash, &note);
+                if hashing.remembers {
+                    remember(&stamp, &hash, &note);
+                }
                 Ok(HashedSource { hash, stamps: vec![stamp] })
             }
             Self::Folder { stamp, entries } => {
@@ -164,6 +182,8 @@ struct Hashing<'a> {
     ctx: &'a Context<'a>,
     done: u64,
     total: u64,
+    /// Whether hashes are noted for later.
+    remembers: bool,
 }
 
 impl Hashing<'_> {

@@ -55,6 +55,16 @@ impl Store {
         Stage::open(&self.root, name, fingerprint)
     }
 
+    /// The stage `name-<fingerprint>`, if it is there: nothing is made, claimed or removed.
+    pub(crate) fn peek(&self, name: &str, fingerprint: &str) -> Option<Stage> {
+        Stage::peek(&self.root, name, fingerprint)
+    }
+
+    /// The folder that stages are in.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn check_expected(&self, name: &str, fingerprint: &str) -> Result<()> {
         let found = format!("{name}-{fingerprint}");
         if self.expected.is_empty() || self.expected.contains(&found) {
@@ -94,6 +104,20 @@ impl Store {
     /// [`deft_core::ErrorKind::Io`] when one cannot be read; [`deft_core::ErrorKind::Cancelled`].
     pub fn hash_sources(&self, paths: &[PathBuf], ctx: &Context<'_>) -> Result<Vec<HashedSource>> {
         hashes::hash_sources(paths, &self.root.join("hashes"), ctx)
+    }
+
+    /// The hashes of sources that are remembered, or soon made; `None` where one would take long.
+    /// Nothing is remembered by this.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::hash_sources`].
+    pub(crate) fn known_hashes(
+        &self,
+        paths: &[PathBuf],
+        ctx: &Context<'_>,
+    ) -> Result<Option<Vec<HashedSource>>> {
+        hashes::known_hashes(paths, &self.root.join("hashes"), ctx)
     }
 }
 

@@ -57,6 +57,19 @@ impl Stage {
         Ok(stage)
     }
 
+    /// The stage, if its folder is there and nobody is discarding it; nothing is changed.
+    pub(super) fn peek(root: &Path, name: &str, fingerprint: &str) -> Option<Self> {
+        let dir = root.canonicalize().ok()?.join(format!("{name}-{fingerprint}"));
+        let folder = File::open(&dir).ok()?;
+        let in_use = match folder.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Error(_)) => None,
+            Ok(()) => Some(folder),
+        };
+        let fingerprint = fingerprint.to_owned();
+        Some(Self { dir, fingerprint, _in_use: Arc::new(in_use) })
+    }
+
     /// Says what the folder is for, before anything is in it; refuses one that was copied or renamed
     /// by hand.
     fn claim(&self) -> Result<()> {

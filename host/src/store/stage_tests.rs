@@ -166,3 +166,16 @@ fn two_runs_that_wait_to_discard_a_stage_discard_it_once() {
         }
     });
 }
+
+#[test]
+fn a_stage_that_is_peeked_at_is_found_and_one_that_is_not_there_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(&dir.path().join("store"));
+    assert!(store.peek("t5", "aaaa").is_none() && !dir.path().join("store").exists());
+    let stage = store.stage("t5", "aaaa").unwrap();
+    fs::write(stage.unit(0, ""), "").unwrap();
+    let peeked = store.peek("t5", "aaaa").unwrap();
+    assert_eq!((peeked.name(), peeked.units_left(2, "")), ("t5-aaaa", vec![1]));
+    assert!(store.peek("t5", "bbbb").is_none());
+    assert_eq!(names(&dir.path().join("store")), ["t5-aaaa"]);
+}

@@ -54,7 +54,7 @@ impl Component for Bm25 {
 }
 
 impl Retriever for Bm25 {
-    fn phases(&self, _ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
+    fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
         check_not_empty(pool)?;
         // Postings and statistics know nothing of `k1` and `b`, which act in a search: another
         // value finds its index ready.
@@ -71,6 +71,10 @@ impl Retriever for Bm25 {
             threads: 1,
             // Relative to encoding one text for a dense index.
             cost: 0.01 * pool.examples.len() as f64,
+            // What it leaves depends on the texts: a measurement tells.
+            disk: None,
+            memory: Some(self.0.index_memory_mb as u64 * 1_000_000),
+            search_memory: Some(search_memory(ctx.threads(), pool)),
         };
         let merge = Phase {
             name: MERGE.to_owned(),
@@ -78,6 +82,9 @@ impl Retriever for Bm25 {
             units: 1,
             suffix: STATISTICS.to_owned(),
             cost: 0.01 * pool.parts() as f64,
+            disk: Some(100),
+            memory: Some(0),
+            search_memory: Some(0),
             ..index.clone()
         };
         Ok(vec![index, merge])
@@ -157,6 +164,13 @@ fn open_segments(ctx: &Context<'_>, pool: &Pool<'_>, dirs: &PhaseDirs) -> Result
             .with_hint("remove the folder: the next run builds it again"))
     };
     (0..pool.parts()).map(open).collect()
+}
+
+/// A thread notes something of every row of the part that it searches.
+fn search_memory(threads: usize, pool: &Pool<'_>) -> u64 {
+    const BYTES_PER_ROW: usize = 24;
+    let rows = pool.rows_per_part.min(pool.examples.len());
+    (threads * rows * BYTES_PER_ROW) as u64
 }
 
 fn check_not_empty(pool: &Pool<'_>) -> Result<()> {

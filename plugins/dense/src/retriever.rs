@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::config::DenseConfig;
 use crate::search::{DenseSearcher, Unit};
+use crate::units::CHUNK;
 
 /// The phase that turns the pool's texts into vectors: a unit per part of the pool.
 pub(crate) const ENCODE: &str = "encode";
@@ -65,10 +66,11 @@ impl Retriever for Dense {
     fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
         check_not_empty(pool)?;
         let mut phases = vec![self.encode_phase(pool)];
+        let costs = Costs::of(self, pool)?;
         if self.index.info().training_vectors > 0 {
             phases.push(self.train_phase(ctx, pool));
         }
-        phases.push(self.index_phase(ctx, pool));
+        phases.push(self.index_phase(ctx, pool, &costs));
         Ok(phases)
     }
 
@@ -151,7 +153,7 @@ impl Dense {
     // Costs are relative to encoding one text, which a model's forward pass makes dear.
 
     fn encode_phase(&self, pool: &Pool<'_>) -> Phase {
-        let fingerprint = self.encoder.info().fingerprint;
+        let EncoderInfo { fingerprint, dimension, .. } = self.encoder.info();
         Phase {
             name: ENCODE.to_owned(),
             artefact: folder_name(&self.encoder_name),
@@ -161,6 +163,9 @@ impl Dense {
             suffix: ".safetensors".to_owned(),
             threads: 0,
             cost: pool.examples.len() as f64,
+            disk: Some((pool.examples.len() * self.config.vectors.bytes_per_row(dimension)) as u64),
+            memory: Some((CHUNK * dimension * size_of::<f32>()) as u64),
+            search_memory: Some(0),
         }
     }
 
@@ -175,10 +180,14 @@ impl Dense {
             suffix: String::new(),
             threads: 1,
             cost: 0.1 * rows as f64,
+            // A codec is small beside the sample that it is trained on.
+            disk: None,
+            memory: Some((rows * self.encoder.info().dimension * size_of::<f32>()) as u64),
+            search_memory: Some(0),
         }
     }
 
-    fn index_phase(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Phase {
+    fn index_phase(&self, ctx: &Context<'_>, pool: &Pool<'_>, costs: &Costs) -> Phase {
         Phase {
             name: INDEX.to_owned(),
             artefact: folder_name(&self.index_name),
@@ -193,7 +202,37 @@ impl Dense {
             suffix: String::new(),
             threads: 1,
             cost: 0.01 * pool.examples.len() as f64,
+            disk: costs.sum(|cost| cost.disk),
+            memory: costs.whole.build_memory,
+            search_memory: costs.search_memory(ctx.threads()),
         }
+    }
+}
+
+/// What the index's units take: all but the last have equally many rows.
+struct Costs {
+    /// The number of those that have, and what each of them takes.
+    wholes: u64,
+    whole: IndexCost,
+    last: IndexCost,
+}
+
+impl Costs {
+    fn of(dense: &Dense, pool: &Pool<'_>) -> Result<Self> {
+        let dimension = dense.encoder.info().dimension;
+        let last_unit = dense.index_units(pool) - 1;
+        let shape = |unit| IndexShape { rows: dense.rows_of_unit(unit, pool).len(), dimension };
+        let cost = |unit| dense.index.cost(shape(unit));
+        Ok(Self { wholes: last_unit as u64, whole: cost(0)?, last: cost(last_unit)? })
+    }
+
+    fn sum(&self, of: impl Fn(&IndexCost) -> Option<u64>) -> Option<u64> {
+        Some(of(&self.whole)? * self.wholes + of(&self.last)?)
+    }
+
+    fn search_memory(&self, threads: usize) -> Option<u64> {
+        let held = self.sum(|cost| cost.search_memory)?;
+        Some(held + self.whole.thread_memory.unwrap_or(0) * threads as u64)
     }
 }
 
@@ -284,6 +323,22 @@ mod tests {
         let other_seed = prints(&dense(3, 5), 8);
         assert_eq!(base[0], other_seed[0], "encoding has no chance in it");
         assert_ne!(base[1], other_seed[1]);
+    }
+
+    #[test]
+    fn phases_tell_what_they_take_by_the_encoders_dimension_and_the_indexs_word() {
+        let examples = pool_of(10);
+        let pool = Pool { examples: &examples, rows_per_part: 4 };
+        let ctx = Context::new(&NoServices, 7, 2);
+        let phases = dense(3, 5).phases(&ctx, &pool).expect("phases");
+        let takes: Vec<_> = phases.iter().map(|p| (p.disk, p.memory, p.search_memory)).collect();
+        // Two components: f16 on disk; 1,024 rows, or the sample, or a unit of three, as f32.
+        let wanted = [
+            (Some(10 * 2 * 2), Some(1024 * 2 * 4), Some(0)),
+            (None, Some(5 * 2 * 4), Some(0)),
+            (Some(10 * 2 * 4), Some(3 * 2 * 4), Some(10 * 2 * 4 + 2)),
+        ];
+        assert_eq!(takes, wanted);
     }
 
     #[test]

@@ -87,6 +87,16 @@ impl IndexFactory for Flat {
         IndexInfo { training_vectors, exact, ..IndexInfo::default() }
     }
 
+    fn cost(&self, IndexShape { rows, dimension }: IndexShape) -> Result<IndexCost> {
+        let bytes = Some((rows * dimension * size_of::<f32>()) as u64);
+        Ok(IndexCost {
+            disk: bytes,
+            build_memory: bytes,
+            search_memory: bytes,
+            thread_memory: Some(1),
+        })
+    }
+
     fn builder(
         &self,
         _ctx: &Context<'_>,

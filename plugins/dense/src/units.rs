@@ -10,7 +10,7 @@ use crate::sample;
 use crate::search::report_truncated;
 
 /// Rows that are fetched, encoded or added at once: progress is told, and Ctrl-C heard, in between.
-const CHUNK: usize = 1024;
+pub(crate) const CHUNK: usize = 1024;
 
 impl Dense {
     /// Encodes one part of the pool and writes its vectors to the file `out`.

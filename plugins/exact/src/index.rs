@@ -9,6 +9,8 @@ use crate::config::ExactConfig;
 
 /// The only file of a built index.
 const FILE: &str = "exact.json";
+/// Its length, about.
+const CARD_BYTES: u64 = 100;
 /// Version of that file.
 const FORMAT: u32 = 1;
 
@@ -29,6 +31,16 @@ impl Component for Exact {
 impl IndexFactory for Exact {
     fn info(&self) -> IndexInfo {
         IndexInfo { training_vectors: 0, exact: true, metric: self.0.metric }
+    }
+
+    /// The vectors lie in the vector store; a search reads them block by block.
+    fn cost(&self, shape: IndexShape) -> Result<IndexCost> {
+        Ok(IndexCost {
+            disk: Some(CARD_BYTES),
+            build_memory: Some(0),
+            search_memory: Some(0),
+            thread_memory: Some(Scan::bytes_per_thread(shape) as u64),
+        })
     }
 
     fn builder(
@@ -190,6 +202,16 @@ mod tests {
         let ctx = Context::new(&NoServices, 0, 1);
         let index = exact(Metric::L2).open(&ctx, dir.path(), Some(vectors)).expect("opened");
         assert_eq!(index.len(), 3);
+    }
+
+    #[test]
+    fn an_index_costs_its_description_and_a_block_of_rows() {
+        let (dir, _vectors) = built();
+        let card = std::fs::metadata(dir.path().join(FILE)).expect("written").len();
+        let cost =
+            exact(Metric::L2).cost(IndexShape { rows: 1_000_000, dimension: 2048 }).expect("known");
+        assert!(cost.disk.is_some_and(|disk| disk.abs_diff(card) < 50), "{card}: {cost:?}");
+        assert_eq!((cost.search_memory, cost.thread_memory), (Some(0), Some(1 << 20)));
     }
 
     #[test]

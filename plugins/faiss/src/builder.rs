@@ -12,7 +12,7 @@ use crate::native::Native;
 use crate::{auto, openmp, warnings};
 
 /// Rows that FAISS gets at once. A graph depends on them: they must not depend on how rows come.
-const ROWS_AT_ONCE: usize = 8192;
+pub(crate) const ROWS_AT_ONCE: usize = 8192;
 
 /// An index on its way; only one builder uses it, on one thread.
 pub(crate) struct FaissBuilder {

@@ -6,7 +6,7 @@ use deft_core::prelude::*;
 use deft_scan::Scan;
 
 use crate::auto;
-use crate::builder::FaissBuilder;
+use crate::builder::{FaissBuilder, ROWS_AT_ONCE};
 use crate::card::{Card, INDEX};
 use crate::config::{AUTO, FaissConfig};
 use crate::factory::Recipe;
@@ -42,6 +42,24 @@ impl IndexFactory for Faiss {
             exact: false,
             metric: self.0.metric,
         }
+    }
+
+    /// The codes and links of each row, and what is waiting to be added while it is built.
+    fn cost(&self, shape: IndexShape) -> Result<IndexCost> {
+        let factory = match self.0.factory.as_str() {
+            AUTO => auto::choose(shape, self.0.bytes_per_row, self.0.training_rows)?.factory,
+            factory => factory.to_owned(),
+        };
+        let rows = Recipe::parse(&factory)?.bytes_per_row(shape.dimension);
+        let index = rows.map(|bytes| (bytes * shape.rows) as u64);
+        let waiting = (ROWS_AT_ONCE.min(shape.rows) * shape.dimension * size_of::<f32>()) as u64;
+        Ok(IndexCost {
+            disk: index,
+            // Lists and codes grow by copying into twice the room.
+            build_memory: index.map(|index| 2 * index + waiting),
+            search_memory: index,
+            thread_memory: Some(Scan::bytes_per_thread(shape) as u64),
+        })
     }
 
     fn builder(

@@ -14,8 +14,8 @@ use super::origin::Origin;
 use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
-    Context, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, IndexShape, Matrix, Result,
-    VectorStore,
+    Context, HitsMut, Index, IndexBuilder, IndexCost, IndexFactory, IndexInfo, IndexShape, Matrix,
+    Result, VectorStore,
 };
 
 /// Where vectors lie and which rows are meant: each side opens the files itself.
@@ -64,6 +64,7 @@ impl FfiIndexShape {
 pub trait FfiIndexFactory: Send + Sync + 'static {
     fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
     fn info(&self) -> FfiResult<RString>;
+    fn cost(&self, shape: FfiIndexShape) -> FfiResult<RString>;
     fn builder(
         &self,
         ctx: FfiContext<'_>,
@@ -112,6 +113,10 @@ impl FfiIndexFactory for IndexFactoryExport {
 
     fn info(&self) -> FfiResult<RString> {
         guard(|| Ok(to_json(&self.0.info())))
+    }
+
+    fn cost(&self, shape: FfiIndexShape) -> FfiResult<RString> {
+        guard(|| Ok(to_json(&self.0.cost(shape.import()?)?)))
     }
 
     fn builder(
@@ -202,6 +207,13 @@ impl IndexFactory for IndexFactoryImport {
 
     fn info(&self) -> IndexInfo {
         self.info.clone()
+    }
+
+    fn cost(&self, shape: IndexShape) -> Result<IndexCost> {
+        let cost = self
+            .origin
+            .call(Method::Cost, || Ok(self.remote.cost(shape.into()).into_result()?))?;
+        from_json(&cost)
     }
 
     fn builder(
@@ -303,6 +315,11 @@ mod tests {
             IndexInfo::default()
         }
 
+        fn cost(&self, IndexShape { rows, dimension }: IndexShape) -> Result<IndexCost> {
+            let bytes = |each: usize| Some((each * dimension * rows) as u64);
+            Ok(IndexCost { disk: bytes(1), build_memory: bytes(2), ..IndexCost::default() })
+        }
+
         fn builder(
             &self,
             _ctx: &Context<'_>,
@@ -334,17 +351,23 @@ mod tests {
         }
     }
 
+    /// Its factory across the boundary.
+    fn factory(asked: usize) -> Result<Arc<dyn IndexFactory>> {
+        let handle = Handle::Index(Arc::new(Forgetful(Arc::new(AtomicUsize::new(asked)))));
+        let origin = Origin::of_plugin(Kind::Index, "forgetful", "p", "1.0");
+        match FfiComponent::export(&handle).import(origin)? {
+            Handle::Index(factory) => Ok(factory),
+            _ => unreachable!("an index was exported"),
+        }
+    }
+
     /// An index across the boundary, opened, whose length can be asked so often.
     fn opened(asked: usize) -> Result<Box<dyn Index>> {
         let dir = tempfile::tempdir().unwrap();
         let rows = Matrix::new(&[1.0, 2.0], 2).unwrap();
         let part = dir.path().join(part_name(0, ".safetensors"));
         write_vectors(&part, rows, VectorType::F32, 0, "e").unwrap();
-        let handle = Handle::Index(Arc::new(Forgetful(Arc::new(AtomicUsize::new(asked)))));
-        let origin = Origin::of_plugin(Kind::Index, "forgetful", "p", "1.0");
-        let Handle::Index(factory) = FfiComponent::export(&handle).import(origin)? else {
-            unreachable!("an index was exported");
-        };
+        let factory = factory(asked)?;
         let ctx = Context::new(&NoServices, 0, 1);
         factory.open(&ctx, dir.path(), Some(VectorStore::open(dir.path())?))
     }
@@ -356,6 +379,13 @@ mod tests {
         assert!(error.message().contains("the length is forgotten"), "{error}");
         let named = (error.context("component"), error.context("plugin"));
         assert_eq!(named, (Some("index forgetful"), Some("p 1.0")));
+    }
+
+    #[test]
+    fn what_an_index_takes_crosses_with_what_it_cannot_tell() {
+        let cost = factory(0).unwrap().cost(IndexShape { dimension: 3, rows: 5 }).unwrap();
+        assert_eq!((cost.disk, cost.build_memory), (Some(15), Some(30)));
+        assert_eq!((cost.search_memory, cost.thread_memory), (None, None));
     }
 
     #[test]

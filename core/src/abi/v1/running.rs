@@ -25,6 +25,7 @@ pub enum Method {
     Add,
     Builder,
     Call,
+    Cost,
     Create,
     Encode,
     Finish,
@@ -43,10 +44,11 @@ pub enum Method {
 }
 
 /// Names by number.
-const METHODS: [&str; 18] = [
+const METHODS: [&str; 19] = [
     "add",
     "builder",
     "call",
+    "cost",
     "create",
     "encode",
     "finish",

@@ -60,6 +60,7 @@ impl Retriever for FaultyRetriever {
             suffix: SUFFIX.to_owned(),
             threads: 1,
             cost: 1.0,
+            ..Phase::default()
         };
         let name = COUNTS.to_owned();
         Ok(vec![parts.clone(), Phase { name, units: 1, suffix: String::new(), ..parts }])
