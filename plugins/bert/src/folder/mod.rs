@@ -86,6 +86,9 @@ struct DenseFile {
     out_features: usize,
     bias: Option<bool>,
     activation_function: Option<String>,
+    #[serde(default)]
+    use_residual: bool,
+    module_input_name: Option<String>,
 }
 
 impl Folder {
@@ -201,6 +204,12 @@ fn dense_of(dir: &Path) -> Result<DenseConfig> {
         .ok_or_else(|| in_file(wrong("the file of a Dense module is missing".to_owned())))?;
     if file.in_features == 0 || file.out_features == 0 {
         return Err(in_file(wrong("a Dense module must have inputs and outputs".to_owned())));
+    }
+    let input = file.module_input_name.as_deref().unwrap_or("sentence_embedding");
+    if file.use_residual || input != "sentence_embedding" {
+        let message = "a Dense module with a residual, or on other than the text's vector, is not \
+                       supported";
+        return Err(in_file(wrong(message.to_owned())));
     }
     let activation = file.activation_function.as_deref().unwrap_or("Tanh");
     let tanh = match activation.rsplit('.').next() {
