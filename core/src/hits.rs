@@ -78,6 +78,16 @@ impl HitsMut<'_> {
         self.counts.fill(0);
     }
 
+    /// The ids of every query, in order: the same for the same hits, whatever their scores.
+    pub(crate) fn sorted_ids(&self) -> Vec<Vec<u64>> {
+        let of_query = |query| {
+            let mut ids: Vec<u64> = self.of_query(query).map(|hit| hit.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        (0..self.queries()).map(of_query).collect()
+    }
+
     /// Checks what code that is not ours has filled in: counts within `k`, ids below `limit`,
     /// scores that are numbers, the order of [`Hit::rank_order`].
     pub(crate) fn check(&self, limit: usize) -> Result<()> {
@@ -129,6 +139,15 @@ impl HitsMut<'_> {
     /// Number of queries.
     pub fn queries(&self) -> usize {
         self.counts.len()
+    }
+
+    /// The hits of one query that the memory holds, best first.
+    pub fn of_query(&self, query: usize) -> impl ExactSizeIterator<Item = Hit> + '_ {
+        let start = query * self.k;
+        // The memory may come from code that is not ours.
+        let end = start + (self.counts[query] as usize).min(self.k);
+        let pairs = self.ids[start..end].iter().zip(&self.scores[start..end]);
+        pairs.map(|(&id, &score)| Hit { id, score })
     }
 
     /// Sets the hits of one query: sorts them into [`Hit::rank_order`] and keeps the first `k`.
@@ -241,5 +260,17 @@ mod tests {
         hits.as_mut().set(1, &mut vec![Hit { id: 4, score: 0.0 }]);
         assert_eq!(hits.of_query(0).len(), 0);
         assert_eq!(hits.of_query(1).collect::<Vec<_>>(), [Hit { id: 4, score: 0.0 }]);
+    }
+    #[test]
+    fn lent_memory_can_be_read_and_its_hits_be_told_apart_from_others() {
+        let mut hits = Hits::new(2, 3);
+        let mut lent = hits.as_mut();
+        lent.set(1, &mut vec![Hit { id: 4, score: 0.0 }, Hit { id: 2, score: -1.0 }]);
+        let ids: Vec<_> = lent.of_query(1).map(|hit| hit.id).collect();
+        assert_eq!((lent.of_query(0).len(), ids), (0, vec![4, 2]));
+        assert_eq!(lent.sorted_ids(), [vec![], vec![2, 4]]);
+        let counts = &mut [9];
+        let lent = HitsMut { k: 1, ids: &mut [7], scores: &mut [0.5], counts };
+        assert_eq!(lent.of_query(0).len(), 1, "a count beyond the memory");
     }
 }

@@ -1,7 +1,9 @@
 //! Indexes: nearest neighbours among vectors.
 
+use std::fmt;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, HitsMut, Matrix, Result, VectorStore};
@@ -14,7 +16,7 @@ pub trait IndexFactory: Send + Sync {
     /// What the index needs.
     fn info(&self) -> IndexInfo;
 
-    /// A builder of an index over vectors of `dimension` components.
+    /// A builder of an index of such a shape.
     ///
     /// `trained` is a folder that a trained builder's `finish` wrote; without it the builder
     /// starts untrained.
@@ -25,18 +27,24 @@ pub trait IndexFactory: Send + Sync {
     fn builder(
         &self,
         ctx: &Context<'_>,
-        dimension: usize,
+        shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>>;
 
     /// Opens the folder that a builder's `finish` wrote.
     ///
-    /// `vectors` are the rows that the index was built from, for exact scores.
+    /// `vectors` are the rows that the index was built from, for exact scores; there are none where
+    /// the user does not keep them.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Data`] when the folder holds no such index, or holds a damaged one.
-    fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>>;
+    fn open(
+        &self,
+        ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>>;
 
     /// Answers a request that this version of the trait does not name, JSON in and out.
     ///
@@ -48,12 +56,48 @@ pub trait IndexFactory: Send + Sync {
     }
 }
 
-/// What an index needs from the retriever that builds it.
+/// What an index is built over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexShape {
+    /// Rows that will be added; for a builder that is only trained, the rows of the largest index
+    /// that starts from it.
+    pub rows: usize,
+    /// Components of each vector.
+    pub dimension: usize,
+}
+
+/// What a retriever must know of an index that it builds and searches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexInfo {
     /// The most vectors of a sample that training looks at; 0 when there is nothing to train.
     #[serde(default)]
     pub training_vectors: usize,
+    /// Whether every search compares every vector as it is stored, and so misses nothing.
+    #[serde(default)]
+    pub exact: bool,
+    /// What its scores are; the recall of an index that is not exact is measured with it.
+    #[serde(default)]
+    pub metric: Metric,
+}
+
+/// How near two vectors are; a larger score is closer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Negated squared Euclidean distance: 0 for equal vectors.
+    #[default]
+    L2,
+    /// Inner product: the cosine similarity where vectors have length 1.
+    Ip,
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L2 => "l2",
+            Self::Ip => "ip",
+        })
+    }
 }
 
 /// An index being built, by one thread at a time. After an error it may only be dropped.
@@ -97,5 +141,16 @@ pub trait Index: Send + Sync {
     /// Whether there is no vector at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_does_not_say_so_is_not_exact() {
+        let info: IndexInfo = serde_json::from_str("{\"training_vectors\": 7}").expect("parsed");
+        assert_eq!(info, IndexInfo { training_vectors: 7, exact: false, metric: Metric::L2 });
     }
 }

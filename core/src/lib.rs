@@ -86,10 +86,10 @@ pub use error::{Error, ErrorKind, Result, ResultExt, excerpt};
 pub use example::{Example, Examples, Provenance};
 pub use hash::Fingerprint;
 pub use hits::{Hit, Hits, HitsMut, TopK};
-pub use index::{Index, IndexBuilder, IndexFactory, IndexInfo};
+pub use index::{Index, IndexBuilder, IndexFactory, IndexInfo, IndexShape, Metric};
 pub use matrix::Matrix;
 pub use reader::{Batch, ExampleStream, Reader, SkippedRow};
-pub use retriever::{Phase, PhaseDirs, Pool, Retriever, Searcher};
+pub use retriever::{Judgement, Phase, PhaseDirs, Pool, Retriever, Searcher};
 pub use trainer::{
     Prediction, PredictionKind, Predictor, TrainReport, Trainer, TrainerInfo, Training,
     TrainingFolders, ValidationReport,
@@ -108,9 +108,10 @@ pub mod prelude {
     pub use crate::{
         Batch, Children, Component, Context, EncodeReport, Encoder, EncoderInfo, Error, ErrorKind,
         Example, ExampleStream, Examples, Fingerprint, HitsMut, Index, IndexBuilder, IndexFactory,
-        IndexInfo, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction, PredictionKind, Predictor,
-        Provenance, Reader, Result, ResultExt, Retriever, Searcher, SkippedRow, Slot, TextRole,
-        TrainReport, Trainer, TrainerInfo, Training, TrainingFolders, VectorStore,
+        IndexInfo, IndexShape, Judgement, Kind, Matrix, Phase, PhaseDirs, Pool, Prediction,
+        PredictionKind, Predictor, Provenance, Reader, Result, ResultExt, Retriever, Searcher,
+        SkippedRow, Slot, TextRole, TrainReport, Trainer, TrainerInfo, Training, TrainingFolders,
+        VectorStore,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

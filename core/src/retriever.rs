@@ -153,4 +153,46 @@ pub trait Searcher: Send + Sync {
     ///
     /// [`ErrorKind::Cancelled`] once the user asked to stop.
     fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], hits: HitsMut<'_>) -> Result<()>;
+
+    /// Holds what `retrieve` found for these queries against the nearest of all, which it looks for
+    /// by comparing every example.
+    ///
+    /// - `found` has the hits of `retrieve`, and `nearest` is empty memory for as many queries.
+    /// - Where [`Judgement::Compared`] is returned, `nearest` has the `nearest.k()` nearest examples
+    ///   of every query (all of the pool where that is smaller), and `found` the same ids as before
+    ///   with their true scores, in the order of these. Both come from one score function: a hit of
+    ///   `found` that is no farther than the last of `nearest` is right, whatever its id.
+    /// - Otherwise what `found` and `nearest` hold means nothing.
+    ///
+    /// The default says that nothing is known. A retriever that misses nothing returns
+    /// [`Judgement::Exact`], at no cost.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] once the user asked to stop.
+    fn judge(
+        &self,
+        _ctx: &Context<'_>,
+        _queries: &[&str],
+        _found: HitsMut<'_>,
+        _nearest: HitsMut<'_>,
+    ) -> Result<Judgement> {
+        Ok(Judgement::Unknown)
+    }
+}
+
+/// What a searcher says of the hits that it found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Judgement {
+    /// Every search compares every example: nothing is missed.
+    Exact,
+    /// Every example has been compared for these queries.
+    Compared {
+        /// What was compared, which is how far the truth can be trusted: `f16 vectors`.
+        truth: String,
+    },
+    /// The searcher does not know what it misses.
+    #[serde(other)]
+    Unknown,
 }

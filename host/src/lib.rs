@@ -6,7 +6,8 @@
 //! - [`registry`] and the crate `deft-loader`: names into files, files into loaded plugins;
 //! - [`components`]: manifest blocks into components, children first, one handle per specification;
 //! - [`store`] and [`pool`]: finished stage outputs on disk; the pool's examples among them;
-//! - [`selection`]: which examples are trained on, as pure functions over hits;
+//! - [`selection`]: which examples are trained on, as pure functions over hits; [`recall`]: how many
+//!   of the nearest were found;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
 //! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
@@ -25,6 +26,7 @@ pub mod manifest;
 pub mod npy;
 pub mod pipeline;
 pub mod pool;
+pub mod recall;
 pub mod registry;
 pub mod report;
 pub mod schema;

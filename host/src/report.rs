@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::pipeline::{ArmResult, Results};
+use crate::recall::Recall;
 
 /// The results as text: per task a line for each arm, over its seeds; then the manifest's note.
 pub fn table(results: &Results, note: Option<&str>) -> String {
@@ -11,7 +12,7 @@ pub fn table(results: &Results, note: Option<&str>) -> String {
     tasks.dedup();
     for task in tasks {
         let of_task: Vec<&ArmResult> = results.iter().filter(|r| r.task == task).collect();
-        task_table(&mut text, task, &of_task);
+        task_table(&mut text, task, &of_task, results);
     }
     if let Some(note) = note.filter(|_| !text.is_empty()) {
         let _ = writeln!(text, "\nnote: {}", note.trim());
@@ -19,7 +20,7 @@ pub fn table(results: &Results, note: Option<&str>) -> String {
     text
 }
 
-fn task_table(text: &mut String, task: &str, results: &[&ArmResult]) {
+fn task_table(text: &mut String, task: &str, results: &[&ArmResult], all: &Results) {
     let first = results[0];
     let _ = write!(text, "\ntask {task}: {} evaluation examples", first.evaluated);
     if let Some(baselines) = &first.baselines {
@@ -36,7 +37,7 @@ fn task_table(text: &mut String, task: &str, results: &[&ArmResult]) {
     for arm in arms {
         let of_arm: Vec<&ArmResult> =
             results.iter().copied().filter(|result| result.arm == arm).collect();
-        rows.push(row(arm, &of_arm));
+        rows.push(row(arm, &of_arm, all.recall(task, arm)));
     }
     push_aligned(text, &rows);
     let notes: std::collections::BTreeSet<&str> =
@@ -48,7 +49,7 @@ fn task_table(text: &mut String, task: &str, results: &[&ArmResult]) {
 
 fn header(first: &ArmResult) -> Vec<String> {
     let mut cells = vec!["arm".to_owned(), "examples".to_owned(), "steps".to_owned()];
-    cells.push("related".to_owned());
+    cells.extend(["related", "recall", "overlap"].map(str::to_owned));
     for metric in &first.metrics {
         cells.push(metric.name.clone());
         cells.push(String::new());
@@ -58,11 +59,13 @@ fn header(first: &ArmResult) -> Vec<String> {
 }
 
 /// One arm: means over its seeds; a range over seeds or, with one seed, the bootstrap interval.
-fn row(arm: &str, results: &[&ArmResult]) -> Vec<String> {
+fn row(arm: &str, results: &[&ArmResult], recall: Option<&Recall>) -> Vec<String> {
     let first = results[0];
     let related = first.related.map_or("-".to_owned(), |share| format!("{share:.2}"));
     let mut cells =
         vec![arm.to_owned(), first.trained_on.to_string(), first.steps.to_string(), related];
+    cells.push(recall.map_or("-".to_owned(), Recall::cell));
+    cells.push(recall.map_or("-".to_owned(), Recall::overlap_cell));
     for (i, metric) in first.metrics.iter().enumerate() {
         let values: Vec<f64> = results.iter().map(|result| result.metrics[i].value).collect();
         cells.push(format!("{:.3}", mean(&values)));
@@ -104,5 +107,42 @@ fn push_aligned(text: &mut String, rows: &[Vec<String>]) {
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::ArmRecall;
+    use crate::recall::{HitsFrom, Known};
+
+    fn result(arm: &str) -> ArmResult {
+        ArmResult {
+            task: "rte".to_owned(),
+            arm: arm.to_owned(),
+            seed: 1,
+            evaluated: 277,
+            trained_on: 20,
+            steps: 5,
+            related: None,
+            metrics: Vec::new(),
+            baselines: None,
+            predicted: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn arms_that_search_have_a_recall_and_a_table_without_has_no_column() {
+        let mut results = Results::default();
+        results.add(result("retrieved"));
+        results.add(result("random"));
+        assert!(!table(&results, None).contains("recall"));
+        let recall = Recall { k: 10, known: Known::Exact, hits: HitsFrom::Search };
+        let (task, arm) = ("rte".to_owned(), "retrieved".to_owned());
+        results.set_recalls(vec![ArmRecall { task, arm, recall }]);
+        let wanted = "arm        examples  steps  recall\nretrieved  20        5      exact\n\
+                      random     20        5      -\n";
+        assert!(table(&results, None).ends_with(wanted), "{}", table(&results, None));
     }
 }

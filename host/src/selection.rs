@@ -36,11 +36,7 @@ pub struct Evidence {
 /// until no more than `size` examples are left: the rule of the original's two trimming scripts.
 /// The evidence counts the hits that are left.
 pub fn union(hits: &[QueryHits], size: Option<usize>) -> Vec<Selected> {
-    let deepest = hits.iter().map(Vec::len).max().unwrap_or(0);
-    let depth = match size {
-        None => deepest,
-        Some(size) => depth_for(hits, deepest, size),
-    };
+    let depth = depth(hits, size);
     let mut found: BTreeMap<u64, Evidence> = BTreeMap::new();
     for query in hits {
         for (hit, rank) in query.iter().take(depth).zip(1..) {
@@ -53,6 +49,12 @@ pub fn union(hits: &[QueryHits], size: Option<usize>) -> Vec<Selected> {
     }
     let selected = |(id, evidence)| Selected { id, evidence: Some(evidence) };
     found.into_iter().map(selected).collect()
+}
+
+/// How many of the first hits of each query a union takes.
+pub fn depth(hits: &[QueryHits], size: Option<usize>) -> usize {
+    let deepest = hits.iter().map(Vec::len).max().unwrap_or(0);
+    size.map_or(deepest, |size| depth_for(hits, deepest, size))
 }
 
 /// The greatest depth at which the union is no larger than `size`.
@@ -132,6 +134,10 @@ mod tests {
         assert_eq!(ids(&union(&all, Some(4))), [1, 5, 8]);
         assert_eq!(union(&all, Some(2)), []);
         assert_eq!(union(&all, Some(100)).len(), 10);
+        assert_eq!(
+            [Some(5), Some(4), Some(2), Some(100), None].map(|size| depth(&all, size)),
+            [2, 1, 0, 4, 4]
+        );
     }
 
     /// The original drops the last hit of every list while the union is too large.

@@ -37,6 +37,10 @@ pub struct Descriptor {
     pub rustc: String,
     /// `unwind` or `abort`.
     pub panic: String,
+    /// Instruction sets that it was compiled for and uses unasked, as Rust names them, with commas
+    /// between: `avx2,fma`.
+    #[serde(default)]
+    pub cpu: String,
     /// Kind and name of each component.
     pub components: Vec<(Kind, String)>,
 }
@@ -105,8 +109,9 @@ pub struct DescriptorWriter {
 }
 
 impl DescriptorWriter {
-    /// Starts with everything that this crate knows.
-    pub const fn new(name: &str, version: &str) -> Self {
+    /// Starts with everything that this crate knows; `cpu` are instruction sets of code that was not
+    /// compiled with it, in C or C++, with commas between.
+    pub const fn new(name: &str, version: &str, cpu: &str) -> Self {
         let mut writer = Self { bytes: [0; CAPACITY], length: 0, components: 0 };
         let mut i = 0;
         while i < MAGIC.len() {
@@ -123,6 +128,11 @@ impl DescriptorWriter {
             .field("target", env!("DEFT_TARGET"))
             .field("rustc", env!("DEFT_RUSTC"))
             .field("panic", panic)
+            .raw(",\"cpu\":\"")
+            .plain(env!("DEFT_CPU"))
+            .raw(if cpu.is_empty() { "" } else { "," })
+            .plain(cpu)
+            .raw("\"")
             .raw(",\"components\":[")
     }
 
@@ -156,6 +166,11 @@ impl DescriptorWriter {
     }
 
     const fn text(self, text: &str) -> Self {
+        self.raw("\"").plain(text).raw("\"")
+    }
+
+    /// Text that goes into JSON as it is.
+    const fn plain(self, text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut i = 0;
         while i < bytes.len() {
@@ -165,7 +180,7 @@ impl DescriptorWriter {
             );
             i += 1;
         }
-        self.raw("\"").raw(text).raw("\"")
+        self.raw(text)
     }
 
     const fn raw(mut self, text: &str) -> Self {
@@ -185,7 +200,7 @@ impl DescriptorWriter {
 mod tests {
     use super::*;
 
-    const SECTION: [u8; CAPACITY] = DescriptorWriter::new("hash", "1.2.3")
+    const SECTION: [u8; CAPACITY] = DescriptorWriter::new("hash", "1.2.3", "avx2,fma")
         .component(Kind::Encoder, "hash")
         .component(Kind::Reader, "t0/rte")
         .finish();
@@ -195,6 +210,7 @@ mod tests {
         let found = Descriptor::parse(&SECTION).expect("a descriptor");
         assert_eq!((found.interface, found.name.as_str()), (INTERFACE, "hash"));
         assert_eq!(found.panic, "unwind");
+        assert!(found.cpu.ends_with(",avx2,fma"), "{}", found.cpu);
         assert_eq!(found.components[1], (Kind::Reader, "t0/rte".to_owned()));
     }
 

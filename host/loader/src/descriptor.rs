@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cpu;
 use deft_core::abi::descriptor::{Descriptor, SECTION};
 use deft_core::{Error, ErrorKind, Result, ResultExt};
 use object::{Object, ObjectKind, ObjectSection, ObjectSegment};
@@ -106,7 +107,20 @@ pub fn check_descriptor(descriptor: &Descriptor, path: &Path) -> Result<()> {
                     first panic would end the whole program";
         return refuse("panic strategy", &descriptor.panic, "unwind", hint);
     }
-    Ok(())
+    check_cpu(descriptor, path, cpu::has)
+}
+
+/// Refuses a plugin that would end the process with an illegal instruction.
+fn check_cpu(descriptor: &Descriptor, path: &Path, has: impl Fn(&str) -> bool) -> Result<()> {
+    let Some(missing) = descriptor.cpu.split(',').find(|set| !has(set)) else { return Ok(()) };
+    Err(Error::new(
+        ErrorKind::Plugin,
+        "the plugin was compiled for instructions that this processor does not have",
+    )
+    .with_context("plugin", format!("{} {}", descriptor.name, descriptor.version))
+    .with_context("path", path.display())
+    .with_context("missing", missing)
+    .with_hint("build the plugin on this machine, or for it; see its README"))
 }
 
 /// The version of deft-core that this host is built with: they are released together.
@@ -131,6 +145,7 @@ mod tests {
             target: env!("DEFT_TARGET").to_owned(),
             rustc: "rustc".to_owned(),
             panic: "unwind".to_owned(),
+            cpu: "sse2,avx2".to_owned(),
             components: Vec::new(),
         }
     }
@@ -147,6 +162,14 @@ mod tests {
             assert_eq!(error.context("found"), Some(found));
             assert!(error.context("wanted").is_some() && error.hint().is_some());
         }
+    }
+
+    #[test]
+    fn a_plugin_for_another_processor_is_refused_with_what_is_missing() {
+        let check = |has: fn(&str) -> bool| check_cpu(&descriptor(), Path::new("x.so"), has);
+        check(|_| true).expect("fits");
+        let error = check(|set| set != "avx2").expect_err("no AVX2");
+        assert_eq!(error.context("missing"), Some("avx2"));
     }
 
     #[test]

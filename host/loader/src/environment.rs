@@ -5,13 +5,14 @@
 /// Sets what libraries read from the environment when they are loaded; what a user set stays.
 ///
 /// A plugin's threads come from its context. Pools that a library would start by itself, one
-/// thread per core each, would compete with them.
+/// thread per core each, would compete with them; and threads of OpenMP that wait for work by
+/// asking for it without end would take the cores from those that have some.
 ///
 /// # Safety
 ///
 /// No other thread may be running: call it first thing in `main`.
 pub unsafe fn prepare_environment() {
-    for (name, value) in [("RAYON_NUM_THREADS", "1")] {
+    for (name, value) in [("RAYON_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "passive")] {
         if std::env::var_os(name).is_none() {
             #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
             // SAFETY: the caller guarantees that no other thread reads the environment.

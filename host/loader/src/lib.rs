@@ -3,6 +3,7 @@
 //! The only unsafe code of the host is in this crate: opening a library runs its constructors, and
 //! setting the environment is safe only before there is a second thread.
 
+mod cpu;
 mod descriptor;
 mod environment;
 mod layout;

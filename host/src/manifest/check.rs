@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use deft_core::{Error, Result, excerpt};
 
 use super::mix::Known;
-use super::{Block, Manifest, Policy, Selection};
+use super::{Block, Manifest, Policy};
 
 /// Longest name, in characters: names become folders, with endings of their own.
 const MAX_NAME: usize = 100;
@@ -124,32 +124,6 @@ impl Manifest {
                 .with_hint("an arm comes after those whose size or selection it takes"));
         }
         Ok(order)
-    }
-}
-
-impl Selection {
-    fn check(&self) -> Result<()> {
-        let at = Error::option_at;
-        match self.policy {
-            Policy::Union => {
-                for (name, value) in [("queries", self.queries), ("neighbors", self.neighbors)] {
-                    if value == 0 {
-                        return Err(at(name, "must be at least 1"));
-                    }
-                }
-                if self.same_as.is_some() {
-                    return Err(at("same_as", "is for policy `random`; `union` takes `size`"));
-                }
-            }
-            Policy::Random if self.size.is_some() == self.same_as.is_some() => {
-                return Err(at("policy", "`random` needs either `size` or `same_as`"));
-            }
-            Policy::All if self.size.is_some() || self.same_as.is_some() => {
-                return Err(at("policy", "`all` takes neither `size` nor `same_as`"));
-            }
-            Policy::Random | Policy::All => {}
-        }
-        Ok(())
     }
 }
 

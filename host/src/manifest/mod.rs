@@ -7,6 +7,7 @@ mod check;
 mod document;
 mod mix;
 mod outline;
+mod selection;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 
 pub use document::Document;
 pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
+pub use selection::{BelowMinRecall, Policy, Selection};
 
 /// A whole manifest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -169,65 +171,6 @@ pub struct Arm {
     pub train_on: Option<Vec<MixPart>>,
 }
 
-/// Which pool examples are trained on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(crate = "deft_core::schemars")]
-pub struct Selection {
-    /// The rule.
-    #[serde(default)]
-    pub policy: Policy,
-    /// At most so many inputs of the task are searched with: the first of a seeded shuffle.
-    #[schemars(range(min = 1))]
-    #[serde(default = "default_queries")]
-    pub queries: usize,
-    /// Hits for each query; no more than the pool has examples.
-    #[schemars(range(min = 1))]
-    #[serde(default = "default_neighbors")]
-    pub neighbors: usize,
-    /// `union`: the largest selection, by dropping the last hits of every query alike. `random`: the
-    /// number of examples.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<usize>,
-    /// Name of an arm. `random`: as many examples as that arm selects for the task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub same_as: Option<String>,
-}
-
-fn default_queries() -> usize {
-    1000
-}
-
-fn default_neighbors() -> usize {
-    500
-}
-
-impl Default for Selection {
-    fn default() -> Self {
-        Self {
-            policy: Policy::default(),
-            queries: default_queries(),
-            neighbors: default_neighbors(),
-            size: None,
-            same_as: None,
-        }
-    }
-}
-
-/// The rule of a selection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(crate = "deft_core::schemars")]
-pub enum Policy {
-    /// Every example that is a hit of some query: the paper's.
-    #[default]
-    Union,
-    /// Examples drawn at random, without replacement.
-    Random,
-    /// The whole pool.
-    All,
-}
-
 /// A component as a manifest names it: `use`, options and children, or a bare name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Block {
@@ -303,6 +246,14 @@ impl Manifest {
     /// An arm's selection: its own, or the manifest's.
     pub fn selection_of(&self, arm: &str) -> &Selection {
         self.arms[arm].selection.as_ref().unwrap_or(&self.selection)
+    }
+
+    /// The path of an arm's selection in the manifest.
+    pub fn selection_path(&self, arm: &str) -> String {
+        match self.arms[arm].selection {
+            Some(_) => format!("arms.{arm}.selection"),
+            None => "selection".to_owned(),
+        }
     }
 
     /// An arm's retriever with its path in the manifest: its own, or the manifest's.

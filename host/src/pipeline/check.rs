@@ -53,7 +53,7 @@ impl Run {
     }
 
     /// An error about something else than the manifest, with the place in it that names this.
-    fn at_option(&self, error: Error, option: &str) -> Error {
+    pub(super) fn at_option(&self, error: Error, option: &str) -> Error {
         let place = self.document.locate(Error::option_at(option, ""));
         error.with_context("at", place.context("at").unwrap_or_default())
     }

@@ -13,11 +13,12 @@ use deft_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Run;
 use super::outputs::Outputs;
 use super::train::{SeededTrainer, TrainedArm};
+use super::{ArmRecall, Run};
 use crate::manifest::Task;
 use crate::pool::StoredPool;
+use crate::recall::Recall;
 use crate::store::{self, LineWriter};
 
 /// Examples predicted in one call.
@@ -65,16 +66,34 @@ pub struct ArmResult {
 
 /// The results of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Results(Vec<ArmResult>);
+pub struct Results {
+    arms: Vec<ArmResult>,
+    recalls: Vec<ArmRecall>,
+}
 
 impl Results {
     /// Results in the order of tasks, arms and seeds.
     pub fn iter(&self) -> impl Iterator<Item = &ArmResult> {
-        self.0.iter()
+        self.arms.iter()
     }
 
-    pub(super) fn add(&mut self, result: ArmResult) {
-        self.0.push(result);
+    /// What is known of what each search misses.
+    pub fn recalls(&self) -> &[ArmRecall] {
+        &self.recalls
+    }
+
+    /// What is known of what an arm's search for a task misses; none where it does not search.
+    pub fn recall(&self, task: &str, arm: &str) -> Option<&Recall> {
+        let found = self.recalls.iter().find(|one| one.task == task && one.arm == arm);
+        found.map(|one| &one.recall)
+    }
+
+    pub(crate) fn add(&mut self, result: ArmResult) {
+        self.arms.push(result);
+    }
+
+    pub(crate) fn set_recalls(&mut self, recalls: Vec<ArmRecall>) {
+        self.recalls = recalls;
     }
 }
 

@@ -12,6 +12,7 @@ mod outputs;
 mod prepare;
 mod prepared;
 mod rebuild;
+mod recall;
 mod requests;
 mod retrieve;
 mod schedule;
@@ -43,6 +44,7 @@ use stages::Stages;
 
 pub use evaluate::{ArmResult, Results};
 pub use prepared::Prepared;
+pub use recall::ArmRecall;
 pub use requests::Requests;
 
 /// Name of the lock of a run's folder.
@@ -174,7 +176,7 @@ impl Run {
         if last == Stage::Index {
             self.timed(&doing, "index", |run| run.prepare_all(&pool).map(drop))?;
         } else {
-            self.timed(&doing, "retrieve", |run| run.retrieve_all(&pool))?;
+            let recalls = self.timed(&doing, "retrieve", |run| run.retrieve_all(&pool))?;
             let selections = self.timed(&doing, "select", |run| run.select_all(&pool))?;
             // Models are about to need the memory that indexes hold.
             self.components.clear();
@@ -183,8 +185,9 @@ impl Run {
                     run.train_all(&pool, &selections, last == Stage::Evaluate)
                 })?;
             }
+            results.set_recalls(recalls);
         }
-        self.write_summary(&pool)?;
+        self.write_summary(&pool, &results)?;
         Ok(results)
     }
 
@@ -235,7 +238,7 @@ impl Run {
     }
 
     /// `run.json`: what was used and how long it took. Never read again.
-    fn write_summary(&self, pool: &StoredPool) -> Result<()> {
+    fn write_summary(&self, pool: &StoredPool, results: &Results) -> Result<()> {
         let plugins: Vec<Value> = self
             .registry
             .plugins()
@@ -256,6 +259,7 @@ impl Run {
             "pool": pool.dir(),
             "threads": self.threads,
             "seconds": seconds,
+            "recall": results.recalls(),
         });
         store::write_json(&self.dir.join("run.json"), &summary)
     }

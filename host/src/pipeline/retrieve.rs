@@ -1,17 +1,21 @@
 //! Searching the pool: hits of every query, kept with the run.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use deft_core::{
-    Error, ErrorKind, Examples as _, Fingerprint, Hit, Hits, Result, ResultExt, Searcher,
+    Context, Error, ErrorKind, Examples as _, Fingerprint, Hit, Hits, Reader, Result, ResultExt,
+    Searcher,
 };
 use serde::{Deserialize, Serialize};
 
 use super::outputs::Outputs;
+use super::recall::ArmRecall;
 use super::{Prepared, Run, arms};
 use crate::manifest::Task;
-use crate::pool::{StoredPool, read_examples};
+use crate::pool::{SourcePaths, StoredPool, read_examples};
+use crate::recall::{HitsFrom, Recall};
 use crate::selection::{QueryHits, choose_queries};
 use crate::store::{self, HashedSource};
 
@@ -27,81 +31,187 @@ struct HitsLine {
     scores: Vec<f32>,
 }
 
+/// A search of a task's queries with an arm's retriever.
+pub(super) struct Search<'a> {
+    pub(super) task: &'a Task,
+    pub(super) arm: &'a str,
+    pub(super) prepared: &'a Prepared,
+    /// Where its results are.
+    pub(super) dir: PathBuf,
+    reader: Arc<dyn Reader>,
+    sources: SourcePaths,
+    hashed: Vec<HashedSource>,
+    /// Everything that can change the hits.
+    pub(super) fingerprint: String,
+}
+
+impl Search<'_> {
+    /// The task and the arm, for people.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.task.name, self.arm)
+    }
+
+    fn has_hits(&self, outputs: &Outputs) -> bool {
+        let is_there = ["hits.run", "hits.jsonl"].iter().all(|name| self.dir.join(name).exists());
+        outputs.has("hits", &self.fingerprint) && is_there
+    }
+}
+
+/// Queries of a task, and what they are searched in.
+pub(super) struct Queries<'a> {
+    pub(super) searcher: &'a dyn Searcher,
+    pub(super) ctx: &'a Context<'a>,
+    /// Their positions among the examples of their source.
+    pub(super) positions: &'a [usize],
+    pub(super) texts: &'a [&'a str],
+    /// Hits of each: no more than there are examples.
+    pub(super) k: usize,
+}
+
 impl Run {
     pub(super) fn needs_hits(&self, arm: &str) -> bool {
         arms::needs_hits(&self.manifest, arm)
     }
 
-    /// Searches the pool for every task and arm that needs hits.
-    pub(super) fn retrieve_all(&mut self, pool: &StoredPool) -> Result<()> {
+    /// Searches the pool for every task and arm that needs hits, and tells what the searches miss.
+    pub(super) fn retrieve_all(&mut self, pool: &StoredPool) -> Result<Vec<ArmRecall>> {
+        let mut recalls = Vec::new();
         for (arm, prepared) in self.prepare_all(pool)? {
             // Opened for the first task that needs it, and then shared by the others.
             let mut searcher = None;
             for task in self.manifest.tasks.clone() {
-                self.retrieve(&task, &arm, &prepared, &mut searcher, pool)?;
+                let search = self.search_of(&task, &arm, &prepared)?;
+                if let Some(recall) = self.retrieve(&search, &mut searcher, pool)? {
+                    let (task, arm, recall) = (task.name.clone(), arm.clone(), recall.in_short());
+                    recalls.push(ArmRecall { task, arm, recall });
+                }
             }
         }
-        Ok(())
+        Ok(recalls)
     }
 
-    fn retrieve(
+    fn search_of<'a>(
         &mut self,
-        task: &Task,
-        arm: &str,
-        prepared: &Prepared,
-        searcher: &mut Option<Box<dyn Searcher>>,
-        pool: &StoredPool,
-    ) -> Result<()> {
-        let selection = self.manifest.selection_of(arm).clone();
+        task: &'a Task,
+        arm: &'a str,
+        prepared: &'a Prepared,
+    ) -> Result<Search<'a>> {
         let i = self.task_index(task);
         let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
         let source = task.query_source.as_deref().unwrap_or_default();
-        let paths = self.expand(source, &format!("tasks[{i}].query_source"))?;
-        let (hash, hashed) = self.hash_files(&paths)?;
-        let fingerprint = Fingerprint::new()
+        let sources = self.expand(source, &format!("tasks[{i}].query_source"))?;
+        let (hash, hashed) = self.hash_files(&sources)?;
+        let selection = self.manifest.selection_of(arm);
+        let (seed, dir) = (self.manifest.seed, self.arm_dir(task, arm));
+        let mut fingerprint = Fingerprint::new()
             .with(&prepared.fingerprint)
             .with(identity.to_string())
             .with(hash)
-            .with(format!("{} {} {}", self.manifest.seed, selection.queries, selection.neighbors))
-            .short();
-        let dir = self.arm_dir(task, arm);
-        let mut outputs = Outputs::open(&dir)?;
-        let is_there = ["hits.run", "hits.jsonl"].iter().all(|name| dir.join(name).exists());
-        let is_current = outputs.has("hits", &fingerprint) && is_there;
-        if is_current {
-            log::info!("{}/{arm}: hits are up to date", task.name);
-            return Ok(());
+            .with(format!("{seed} {} {}", selection.queries, selection.neighbors));
+        if let Some(least) = selection.scanned_below() {
+            // What is measured decides where the hits come from.
+            fingerprint = fingerprint.with(format!("{least} {}", selection.recall_queries));
         }
-        outputs.begin("hits", &fingerprint)?;
-        let services = self.services(&format!("search for {}", task.name));
+        let fingerprint = fingerprint.short();
+        Ok(Search { task, arm, prepared, dir, reader, sources, hashed, fingerprint })
+    }
+
+    /// Searches and measures, unless that has been done.
+    fn retrieve(
+        &self,
+        search: &Search<'_>,
+        searcher: &mut Option<Box<dyn Searcher>>,
+        pool: &StoredPool,
+    ) -> Result<Option<Recall>> {
+        let mut outputs = Outputs::open(&search.dir)?;
+        let known = self.known_recall(search, &outputs);
+        let has_hits = search.has_hits(&outputs);
+        let selection = self.manifest.selection_of(search.arm);
+        if has_hits {
+            log::info!("{}: hits are up to date", search.name());
+            if known.is_some() || selection.recall_queries == 0 {
+                return self.accept(search, known, &mut outputs);
+            }
+        }
+        let services = self.services(&format!("search for {}", search.task.name));
         let ctx = services.context(self.manifest.seed);
-        let queries = read_examples(&*reader, &paths, None, &ctx)?;
-        hashed.iter().try_for_each(HashedSource::check_unchanged)?;
-        paths.check_unchanged()?;
-        let chosen = choose_queries(queries.len(), selection.queries, self.manifest.seed);
-        let texts: Vec<&str> = chosen.iter().map(|&query| queries[query].input.as_str()).collect();
+        let (positions, texts) = self.read_queries(search, &ctx)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let searcher = match searcher {
             Some(searcher) => searcher,
-            None => searcher.insert(prepared.open(&ctx, pool)?),
+            None => searcher.insert(search.prepared.open(&ctx, pool)?),
         };
-        // The caller's memory holds k hits: no more than there are examples.
-        let k = selection.neighbors.min(pool.len());
-        let mut found = Vec::new();
-        for chunk in texts.chunks(QUERIES_AT_ONCE) {
-            ctx.check()?;
-            let mut hits = Hits::new(chunk.len(), k);
-            searcher.retrieve(&ctx.quiet(), chunk, hits.as_mut())?;
-            found.extend((0..chunk.len()).map(|query| hits.of_query(query).collect::<Vec<_>>()));
-            ctx.progress(found.len(), texts.len(), "queries");
+        let queries = Queries {
+            searcher: &**searcher,
+            ctx: &ctx,
+            positions: &positions,
+            texts: &texts,
+            k: selection.neighbors.min(pool.len()),
+        };
+        // Where hits may be those of a scan, they cannot be told from those of the search.
+        if has_hits && selection.scanned_below().is_none() {
+            let found = read_hits(&search.dir)?;
+            let recall = self.measure(search, &queries, &found, &mut outputs)?;
+            return self.accept(search, recall, &mut outputs);
         }
-        write_hits(&dir, &chosen, &found, &format!("{}-{arm}", self.manifest.name))?;
-        outputs.note("hits", &fingerprint)?;
-        let short = found.iter().filter(|hits| hits.len() < k).count();
-        log::info!("{}/{arm}: searched with {} queries", task.name, found.len());
+        self.make_hits(search, &queries, &mut outputs)
+    }
+
+    /// The queries to search with: their positions in their source, and their texts.
+    fn read_queries(
+        &self,
+        search: &Search<'_>,
+        ctx: &Context<'_>,
+    ) -> Result<(Vec<usize>, Vec<String>)> {
+        let mut examples = read_examples(&*search.reader, &search.sources, None, ctx)?;
+        search.hashed.iter().try_for_each(HashedSource::check_unchanged)?;
+        search.sources.check_unchanged()?;
+        let count = self.manifest.selection_of(search.arm).queries;
+        let positions = choose_queries(examples.len(), count, self.manifest.seed);
+        let text = |&position: &usize| std::mem::take(&mut examples[position].input);
+        let texts = positions.iter().map(text).collect();
+        Ok((positions, texts))
+    }
+
+    /// Searches with all queries, measures, and keeps the hits.
+    fn make_hits(
+        &self,
+        search: &Search<'_>,
+        queries: &Queries<'_>,
+        outputs: &mut Outputs,
+    ) -> Result<Option<Recall>> {
+        outputs.begin("hits", &search.fingerprint)?;
+        let mut found = queries.search()?;
+        let tag = format!("{}-{}", self.manifest.name, search.arm);
+        write_hits(&search.dir, queries.positions, &found, &tag)?;
+        log::info!("{}: searched with {} queries", search.name(), found.len());
+        let (short, k) = (found.iter().filter(|hits| hits.len() < queries.k).count(), queries.k);
         if short > 0 {
             log::info!("{short} of them have fewer than {k} hits");
         }
-        Ok(())
+        let recall = self.measure(search, queries, &found, outputs)?;
+        if recall.as_ref().is_some_and(|recall| recall.hits == HitsFrom::Scan) {
+            found = self.scan(search, queries, &found)?;
+            write_hits(&search.dir, queries.positions, &found, &tag)?;
+        }
+        // Not noted where they are refused: the next run makes them anew.
+        let recall = self.accept(search, recall, outputs)?;
+        outputs.note("hits", &search.fingerprint)?;
+        Ok(recall)
+    }
+}
+
+impl Queries<'_> {
+    pub(super) fn search(&self) -> Result<Vec<QueryHits>> {
+        let mut found = Vec::new();
+        for chunk in self.texts.chunks(QUERIES_AT_ONCE) {
+            self.ctx.check()?;
+            let mut hits = Hits::new(chunk.len(), self.k);
+            self.searcher.retrieve(&self.ctx.quiet(), chunk, hits.as_mut())?;
+            found.extend((0..chunk.len()).map(|query| hits.of_query(query).collect::<Vec<_>>()));
+            self.ctx.progress(found.len(), self.texts.len(), "queries");
+        }
+        Ok(found)
     }
 }
 

@@ -40,6 +40,20 @@ fn to_json(value: &impl Serialize) -> Result<String> {
     Ok(text + "\n")
 }
 
+/// Removes a file that is not needed any more, if there is one.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when it cannot be removed.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).or_io("cannot remove", path)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads JSON; what is not there or not of this form is `None`.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()

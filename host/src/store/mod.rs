@@ -18,7 +18,7 @@ use deft_core::{Context, Error, ErrorKind, Result};
 
 pub use changes::nearest;
 pub use commit::{commit, discard, make_dir, remove_stale};
-pub use files::{LineWriter, read_json, read_json_at, write_file, write_json};
+pub use files::{LineWriter, read_json, read_json_at, remove_if_there, write_file, write_json};
 pub use hashes::HashedSource;
 pub use stage::Stage;
 

@@ -125,6 +125,17 @@ impl Searcher for Bm25Searcher {
         }
         Ok(())
     }
+
+    /// Every text that has a word in common with the query is scored.
+    fn judge(
+        &self,
+        _ctx: &Context<'_>,
+        _queries: &[&str],
+        _found: HitsMut<'_>,
+        _nearest: HitsMut<'_>,
+    ) -> Result<Judgement> {
+        Ok(Judgement::Exact)
+    }
 }
 
 /// A distinct term of a query.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DenseConfig {
-    /// How the pool's vectors are stored: `f16` (default; half the space) or `f32` (as the encoder
-    /// made them).
+    /// How the pool's vectors are stored: `f16` (default; half the space), `f32` (as the encoder
+    /// made them) or `int8` (a quarter of the space; each component is off by at most 1/254 of its
+    /// row's largest).
     #[serde(default)]
     pub(crate) vectors: VectorType,
     /// Rows of the pool in one index unit (default 1,000,000; at least 1). Units are built at the

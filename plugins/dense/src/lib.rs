@@ -8,8 +8,10 @@
 //! - [`units`]: the work of one unit of each phase: `encode`, `train`, `index`.
 //! - [`sample`]: the rows that an index is trained on.
 //! - [`search`]: queries in, hits of all index units merged.
+//! - [`judge`]: hits held against a scan of all vectors.
 
 mod config;
+mod judge;
 mod retriever;
 mod sample;
 mod search;

@@ -104,11 +104,12 @@ impl Retriever for Dense {
             ctx.check()?;
             let rows = self.rows_of_unit(unit, pool);
             let dir = index_dir.join(part_name(unit, ""));
-            let index = self.index.open(ctx, &dir, vectors.slice(rows.clone())?)?;
+            let index = self.index.open(ctx, &dir, Some(vectors.slice(rows.clone())?))?;
             check_length(index.as_ref(), &rows, &dir)?;
             units.push(Unit { first_row: rows.start as u64, index });
         }
-        Ok(Box::new(DenseSearcher::new(Arc::clone(&self.encoder), units)))
+        let (encoder, info) = (Arc::clone(&self.encoder), self.index.info());
+        Ok(Box::new(DenseSearcher { encoder, units, vectors, info }))
     }
 }
 

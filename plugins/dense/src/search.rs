@@ -6,7 +6,7 @@ use deft_core::prelude::*;
 use deft_core::{Hit, Hits, TopK};
 
 /// Queries that are encoded and searched at once: bounds the memory of their vectors and hits.
-const CHUNK: usize = 1024;
+pub(crate) const CHUNK: usize = 1024;
 
 /// The index over one run of the pool's rows.
 pub(crate) struct Unit {
@@ -17,17 +17,22 @@ pub(crate) struct Unit {
 
 /// A pool open for search.
 pub(crate) struct DenseSearcher {
-    encoder: Arc<dyn Encoder>,
-    units: Vec<Unit>,
+    pub(crate) encoder: Arc<dyn Encoder>,
+    pub(crate) units: Vec<Unit>,
+    /// Those of the whole pool: what the indexes were built from.
+    pub(crate) vectors: VectorStore,
+    /// What the indexes are.
+    pub(crate) info: IndexInfo,
 }
 
 impl DenseSearcher {
-    pub(crate) fn new(encoder: Arc<dyn Encoder>, units: Vec<Unit>) -> Self {
-        Self { encoder, units }
-    }
-
     /// The vectors of queries, and how many of these were cut.
-    fn encode(&self, ctx: &Context<'_>, queries: &[&str], first: usize) -> Result<(Vec<f32>, u64)> {
+    pub(crate) fn encode(
+        &self,
+        ctx: &Context<'_>,
+        queries: &[&str],
+        first: usize,
+    ) -> Result<(Vec<f32>, u64)> {
         let dimension = self.encoder.info().dimension;
         let mut vectors = vec![0.0; queries.len() * dimension];
         let report = self.encoder.encode(ctx, queries, TextRole::Query, &mut vectors)?;
@@ -80,6 +85,19 @@ impl Searcher for DenseSearcher {
         let limit = self.encoder.info().max_query_tokens;
         report_truncated(ctx, "queries", truncated, queries.len(), limit);
         Ok(())
+    }
+
+    fn judge(
+        &self,
+        ctx: &Context<'_>,
+        queries: &[&str],
+        found: HitsMut<'_>,
+        nearest: HitsMut<'_>,
+    ) -> Result<Judgement> {
+        if self.info.exact {
+            return Ok(Judgement::Exact);
+        }
+        self.compare_all(ctx, queries, found, nearest)
     }
 }
 

@@ -16,6 +16,11 @@ pub(crate) fn pool_of(rows: usize) -> Vec<Example> {
 
 /// A retriever over [`SumEncoder`] and [`Flat`].
 pub(crate) fn dense(rows_per_unit: usize, training_vectors: usize) -> Dense {
+    dense_over(rows_per_unit, Flat { training_vectors, ..Flat::default() })
+}
+
+/// The same with an index of one's own.
+pub(crate) fn dense_over(rows_per_unit: usize, flat: Flat) -> Dense {
     let child = |slot: &str, name: &str, handle| Child {
         slot: slot.to_owned(),
         name: name.to_owned(),
@@ -25,7 +30,7 @@ pub(crate) fn dense(rows_per_unit: usize, training_vectors: usize) -> Dense {
     let encoder = Arc::new(SumEncoder { fingerprint: "sum 1".to_owned() });
     let children = Children::new(vec![
         child("encoder", "sum", Handle::Encoder(encoder)),
-        child("index", "flat", Handle::Index(Arc::new(Flat { training_vectors }))),
+        child("index", "flat", Handle::Index(Arc::new(flat))),
     ]);
     let config = DenseConfig { rows_per_unit, ..DenseConfig::default() };
     let ctx = Context::new(&deft_core::NoServices, 0, 1);
@@ -65,19 +70,27 @@ impl Encoder for SumEncoder {
 }
 
 /// Keeps vectors as they are; its codec is the training sample itself.
+#[derive(Clone, Default)]
 pub(crate) struct Flat {
     pub(crate) training_vectors: usize,
+    /// Whether it says that it misses nothing.
+    pub(crate) exact: bool,
+    /// Rows, counted in each unit, that it never finds.
+    pub(crate) lost: Vec<u64>,
+    /// What its scores are off by, like those of codes that stand for vectors.
+    pub(crate) score_error: f32,
 }
 
 impl IndexFactory for Flat {
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: self.training_vectors }
+        let (training_vectors, exact) = (self.training_vectors, self.exact);
+        IndexInfo { training_vectors, exact, ..IndexInfo::default() }
     }
 
     fn builder(
         &self,
         _ctx: &Context<'_>,
-        _dimension: usize,
+        _shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
         let trained = trained.map(|dir| std::fs::read(dir.join("flat")).expect("the codec"));
@@ -87,10 +100,16 @@ impl IndexFactory for Flat {
         Ok(Box::new(FlatBuilder(Vec::new())))
     }
 
-    fn open(&self, _ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+    fn open(
+        &self,
+        _ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>> {
+        let vectors = vectors.expect("the vectors are kept");
         let bytes = std::fs::read(dir.join("flat")).expect("an index");
         assert_eq!(bytes.len(), vectors.len() * vectors.dimension() * size_of::<f32>());
-        Ok(Box::new(FlatIndex(bytes)))
+        Ok(Box::new(FlatIndex { bytes, flat: self.clone() }))
     }
 }
 
@@ -114,20 +133,24 @@ impl IndexBuilder for FlatBuilder {
     }
 }
 
-struct FlatIndex(Vec<u8>);
+struct FlatIndex {
+    bytes: Vec<u8>,
+    flat: Flat,
+}
 
 impl Index for FlatIndex {
     fn len(&self) -> usize {
-        self.0.len() / 8
+        self.bytes.len() / 8
     }
 
     fn search(&self, _ctx: &Context<'_>, queries: Matrix<'_>, mut hits: HitsMut<'_>) -> Result<()> {
         let rows: Vec<f32> =
-            self.0.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            self.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         for query in 0..queries.rows() {
             let distance = |row: &[f32; 2]| (row[0] - queries.row(query)[0]).powi(2);
-            let hit = |(id, row)| Hit { id, score: -distance(row) };
+            let hit = |(id, row)| Hit { id, score: self.flat.score_error - distance(row) };
             let mut found: Vec<_> = (0..).zip(rows.as_chunks().0).map(hit).collect();
+            found.retain(|hit| !self.flat.lost.contains(&hit.id));
             hits.set(query, &mut found);
         }
         Ok(())
@@ -182,6 +205,16 @@ impl Host {
         let mut hits = Hits::new(queries.len(), k);
         self.open(&self.dense)?.retrieve(&self.ctx(), queries, hits.as_mut())?;
         Ok((0..queries.len()).map(|query| hits.of_query(query).collect()).collect())
+    }
+
+    /// Searches, and judges what was found: the judgement, the hits with true scores, the nearest.
+    pub(crate) fn judge(&self, queries: &[&str], k: usize) -> (Judgement, Hits, Hits) {
+        let searcher = self.open(&self.dense).expect("opened");
+        let mut found = Hits::new(queries.len(), k);
+        searcher.retrieve(&self.ctx(), queries, found.as_mut()).expect("found");
+        let mut nearest = Hits::new(queries.len(), k);
+        let judged = searcher.judge(&self.ctx(), queries, found.as_mut(), nearest.as_mut());
+        (judged.expect("judged"), found, nearest)
     }
 
     pub(crate) fn phases(&self) -> Vec<Phase> {

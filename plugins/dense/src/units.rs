@@ -57,7 +57,7 @@ impl Dense {
         let vectors = self.open_vectors(pool, dirs)?;
         let rows = sample::draw(vectors.len(), self.index.info().training_vectors, ctx.seed());
         let numbers = sample::read(ctx, &vectors, &rows)?;
-        let mut builder = self.index.builder(ctx, vectors.dimension(), None)?;
+        let mut builder = self.index.builder(ctx, self.shape(0, pool, &vectors), None)?;
         builder.train(ctx, Matrix::new(&numbers, vectors.dimension())?)?;
         finish(ctx, builder.as_mut(), out)
     }
@@ -77,7 +77,8 @@ impl Dense {
         } else {
             None
         };
-        let mut builder = self.index.builder(ctx, vectors.dimension(), trained.as_deref())?;
+        let mut builder =
+            self.index.builder(ctx, self.shape(unit, pool, &vectors), trained.as_deref())?;
         let mut numbers = Vec::new();
         for first in (0..vectors.len()).step_by(CHUNK) {
             ctx.check()?;
@@ -87,6 +88,13 @@ impl Dense {
             ctx.progress(end, vectors.len(), "rows");
         }
         finish(ctx, builder.as_mut(), out)
+    }
+}
+
+impl Dense {
+    /// The shape of one index unit. The first is the largest, and all start from one codec.
+    fn shape(&self, unit: usize, pool: &Pool<'_>, vectors: &VectorStore) -> IndexShape {
+        IndexShape { rows: self.rows_of_unit(unit, pool).len(), dimension: vectors.dimension() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Options of `exact`.
 
-use std::fmt;
-
+use deft_scan::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,24 +12,4 @@ pub(crate) struct ExactConfig {
     /// the inner product.
     #[serde(default)]
     pub(crate) metric: Metric,
-}
-
-/// How near two vectors are; a larger score is closer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Metric {
-    /// Negated squared Euclidean distance: 0 for equal vectors.
-    #[default]
-    L2,
-    /// Inner product: the cosine similarity where vectors have length 1.
-    Ip,
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::L2 => "l2",
-            Self::Ip => "ip",
-        })
-    }
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use deft_core::prelude::*;
+use deft_scan::{Metric, Scan};
 
-use crate::config::{ExactConfig, Metric};
-use crate::search::Scan;
+use crate::config::ExactConfig;
 
 /// The only file of a built index.
 const FILE: &str = "exact.json";
@@ -28,20 +28,27 @@ impl Component for Exact {
 
 impl IndexFactory for Exact {
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: 0 }
+        IndexInfo { training_vectors: 0, exact: true, metric: self.0.metric }
     }
 
     fn builder(
         &self,
         _ctx: &Context<'_>,
-        dimension: usize,
+        shape: IndexShape,
         _trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
-        let card = Card { format: FORMAT, rows: 0, dimension, metric: self.0.metric };
+        let card =
+            Card { format: FORMAT, rows: 0, dimension: shape.dimension, metric: self.0.metric };
         Ok(Box::new(ExactBuilder(card)))
     }
 
-    fn open(&self, _ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+    fn open(
+        &self,
+        _ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>> {
+        let vectors = vectors.ok_or_else(no_vectors)?;
         let file = dir.join(FILE);
         let card = Card::read(&file)?;
         let wanted = Card {
@@ -51,8 +58,13 @@ impl IndexFactory for Exact {
             metric: self.0.metric,
         };
         card.check(&wanted, &file)?;
-        Ok(Box::new(Scan::new(vectors, self.0.metric)))
+        Ok(Box::new(ExactIndex(Scan::new(vectors, self.0.metric))))
     }
+}
+
+fn no_vectors() -> Error {
+    Error::new(ErrorKind::Options, "`exact` scans the vectors, and they are not kept")
+        .with_hint("keep them: `vectors: f16`")
 }
 
 /// What was indexed: all that a build leaves, since the vectors lie in the vector store already.
@@ -97,6 +109,20 @@ impl Card {
 
 const REBUILD: &str = "remove the index's folder: the next run builds it again, in a moment";
 
+/// The vectors open for search.
+#[derive(Debug)]
+struct ExactIndex(Scan);
+
+impl Index for ExactIndex {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn search(&self, ctx: &Context<'_>, queries: Matrix<'_>, hits: HitsMut<'_>) -> Result<()> {
+        self.0.search(ctx, queries, hits)
+    }
+}
+
 /// Counts the rows that it is given.
 #[derive(Debug)]
 struct ExactBuilder(Card);
@@ -139,7 +165,9 @@ mod tests {
         let part = dir.path().join(part_name(0, ".safetensors"));
         write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
         let ctx = Context::new(&NoServices, 0, 1);
-        let mut builder = exact(Metric::L2).builder(&ctx, 2, None).expect("a builder");
+        let mut builder = exact(Metric::L2)
+            .builder(&ctx, IndexShape { rows: 0, dimension: 2 }, None)
+            .expect("a builder");
         builder.add(&ctx, Matrix::new(&rows.as_slice()[..4], 2).expect("rows")).expect("added");
         builder.add(&ctx, Matrix::new(&rows.as_slice()[4..], 2).expect("rows")).expect("added");
         builder.finish(&ctx, dir.path()).expect("finished");
@@ -153,14 +181,14 @@ mod tests {
 
     fn open_error(metric: Metric, dir: &Path, vectors: VectorStore) -> Error {
         let ctx = Context::new(&NoServices, 0, 1);
-        exact(metric).open(&ctx, dir, vectors).err().expect("the index does not fit")
+        exact(metric).open(&ctx, dir, Some(vectors)).err().expect("the index does not fit")
     }
 
     #[test]
     fn a_built_index_opens_over_the_rows_it_was_built_from() {
         let (dir, vectors) = built();
         let ctx = Context::new(&NoServices, 0, 1);
-        let index = exact(Metric::L2).open(&ctx, dir.path(), vectors).expect("opened");
+        let index = exact(Metric::L2).open(&ctx, dir.path(), Some(vectors)).expect("opened");
         assert_eq!(index.len(), 3);
     }
 
@@ -196,7 +224,9 @@ mod tests {
     #[test]
     fn vectors_of_another_dimension_cannot_be_added() {
         let ctx = Context::new(&NoServices, 0, 1);
-        let mut builder = exact(Metric::L2).builder(&ctx, 3, None).expect("a builder");
+        let mut builder = exact(Metric::L2)
+            .builder(&ctx, IndexShape { rows: 1, dimension: 3 }, None)
+            .expect("a builder");
         let rows = Matrix::new(&[1.0, 2.0], 2).expect("whole rows");
         let error = builder.add(&ctx, rows).expect_err("two is not three");
         assert_eq!((error.context("found"), error.context("wanted")), (Some("2"), Some("3")));

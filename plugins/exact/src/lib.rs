@@ -6,13 +6,11 @@
 //!
 //! - [`config`]: the options.
 //! - [`index`]: the component, its builder, and the file `exact.json` that a build leaves.
-//! - [`search`]: the scan over blocks of rows by many threads.
-//! - [`kernel`]: the score of one pair of vectors.
+//!
+//! The scan itself is [`deft_scan`], which other components use as well.
 
 mod config;
 mod index;
-mod kernel;
-mod search;
 
 use index::Exact;
 

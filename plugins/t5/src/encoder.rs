@@ -3,9 +3,9 @@
 use deft_core::prelude::*;
 
 use crate::config::{EncoderConfig, Pooling};
-use crate::model::{Model, defect};
+use crate::model::Model;
 use crate::network::ops::Values;
-use crate::network::{Batch, Part, Pass, T5, kernels};
+use crate::network::{Batch, Part, Pass, T5, Tensors, kernels};
 use crate::parallel::Workers;
 use crate::tokens::Encoded;
 
@@ -37,9 +37,11 @@ impl Component for T5Encoder {
     fn new(ctx: &Context<'_>, config: EncoderConfig, _children: Children) -> Result<Self> {
         config.check()?;
         let model = Model::open(ctx, &config.model())?;
-        let tensors = model.tensors(ctx, &[Part::Encoder])?;
+        let mut tensors = Tensors::new();
         let fingerprint = model
-            .fingerprint(&tensors)?
+            .fingerprint(ctx, &[Part::Encoder], |name, tensor| {
+                tensors.insert(name, tensor);
+            })?
             .with(format!("{:?} with </s>, f32, {}", config.pooling, config.normalize))
             .with(format!("{} {:?}", config.max_tokens, config.max_query_tokens))
             .short();
@@ -79,9 +81,9 @@ impl Encoder for T5Encoder {
         workers.run(
             batches.len(),
             |task| {
-                ctx.check()?;
+                let pass = Pass::interruptible(ctx);
                 let rows = batches[task].iter().map(|&text| encoded[text].ids.as_slice());
-                self.pooled(rows).map_err(|e| defect(&e))
+                self.pooled(rows, &pass).map_err(|e| pass.error(&e))
             },
             |task, vectors| {
                 for (&text, vector) in batches[task].iter().zip(vectors.chunks_exact(dimension)) {
@@ -130,9 +132,13 @@ impl T5Encoder {
     }
 
     /// The vectors of one batch, row-major.
-    fn pooled<'a>(&self, rows: impl Iterator<Item = &'a [u32]>) -> candle_core::Result<Vec<f32>> {
+    fn pooled<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a [u32]>,
+        pass: &Pass<'_>,
+    ) -> candle_core::Result<Vec<f32>> {
         let batch = Batch::new(rows, self.model.config().pad)?;
-        let states = self.network.encode(&batch, &Pass::inference())?;
+        let states = self.network.encode(&batch, pass)?;
         let (values, dimension) = (Values::of(&states), self.model.config().d_model);
         let mut vectors = vec![0.0; batch.rows * dimension];
         let rows = values.get()?.chunks_exact(batch.length * dimension);
@@ -158,8 +164,8 @@ fn pool<'a>(
 ) {
     let length = states.len();
     match pooling {
-        Pooling::First => vector.copy_from_slice(states.next().unwrap_or_default()),
-        Pooling::Last => vector.copy_from_slice(states.last().unwrap_or_default()),
+        Pooling::First => vector.copy_from_slice(states.next().expect("a text has a token")),
+        Pooling::Last => vector.copy_from_slice(states.last().expect("a text has a token")),
         Pooling::Mean => {
             states.for_each(|state| kernels::add_to(vector, state));
             scale(vector, 1.0 / length as f32);

@@ -6,39 +6,20 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::network::{Parameter, Tensors};
-use crate::parallel::Workers;
+use crate::network::{Initial, Parameter};
 
-/// New tensors. Each has a stream of its own, named by the tensor: another network, another order
-/// or a part of the network gives the same numbers under the same name.
-pub(crate) fn random_tensors(
-    parameters: &[Parameter],
-    seed: u64,
-    workers: &Workers,
-) -> Result<Tensors> {
-    let mut tensors = Tensors::new();
-    workers.run(
-        parameters.len(),
-        |task| random_tensor(&parameters[task], seed),
-        |task, tensor| {
-            tensors.insert(parameters[task].name.clone(), tensor);
-            Ok(())
-        },
-    )?;
-    Ok(tensors)
-}
-
-fn random_tensor(parameter: &Parameter, seed: u64) -> Result<Tensor> {
+/// A new tensor, from a stream that its name gives it: another network, another order or a part of
+/// the network gives the same numbers under the same name.
+pub(crate) fn random_tensor(parameter: &Parameter, seed: u64) -> Result<Tensor> {
     let count = parameter.shape.iter().product();
-    let values = match parameter.deviation {
-        None => vec![1.0; count],
-        Some(deviation) => {
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let values = match parameter.initial {
+        Initial::Constant(value) => vec![value as f32; count],
+        Initial::Normal(deviation) => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream(&parameter.name));
-            #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-            let deviation = deviation as f32;
             let mut draw = || -> f32 { StandardNormal.sample(&mut rng) };
-            (0..count).map(|_| draw() * deviation).collect()
+            (0..count).map(|_| draw() * deviation as f32).collect()
         }
     };
     Tensor::from_vec(values, parameter.shape.as_slice(), &Device::Cpu)
@@ -56,29 +37,23 @@ pub(crate) fn stream(name: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn values(names: &[&str], seed: u64, of: &str) -> Vec<f32> {
-        let parameter = |name: &&str| Parameter {
-            name: (*name).to_owned(),
-            shape: vec![100, 100],
-            deviation: Some(0.5),
-        };
-        let parameters: Vec<_> = names.iter().map(parameter).collect();
-        let workers = Workers::new(2).expect("threads");
-        let tensors = random_tensors(&parameters, seed, &workers).expect("tensors");
-        tensors[of].flatten_all().and_then(|t| t.to_vec1()).expect("values")
+    fn values(name: &str, seed: u64) -> Vec<f32> {
+        let (name, shape) = (name.to_owned(), vec![100, 100]);
+        let tensor = random_tensor(&Parameter { name, shape, initial: Initial::Normal(0.5) }, seed);
+        tensor.expect("a tensor").flatten_all().and_then(|t| t.to_vec1()).expect("values")
     }
 
     #[test]
     fn a_tensor_depends_on_its_name_and_the_seed_alone() {
-        let a = values(&["a"], 7, "a");
-        assert_eq!(a, values(&["b", "a"], 7, "a"));
-        assert_ne!(a, values(&["a", "b"], 7, "b"));
-        assert_ne!(a, values(&["a"], 8, "a"));
+        let a = values("a", 7);
+        assert_eq!(a, values("a", 7));
+        assert_ne!(a, values("b", 7));
+        assert_ne!(a, values("a", 8));
     }
 
     #[test]
     fn the_deviation_is_the_one_asked_for() {
-        let a = values(&["a"], 1, "a");
+        let a = values("a", 1);
         let mean = a.iter().sum::<f32>() / a.len() as f32;
         let deviation = (a.iter().map(|x| x * x).sum::<f32>() / a.len() as f32).sqrt();
         assert!(mean.abs() < 0.02 && (deviation - 0.5).abs() < 0.02, "{mean} ± {deviation}");

@@ -9,6 +9,7 @@
 mod adapter;
 mod config;
 mod encoder;
+mod hub;
 mod init;
 mod model;
 mod network;

@@ -118,7 +118,8 @@ fn settle<T>(
         .map_err(Failure::Error)
 }
 
-/// No code that can panic runs under these locks, so that poison means nothing.
+/// Poison tells nothing here: a panic under the turn's lock is caught under it ([`settle`]), and one
+/// under an item's is the outcome of its only task.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,26 +4,28 @@
 //! to safetensors in the host's cache folder at its first use and read from there afterwards. The
 //! model's folder itself is never written to. Without a cache folder the pickle is read as it is.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use candle_core::Tensor;
 use candle_core::pickle::{PthTensors, TensorInfo};
-use candle_core::{DType, Tensor};
 use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt, excerpt};
-use safetensors::tensor::{Dtype, View};
 use serde::Deserialize;
 
 use crate::pickle_bounds;
-use crate::weights::{EMBEDDINGS, Safetensors, TensorFile};
+use crate::weights::{self, EMBEDDINGS, Outgoing, Safetensors, TensorFile};
+
+/// What a conversion leaves that is killed: the ending of an unfinished copy.
+const UNFINISHED: &str = "part";
+/// An unfinished copy that nobody has written to for so long is nobody's.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Opens a pickle, or its copy in the cache, which is made if it is missing or damaged.
 pub(crate) fn open(ctx: &Context<'_>, path: &Path) -> Result<Box<dyn TensorFile>> {
     let Some(copy) = copy_of(ctx, path)? else { return Ok(Box::new(Pickle::open(path)?)) };
+    remove_abandoned(copy.parent().unwrap_or(&copy));
     if let Ok(file) = Safetensors::open(&copy) {
         return Ok(Box::new(file));
     }
@@ -65,6 +67,21 @@ fn copy_of(ctx: &Context<'_>, path: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(dir.join("t5").join(format!("{}.safetensors", key.short()))))
 }
 
+/// Removes unfinished copies that no conversion is at work on.
+fn remove_abandoned(dir: &Path) {
+    for entry in dir.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        let changed = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = changed.ok().and_then(|time| time.elapsed().ok());
+        if path.extension().is_some_and(|end| end == UNFINISHED)
+            && age.is_some_and(|age| age > ABANDONED)
+        {
+            // Another process may have been faster, and the folder need not be ours.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// A pickle, whose tensors are read one by one.
 struct Pickle {
     tensors: PthTensors,
@@ -90,7 +107,6 @@ impl Pickle {
             Error::new(ErrorKind::Model, "this is no PyTorch checkpoint")
                 .with_context("file", path.display())
                 .with_context("why", excerpt(&why))
-                .with_hint("download the file again")
         };
         pickle_bounds::check(path).map_err(no_checkpoint)?;
         // candle takes some objects apart without a look at how many parts they have.
@@ -112,29 +128,22 @@ impl Pickle {
         std::fs::create_dir_all(dir).or_io("cannot make the cache folder", dir)?;
         // A name of its own: other threads and processes may convert the same file.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let beside = copy.with_extension(format!("{}-{number}.part", std::process::id()));
-        let outcome = self.write(ctx, &beside).and_then(|()| {
-            std::fs::rename(&beside, copy).or_io("cannot write the converted weights", copy)
-        });
-        if outcome.is_err() {
-            // The error that matters is the first one.
-            let _ = std::fs::remove_file(&beside);
-        }
-        outcome
+        let ending = format!("{}-{number}.{UNFINISHED}", std::process::id());
+        let tensors = self.worth_keeping().filter_map(|info| self.outgoing(ctx, info)).collect();
+        weights::write_by(&copy.with_extension(ending), copy, tensors)
     }
 
-    fn write(&self, ctx: &Context<'_>, path: &Path) -> Result<()> {
-        let failed = RefCell::new(None);
-        let view = |info| Stored::new(ctx, self, info, &failed);
-        let views = self.worth_keeping().filter_map(|info| Some((info.name.as_str(), view(info)?)));
-        let written = safetensors::serialize_to_file(views, None, path);
-        if let Some(error) = failed.take() {
-            return Err(error);
-        }
-        written.or_io("cannot write the converted weights", path)?;
-        // On disk before it gets its name: half a file would otherwise look whole after a crash.
-        let file = File::open(path).and_then(|file| file.sync_all());
-        file.or_io("cannot write the converted weights", path)
+    /// A tensor to be written, so that memory holds one at a time; `None` for what is no weights,
+    /// such as a counter.
+    fn outgoing<'a>(&'a self, ctx: &'a Context<'_>, info: &'a TensorInfo) -> Option<Outgoing<'a>> {
+        let read = move || {
+            ctx.check()?;
+            self.get(&info.name)?.ok_or_else(|| {
+                let message = format!("the tensor `{}` cannot be read", info.name);
+                Error::new(ErrorKind::Model, message).with_context("file", self.path.display())
+            })
+        };
+        Outgoing::later(info.name.clone(), info.dtype, info.layout.dims(), read)
     }
 
     /// Checkpoints hold the embeddings under several names, each of them as large as the others.
@@ -153,69 +162,6 @@ fn fits(info: &TensorInfo, length: u64) -> bool {
     bytes.is_some_and(|bytes| bytes as u64 <= length)
 }
 
-/// A tensor of a pickle that is read when it is written, so that memory holds one at a time.
-struct Stored<'a> {
-    ctx: &'a Context<'a>,
-    pickle: &'a Pickle,
-    info: &'a TensorInfo,
-    dtype: Dtype,
-    /// The first error: the writer, which asks for the bytes, has no place for one.
-    failed: &'a RefCell<Option<Error>>,
-}
-
-impl<'a> Stored<'a> {
-    /// `None` for what is no weights, such as a counter.
-    fn new(
-        ctx: &'a Context<'a>,
-        pickle: &'a Pickle,
-        info: &'a TensorInfo,
-        failed: &'a RefCell<Option<Error>>,
-    ) -> Option<Self> {
-        let dtype = match info.dtype {
-            DType::F32 => Dtype::F32,
-            DType::F16 => Dtype::F16,
-            DType::BF16 => Dtype::BF16,
-            DType::F64 => Dtype::F64,
-            _ => return None,
-        };
-        Some(Self { ctx, pickle, info, dtype, failed })
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>> {
-        self.ctx.check()?;
-        let unreadable = || format!("the tensor `{}` cannot be read", self.info.name);
-        let tensor = self.pickle.get(&self.info.name)?;
-        let tensor = tensor.ok_or_else(|| Error::new(ErrorKind::Model, unreadable()))?;
-        let mut bytes = Vec::with_capacity(self.data_len());
-        tensor.write_bytes(&mut bytes).or_error(ErrorKind::Model, unreadable())?;
-        Ok(bytes)
-    }
-}
-
-impl View for Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.info.layout.dims()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = if self.failed.borrow().is_none() { self.bytes() } else { Ok(Vec::new()) };
-        bytes
-            .unwrap_or_else(|error| {
-                self.failed.replace(Some(error));
-                Vec::new()
-            })
-            .into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.info.layout.shape().elem_count() * self.info.dtype.size_in_bytes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +171,7 @@ mod tests {
     use crate::torch_archive;
     use candle_core::safetensors::load;
     use serde_json::json;
+    use std::fs::File;
     use tempfile::TempDir;
 
     /// The folder of a wanted model, with pickles in place of its safetensors.
@@ -308,6 +255,26 @@ mod tests {
             pickle.and_then(|file| file.set_modified(UNIX_EPOCH)).expect("set");
             assert!(tensors(&ctx, dir.path()).expect("converted again") == wanted);
             assert_eq!(cache.files().len(), 2);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_conversion_left_is_removed() {
+        let (dir, cache) = (tempfile::tempdir().expect("a folder"), Cache::new());
+        let path = archive(&dir, &tensor(b"K\x00(K\x02t(K\x01t\x89}"));
+        std::fs::create_dir(cache.dir().join("t5")).expect("a folder");
+        for (name, is_old) in [("a.1-0.part", true), ("b.2-0.part", false)] {
+            let file = File::create(cache.dir().join("t5").join(name)).expect("a file");
+            if is_old {
+                file.set_modified(UNIX_EPOCH).expect("set");
+            }
+        }
+        // Both when the copy is made and when it is there.
+        for _ in 0..2 {
+            open(&cache.context(), &path).expect("a pickle");
+            let files = cache.files();
+            let ends = |end: &str| files.iter().filter(|path| path.ends_with(end)).count();
+            assert_eq!((files.len(), ends("b.2-0.part")), (2, 1), "{files:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use deft_core::{Error, ErrorKind, Result, ResultExt, excerpt};
+use deft_core::{Context, Error, ErrorKind, Result, ResultExt, excerpt};
 use tokenizers::Tokenizer;
 
 use crate::network::NetworkConfig;
@@ -32,11 +32,7 @@ pub(crate) struct Encoded {
 impl Tokens {
     /// Reads a tokenizer that goes with a network.
     pub(crate) fn read(path: &Path, config: &NetworkConfig) -> Result<Self> {
-        let bytes = std::fs::read(path).or_io("cannot read the tokenizer", path).map_err(|e| {
-            e.with_hint(
-                "a model folder needs `tokenizer.json`, or say where it is: `tokenizer: FILE`",
-            )
-        })?;
+        let bytes = read(path)?;
         let wrong = |message: String| {
             Error::new(ErrorKind::Model, message).with_context("file", path.display())
         };
@@ -124,10 +120,39 @@ pub(crate) fn default_path(model: &Path) -> PathBuf {
     model.join("tokenizer.json")
 }
 
+/// Where the tokenizer lies that a user names: a file, or a model that has one.
+pub(crate) fn resolve(ctx: &Context<'_>, name: &str) -> Result<PathBuf> {
+    let path = ctx.resolve(name)?;
+    Ok(if path.is_dir() { default_path(&path) } else { path })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let error = match std::fs::read(path) {
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => error,
+    };
+    if error.kind() == std::io::ErrorKind::NotFound && path.with_file_name("spiece.model").exists()
+    {
+        let message = "the model has a spiece.model and no tokenizer.json";
+        return Err(Error::new(ErrorKind::Model, message)
+            .with_context("path", path.display())
+            .with_hint(
+                "spiece.model is not read: name a tokenizer.json of the same vocabulary, or a \
+                 model that has one; for T5 of any size, v1.1 too: `tokenizer: google-t5/t5-small`",
+            ));
+    }
+    Err(error).or_io("cannot read the tokenizer", path).map_err(|e| {
+        e.with_hint(
+            "a model folder needs `tokenizer.json`, or say where one is: `tokenizer: FILE` or \
+             `tokenizer: org/name`",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::model_dir;
+    use crate::testing::{context, model_dir};
     use serde_json::{Value, json};
 
     #[test]
@@ -139,6 +164,33 @@ mod tests {
         let error = Tokens::read(&dir.path().join("tokenizer.json"), &config).expect_err("larger");
         let wanted = "the tokenizer has token ids up to 39, the model a vocabulary of 39";
         assert_eq!((error.kind(), error.message()), (ErrorKind::Model, wanted));
+    }
+
+    #[test]
+    fn a_tokenizer_is_named_by_its_file_or_by_a_model_that_has_one() {
+        let dir = model_dir(&json!({}));
+        let file = dir.path().join("tokenizer.json");
+        for named in [dir.path(), &file] {
+            let found = resolve(&context(1), &named.display().to_string()).expect("found");
+            assert_eq!(found, file);
+        }
+    }
+
+    #[test]
+    fn a_model_with_spiece_model_alone_is_told_what_to_do() {
+        let dir = model_dir(&json!({}));
+        let text = std::fs::read_to_string(dir.path().join("config.json")).expect("readable");
+        let config = NetworkConfig::parse(&text, dir.path()).expect("valid");
+        let path = default_path(dir.path());
+        std::fs::remove_file(&path).expect("removed");
+        let advice = |word: &str| {
+            let error = Tokens::read(&path, &config).expect_err("missing");
+            assert!(error.hint().is_some_and(|hint| hint.contains(word)), "{:?}", error.hint());
+            error.kind()
+        };
+        assert_eq!(advice("`tokenizer: org/name`"), ErrorKind::Io);
+        std::fs::write(dir.path().join("spiece.model"), "").expect("written");
+        assert_eq!(advice("google-t5/t5-small"), ErrorKind::Model);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use deft_core::prelude::*;
 use crate::adapter::AdapterSpec;
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE, Weights};
-use crate::network::Tensors;
 use crate::predict::T5Predictor;
 use crate::training;
 
@@ -38,18 +37,16 @@ impl Component for T5Trainer {
     fn new(ctx: &Context<'_>, config: TrainerConfig, _children: Children) -> Result<Self> {
         config.check()?;
         let model = Model::open(ctx, &config.model())?;
-        // The weights are read again when they are trained: until then they would only take memory.
-        let tensors = model.tensors(ctx, &WHOLE)?;
         let mut notes: Vec<String> = model.random_name().map(random_note).into_iter().collect();
-        let count = |tensors: &Tensors| tensors.values().map(|t| t.elem_count() as u64).sum();
-        let parameters = match AdapterSpec::of(&config) {
-            None => count(&tensors),
-            Some(spec) => {
-                notes.extend(spec.note(model.config())?);
-                count(&spec.new_tensors(model.config(), 0)?)
-            }
-        };
-        let fingerprint = model.fingerprint(&tensors)?.short();
+        // The weights are read again when they are trained: until then they would only take memory.
+        let mut parameters = 0;
+        let fingerprint = model
+            .fingerprint(ctx, &WHOLE, |_, tensor| parameters += tensor.elem_count() as u64)?
+            .short();
+        if let Some(spec) = AdapterSpec::of(&config) {
+            notes.extend(spec.note(model.config())?);
+            parameters = spec.count(model.config())?;
+        }
         let info = TrainerInfo { fingerprint, parameters, notes };
         Ok(Self { config, model: Arc::new(model), info })
     }

@@ -62,7 +62,7 @@ fn a_panic_in_any_method_names_component_plugin_and_place() {
         ("reader of the task", "score"),
         ("encoder", "check new info encode"),
         ("index", "check new info builder train add finish open len search"),
-        ("retriever", "check new phases run_unit open retrieve"),
+        ("retriever", "check new phases run_unit open retrieve judge"),
         ("trainer", "check new info train open predict"),
     ] {
         for method in methods.split(' ') {
@@ -118,7 +118,7 @@ fn whether_an_index_is_empty_follows_from_its_length_and_is_not_asked() {
     let open = |panic_in: &str| {
         let Handle::Index(factory) = built(Kind::Index, panic_in) else { unreachable!() };
         let vectors = VectorStore::open(dir.path()).unwrap();
-        factory.open(&Context::new(&NoServices, 0, 1), dir.path(), vectors)
+        factory.open(&Context::new(&NoServices, 0, 1), dir.path(), Some(vectors))
     };
     let index = open("is_empty").unwrap();
     assert_eq!((index.len(), index.is_empty()), (2, false));
@@ -173,6 +173,7 @@ fn nonsense_from_a_component_is_refused_and_never_used() {
         ("retriever", "id_beyond_the_end", "a search returned an id or a score that cannot be"),
         ("retriever", "score_that_is_no_number", "a search returned an id or a score that cannot"),
         ("retriever", "same_id_twice", "a search returned hits out of order, or one twice"),
+        ("retriever", "other_hits_judged", "a search was judged by other hits than it had found"),
         ("retriever", "phase_outside_the_store", "an artefact's name cannot name a folder"),
         ("encoder", "no_dimension", "the encoder's vectors have no component"),
         ("trainer", "fewer_option_scores", "a prediction does not fit its example's options"),

@@ -148,9 +148,15 @@ fn find(entries: Vec<Entry>, kind: &str, name: &str) -> Result<Entry> {
 /// Kinds that the plugin has none of are left out:
 /// `export_plugin! { encoders: [MyEncoder], readers: [MyReader, MyOtherReader] }`.
 /// The plugin is named after its package, without a leading `deft-`.
+///
+/// Code in C or C++ that is compiled for more than the target's every processor is told first, so that
+/// a host on another does not load it: `export_plugin! { cpu: "avx2,fma", indexes: [MyIndex] }`.
 #[macro_export]
 macro_rules! export_plugin {
     ($($kinds:ident: [$($component:ty),+ $(,)?]),+ $(,)?) => {
+        $crate::export_plugin! { cpu: "", $($kinds: [$($component),+]),+ }
+    };
+    (cpu: $cpu:expr, $($kinds:ident: [$($component:ty),+ $(,)?]),+ $(,)?) => {
         #[doc(hidden)]
         #[allow(unsafe_code, reason = "fixed names are how a host finds the plugin")]
         mod deft_plugin {
@@ -162,6 +168,7 @@ macro_rules! export_plugin {
             const SECTION: [u8; descriptor::CAPACITY] = descriptor::DescriptorWriter::new(
                 descriptor::plugin_name(env!("CARGO_PKG_NAME")),
                 env!("CARGO_PKG_VERSION"),
+                $cpu,
             )
             $($(
                 .component(

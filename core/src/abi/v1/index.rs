@@ -14,7 +14,8 @@ use super::origin::Origin;
 use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
-    Context, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, Matrix, Result, VectorStore,
+    Context, HitsMut, Index, IndexBuilder, IndexFactory, IndexInfo, IndexShape, Matrix, Result,
+    VectorStore,
 };
 
 /// Where vectors lie and which rows are meant: each side opens the files itself.
@@ -39,6 +40,26 @@ impl<'a> FfiVectors<'a> {
     }
 }
 
+/// [`IndexShape`], as it crosses.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct FfiIndexShape {
+    rows: u64,
+    dimension: u64,
+}
+
+impl From<IndexShape> for FfiIndexShape {
+    fn from(IndexShape { rows, dimension }: IndexShape) -> Self {
+        Self { rows: rows as u64, dimension: dimension as u64 }
+    }
+}
+
+impl FfiIndexShape {
+    fn import(self) -> Result<IndexShape> {
+        Ok(IndexShape { rows: to_usize(self.rows)?, dimension: to_usize(self.dimension)? })
+    }
+}
+
 #[sabi_trait]
 pub trait FfiIndexFactory: Send + Sync + 'static {
     fn call(&self, ctx: FfiContext<'_>, name: RStr<'_>, json: RStr<'_>) -> FfiResult<RString>;
@@ -46,7 +67,7 @@ pub trait FfiIndexFactory: Send + Sync + 'static {
     fn builder(
         &self,
         ctx: FfiContext<'_>,
-        dimension: u64,
+        shape: FfiIndexShape,
         trained: ROption<RStr<'_>>,
     ) -> FfiResult<FfiIndexBuilderBox>;
     #[sabi(last_prefix_field)]
@@ -54,7 +75,7 @@ pub trait FfiIndexFactory: Send + Sync + 'static {
         &self,
         ctx: FfiContext<'_>,
         dir: RStr<'_>,
-        vectors: FfiVectors<'_>,
+        vectors: ROption<FfiVectors<'_>>,
     ) -> FfiResult<FfiIndexBox>;
 }
 
@@ -96,13 +117,13 @@ impl FfiIndexFactory for IndexFactoryExport {
     fn builder(
         &self,
         ctx: FfiContext<'_>,
-        dimension: u64,
+        shape: FfiIndexShape,
         trained: ROption<RStr<'_>>,
     ) -> FfiResult<FfiIndexBuilderBox> {
         ctx.guarded(|ctx| {
             let trained = trained.into_option();
             let trained = trained.as_ref().map(|dir| Path::new(dir.as_str()));
-            let builder = self.0.builder(ctx, to_usize(dimension)?, trained)?;
+            let builder = self.0.builder(ctx, shape.import()?, trained)?;
             Ok(FfiIndexBuilder_TO::from_ptr(
                 RBox::new(BuilderExport(self.0.made(builder))),
                 TD_Opaque,
@@ -114,10 +135,11 @@ impl FfiIndexFactory for IndexFactoryExport {
         &self,
         ctx: FfiContext<'_>,
         dir: RStr<'_>,
-        vectors: FfiVectors<'_>,
+        vectors: ROption<FfiVectors<'_>>,
     ) -> FfiResult<FfiIndexBox> {
         ctx.guarded(|ctx| {
-            let index = self.0.open(ctx, Path::new(dir.as_str()), vectors.import()?)?;
+            let vectors = vectors.as_ref().into_option().map(FfiVectors::import).transpose()?;
+            let index = self.0.open(ctx, Path::new(dir.as_str()), vectors)?;
             Ok(FfiIndex_TO::from_ptr(RBox::new(IndexExport(self.0.made(index))), TD_Opaque))
         })
     }
@@ -185,21 +207,26 @@ impl IndexFactory for IndexFactoryImport {
     fn builder(
         &self,
         ctx: &Context<'_>,
-        dimension: usize,
+        shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
         let trained = trained.map(export_path).transpose()?.map(RStr::from);
         let builder = self.origin.call(Method::Builder, || {
             with_exported(ctx, |ctx| {
-                Ok(self.remote.builder(ctx, dimension as u64, trained.into()).into_result()?)
+                Ok(self.remote.builder(ctx, shape.into(), trained.into()).into_result()?)
             })
         })?;
         Ok(Box::new(BuilderImport { remote: builder, origin: self.origin.clone() }))
     }
 
-    fn open(&self, ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+    fn open(
+        &self,
+        ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>> {
         let dir = export_path(dir)?;
-        let vectors = FfiVectors::export(&vectors)?;
+        let vectors = vectors.as_ref().map(FfiVectors::export).transpose()?.into();
         let (index, rows) = self.origin.call(Method::Open, || {
             with_exported(ctx, |ctx| {
                 let index = self.remote.open(ctx, dir.into(), vectors).into_result()?;
@@ -279,7 +306,7 @@ mod tests {
         fn builder(
             &self,
             _ctx: &Context<'_>,
-            _dimension: usize,
+            _shape: IndexShape,
             _trained: Option<&Path>,
         ) -> Result<Box<dyn IndexBuilder>> {
             Err(Error::cancelled())
@@ -289,7 +316,7 @@ mod tests {
             &self,
             _ctx: &Context<'_>,
             _dir: &Path,
-            _vectors: VectorStore,
+            _vectors: Option<VectorStore>,
         ) -> Result<Box<dyn Index>> {
             Ok(Box::new(Self(Arc::clone(&self.0))))
         }
@@ -319,7 +346,7 @@ mod tests {
             unreachable!("an index was exported");
         };
         let ctx = Context::new(&NoServices, 0, 1);
-        factory.open(&ctx, dir.path(), VectorStore::open(dir.path())?)
+        factory.open(&ctx, dir.path(), Some(VectorStore::open(dir.path())?))
     }
 
     #[test]

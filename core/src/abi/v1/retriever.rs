@@ -17,7 +17,8 @@ use super::origin::Origin;
 use super::running::Method;
 use super::services::{FfiContext, with_exported};
 use crate::{
-    Context, Error, ErrorKind, HitsMut, Phase, PhaseDirs, Pool, Result, Retriever, Searcher,
+    Context, Error, ErrorKind, HitsMut, Judgement, Phase, PhaseDirs, Pool, Result, Retriever,
+    Searcher,
 };
 
 /// The pool, lent.
@@ -90,13 +91,20 @@ pub trait FfiRetriever: Send + Sync + 'static {
 
 #[sabi_trait]
 pub trait FfiSearcher: Send + Sync + 'static {
-    #[sabi(last_prefix_field)]
     fn retrieve(
         &self,
         ctx: FfiContext<'_>,
         queries: RSlice<'_, RStr<'_>>,
         hits: FfiHits<'_>,
     ) -> FfiResult<()>;
+    #[sabi(last_prefix_field)]
+    fn judge(
+        &self,
+        ctx: FfiContext<'_>,
+        queries: RSlice<'_, RStr<'_>>,
+        found: FfiHits<'_>,
+        nearest: FfiHits<'_>,
+    ) -> FfiResult<RString>;
 }
 
 pub type FfiRetrieverArc = FfiRetriever_TO<RArc<()>>;
@@ -156,6 +164,19 @@ impl FfiSearcher for SearcherExport {
         hits: FfiHits<'_>,
     ) -> FfiResult<()> {
         ctx.guarded(|ctx| self.0.retrieve(ctx, &import_texts(queries), hits.import()?))
+    }
+
+    fn judge(
+        &self,
+        ctx: FfiContext<'_>,
+        queries: RSlice<'_, RStr<'_>>,
+        found: FfiHits<'_>,
+        nearest: FfiHits<'_>,
+    ) -> FfiResult<RString> {
+        ctx.guarded(|ctx| {
+            let (queries, found) = (import_texts(queries), found.import()?);
+            Ok(to_json(&self.0.judge(ctx, &queries, found, nearest.import()?)?))
+        })
     }
 }
 
@@ -280,4 +301,44 @@ impl Searcher for SearcherImport {
             })
         })
     }
+
+    fn judge(
+        &self,
+        ctx: &Context<'_>,
+        queries: &[&str],
+        mut found: HitsMut<'_>,
+        mut nearest: HitsMut<'_>,
+    ) -> Result<Judgement> {
+        let queries = export_texts(queries);
+        let ids = found.sorted_ids();
+        nearest.clear();
+        self.origin.call(Method::Judge, || {
+            let judgement: Judgement = with_exported(ctx, |ctx| {
+                let lent = (found.reborrow().into(), nearest.reborrow().into());
+                let judged = self.remote.judge(ctx, queries.as_slice().into(), lent.0, lent.1);
+                from_json(&judged.into_result()?)
+            })?;
+            if matches!(judgement, Judgement::Compared { .. }) {
+                nearest.check(self.examples)?;
+                found.check(self.examples)?;
+                check_same(&ids, &found.sorted_ids())?;
+            }
+            Ok(judgement)
+        })
+    }
 }
+
+/// Refuses a judgement of other hits than those that were to be judged.
+fn check_same(given: &[Vec<u64>], judged: &[Vec<u64>]) -> Result<()> {
+    let Some(query) = given.iter().zip(judged).position(|(given, judged)| given != judged) else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Plugin, "a search was judged by other hits than it had found")
+        .with_context("query", query)
+        .with_context("hits found", given[query].len())
+        .with_context("hits judged", judged[query].len()))
+}
+
+#[cfg(test)]
+#[path = "retriever_tests.rs"]
+mod tests;

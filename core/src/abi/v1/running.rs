@@ -29,6 +29,7 @@ pub enum Method {
     Encode,
     Finish,
     Info,
+    Judge,
     NextBatch,
     Open,
     Phases,
@@ -42,7 +43,7 @@ pub enum Method {
 }
 
 /// Names by number.
-const METHODS: [&str; 17] = [
+const METHODS: [&str; 18] = [
     "add",
     "builder",
     "call",
@@ -50,6 +51,7 @@ const METHODS: [&str; 17] = [
     "encode",
     "finish",
     "info",
+    "judge",
     "next_batch",
     "open",
     "phases",
@@ -268,6 +270,7 @@ mod tests {
     #[test]
     fn every_method_has_its_name() {
         assert_eq!(METHODS[Method::Add as usize], "add");
+        assert_eq!(METHODS[Method::Judge as usize], "judge");
         assert_eq!(METHODS[Method::NextBatch as usize], "next_batch");
         assert_eq!(METHODS[Method::RunUnit as usize], "run_unit");
         assert_eq!(METHODS[Method::Train as usize], "train");

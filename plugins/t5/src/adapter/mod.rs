@@ -4,6 +4,7 @@
 //! ([`crate::network::projection`]); at rest it is a folder in PEFT's layout ([`files`]); and to
 //! predict, or to be trained on, it is merged into the weights, so that it costs nothing there.
 
+mod check;
 mod files;
 mod merge;
 
@@ -29,6 +30,8 @@ pub(crate) struct AdapterSpec {
     pub(crate) kind: Kind,
     /// Names of projections: `k`, `wi_1`.
     pub(crate) modules: Vec<String>,
+    /// Those whose inputs IA3 multiplies in place of their outputs: none in an adapter of ours.
+    pub(crate) inputs: Vec<String>,
 }
 
 /// The kind of an adapter.
@@ -52,7 +55,16 @@ impl AdapterSpec {
             }
         };
         let default = || default.iter().map(|&name| name.to_owned()).collect();
-        Some(Self { kind, modules: config.modules.clone().unwrap_or_else(default) })
+        let modules = config.modules.clone().unwrap_or_else(default);
+        Some(Self { kind, modules, inputs: Vec::new() })
+    }
+
+    /// The kind's name, as messages have it.
+    fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Ia3 => "IA3",
+            Kind::Lora { .. } => "LoRA",
+        }
     }
 
     /// What the network needs to know of it.
@@ -87,6 +99,15 @@ impl AdapterSpec {
             }
         }
         Ok(tensors)
+    }
+
+    /// How many numbers are trained.
+    pub(crate) fn count(&self, network: &NetworkConfig) -> Result<u64> {
+        let of_one = |(_, [rows, columns]): (String, [usize; 2])| match self.kind {
+            Kind::Ia3 => rows as u64,
+            Kind::Lora { rank, .. } => (rank * (rows + columns)) as u64,
+        };
+        Ok(self.projections(network)?.into_iter().map(of_one).sum())
     }
 
     /// The projections that it is put on, with their shapes.
@@ -178,6 +199,17 @@ mod tests {
         assert_eq!(found.len(), 16);
         let wi = "decoder.block.1.layer.2.DenseReluDense.wi_1".to_owned();
         assert!(found.contains(&(wi, [32, 16])), "{found:?}");
+    }
+
+    #[test]
+    fn numbers_are_counted_without_making_them() {
+        let network = network(&json!({}));
+        for options in [json!({"method": "ia3"}), json!({"method": "lora", "lora_rank": 3})] {
+            let spec = spec(&options);
+            let tensors = spec.new_tensors(&network, 1).expect("tensors");
+            let made: usize = tensors.values().map(Tensor::elem_count).sum();
+            assert_eq!(spec.count(&network).expect("projections"), made as u64);
+        }
     }
 
     #[test]

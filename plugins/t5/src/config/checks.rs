@@ -13,11 +13,14 @@ pub(super) fn at_least_one(name: &str, value: usize) -> Result<()> {
 
 /// A limit of tokens, which must be one that can be encoded.
 pub(super) fn token_limit(name: &str, value: usize) -> Result<()> {
-    if (1..=MAX_TOKENS).contains(&value) {
+    one_to(name, value, MAX_TOKENS)
+}
+
+pub(super) fn one_to(name: &str, value: usize, most: usize) -> Result<()> {
+    if (1..=most).contains(&value) {
         return Ok(());
     }
-    let message = format!("`{name}` must be in 1 ..= {MAX_TOKENS} (found: {value})");
-    Err(Error::option_at(name, message))
+    Err(Error::option_at(name, format!("`{name}` must be in 1 ..= {most} (found: {value})")))
 }
 
 pub(super) fn positive(name: &str, value: f64) -> Result<()> {

@@ -19,7 +19,8 @@ pub struct EncoderConfig {
     /// `AllenNLP` state (`.th`). Default: none.
     #[serde(default)]
     pub weights: Option<String>,
-    /// Tokenizer file. Default: `tokenizer.json` in the model's folder.
+    /// Tokenizer: a file, or a model that has a `tokenizer.json`, as a folder or `org/name`. Default:
+    /// that of the model.
     #[serde(default)]
     pub tokenizer: Option<String>,
     /// Where weights come from: `pretrained` (default) reads them, `random` makes new ones of the

@@ -1,15 +1,18 @@
 //! Options of the encoder and the trainer.
 
 mod checks;
+mod choices;
 mod encoder;
+mod rules;
 mod trainer;
 
 use deft_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use choices::{Keep, Method, Objective, Optimizer, ScheduleKind};
 pub use encoder::{EncoderConfig, Pooling};
-pub use trainer::{Keep, Method, Objective, Optimizer, ScheduleKind, TrainerConfig};
+pub use trainer::TrainerConfig;
 
 /// Where the weights come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::kernels::{self, Visible};
-use super::ops::{Values, last, slice};
+use super::ops::{Values, gradient, last, slice};
 
 /// Attention probabilities from scores `[batch, heads, queries, keys]`, with or without a position
 /// bias `[heads, queries, keys]`.
@@ -76,18 +76,18 @@ impl CustomOp2 for Attend {
 
     fn bwd(
         &self,
-        _: &Tensor,
+        scores: &Tensor,
         bias: &Tensor,
         probs: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad_scores = Self::backward(probs, grad)?;
-        let mut grad_bias = vec![0.0; bias.elem_count()];
-        for entry in Values::of(&grad_scores).get()?.chunks_exact(grad_bias.len()) {
-            kernels::add_to(&mut grad_bias, entry);
-        }
-        let grad_bias = Tensor::from_vec(grad_bias, bias.shape(), bias.device())?;
-        Ok((Some(grad_scores), Some(grad_bias)))
+        let values = Values::of(&grad_scores);
+        let values = values.get()?;
+        let grad_bias = gradient(bias, |sums| {
+            values.chunks_exact(sums.len()).for_each(|entry| kernels::add_to(sums, entry));
+        })?;
+        Ok((scores.track_op().then(|| grad_scores.clone()), grad_bias))
     }
 }
 

@@ -5,13 +5,10 @@
 //! of them. Of the embeddings only the rows looked up have a gradient, and the output layer's is
 //! made once for all micro-batches of a step ([`HeadRows`]).
 
-use std::cell::RefCell;
-
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Error, Result, Tensor, Var, bail};
+use candle_core::{CpuStorage, CustomOp1, Device, Error, Layout, Result, Shape, Tensor, Var, bail};
 
 use super::head::{HeadLoss, HeadRows};
-use super::ops::Known;
 use super::segments::{self, Forward};
 use super::{Batch, Pass, T5};
 
@@ -43,7 +40,8 @@ impl Gradients {
         Ok(sum)
     }
 
-    /// Ids and gradients of the embeddings looked up, encoder before decoder: `[ids, d_model]`.
+    /// Ids and gradients `[ids, d_model]` of the embeddings looked up, in the order of that: the
+    /// encoder's first, but the decoder's where segments are gone back through.
     pub(crate) fn embeddings(&self) -> Result<Vec<(&[u32], &Tensor)>> {
         let mut gradients = Vec::with_capacity(self.looked_up.len());
         for LookedUp { ids, rows } in &self.looked_up {
@@ -62,7 +60,7 @@ pub(crate) struct Work<'a> {
     pub(crate) inputs: &'a Batch,
     pub(crate) targets: &'a [&'a [u32]],
     /// One of training.
-    pub(crate) pass: Pass,
+    pub(crate) pass: Pass<'a>,
     /// What the gradients are divided by.
     pub(crate) divisor: usize,
 }
@@ -106,7 +104,7 @@ impl T5 {
         &self,
         inputs: &Batch,
         targets: &[&[u32]],
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<(Tensor, Batch)> {
         let memory = self.memory(&self.encode(inputs, pass)?, inputs, pass)?;
         let shifted = self.decoder_inputs(targets)?;
@@ -142,9 +140,30 @@ impl T5 {
 }
 
 impl Gradients {
-    fn new(stores: Vec<GradStore>, pass: Pass, head: HeadRows) -> Self {
-        let looked_up = pass.looked_up.map(RefCell::into_inner).unwrap_or_default();
-        Self { stores, looked_up, head }
+    fn new(stores: Vec<GradStore>, pass: Pass<'_>, head: HeadRows) -> Self {
+        Self { stores, looked_up: pass.into_looked_up(), head }
+    }
+}
+
+/// A scalar whose gradient is known beforehand: the end of a graph that is computed elsewhere.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) value: f32,
+    /// Of the argument, in its shape.
+    pub(super) gradient: Tensor,
+}
+
+impl CustomOp1 for Known {
+    fn name(&self) -> &'static str {
+        "t5-known"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![self.value]), Shape::from(())))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(self.gradient.clone()))
     }
 }
 

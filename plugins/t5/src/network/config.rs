@@ -5,10 +5,7 @@ use std::path::Path;
 use deft_core::{Error, ErrorKind, Result, ResultExt};
 use serde::Deserialize;
 
-/// Largest size that is believed: a hundred times that of any T5, and products of three still fit.
-const MAX_SIZE: usize = 10_000_000;
-/// Most layers of an encoder or decoder that are believed; the largest T5 has 24.
-const MAX_LAYERS: usize = 1000;
+use super::sizes;
 
 /// The shape of a T5 network, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,40 +102,34 @@ impl NetworkConfig {
         }
         let file: File =
             serde_json::from_str(json).or_error(ErrorKind::Model, no_t5).map_err(in_file)?;
-        file.check().and_then(|()| file.network()).map_err(|message| {
-            Error::new(ErrorKind::Model, message).with_context("file", path.display())
-        })
+        let wrong = |message| in_file(Error::new(ErrorKind::Model, message));
+        let config = file.network().map_err(wrong)?;
+        sizes::check(&config).map_err(|message| {
+            wrong(message).with_hint("is the file whole? a new model needs sizes that can be held")
+        })?;
+        config.check().map_err(wrong)?;
+        Ok(config)
     }
 
     /// Width of all heads side by side.
     pub(crate) fn inner(&self) -> usize {
         self.heads * self.d_kv
     }
-}
 
-impl File {
+    /// Refuses numbers that nothing can be computed with.
     fn check(&self) -> Result<(), String> {
-        let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("d_model", self.d_model),
-            ("d_kv", self.d_kv),
-            ("d_ff", self.d_ff),
-            ("num_layers", self.num_layers),
-            ("num_heads", self.num_heads),
-        ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(format!("`{name}` must be at least 1 (found: 0)"));
+        let (epsilon, factor, dropout) = (self.epsilon, self.init_factor, self.dropout);
+        if !(0.0..=1.0).contains(&epsilon) {
+            return Err(format!("`layer_norm_epsilon` must be in 0 ..= 1 (found: {epsilon})"));
         }
-        if let Some((name, size)) = self.largest().into_iter().find(|(_, size)| *size > MAX_SIZE) {
-            return Err(format!("`{name}` cannot be more than {MAX_SIZE} (found: {size})"));
+        if !(factor > 0.0 && factor <= 1e6) {
+            let rule = "`initializer_factor` must be above 0 and at most 1e6";
+            return Err(format!("{rule} (found: {factor})"));
         }
-        if let Some(layers) = self.layers().into_iter().find(|layers| *layers > MAX_LAYERS) {
-            return Err(format!("more than {MAX_LAYERS} layers cannot be (found: {layers})"));
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(format!("`dropout_rate` must be in 0 ..< 1 (found: {dropout})"));
         }
-        if self.layer_norm_epsilon.is_some_and(|epsilon| !(0.0..=1.0).contains(&epsilon)) {
-            return Err("`layer_norm_epsilon` must be in 0 ..= 1".to_owned());
-        }
-        let (buckets, distance) = self.positions();
+        let (buckets, distance) = (self.buckets, self.max_distance);
         if buckets < 4 || buckets % 2 == 1 || distance <= buckets / 2 {
             return Err(format!(
                 "`relative_attention_num_buckets` must be even and at least 4, and \
@@ -146,39 +137,19 @@ impl File {
                  (found: {buckets} and {distance})"
             ));
         }
-        match self.dropout_rate {
-            Some(rate) if !(0.0..1.0).contains(&rate) => {
-                Err(format!("`dropout_rate` must be in 0 ..< 1 (found: {rate})"))
+        let ids = [self.pad, self.eos, self.decoder_start];
+        match ids.iter().find(|&&id| id as usize >= self.vocabulary) {
+            None => Ok(()),
+            Some(id) => {
+                Err(format!("token id {id} is not below `vocab_size` ({})", self.vocabulary))
             }
-            _ => Ok(()),
         }
     }
+}
 
-    /// What has one row or column of a tensor each.
-    fn largest(&self) -> [(&'static str, usize); 6] {
-        let (buckets, _) = self.positions();
-        [
-            ("vocab_size", self.vocab_size),
-            ("d_model", self.d_model),
-            ("d_kv", self.d_kv),
-            ("d_ff", self.d_ff),
-            ("num_heads", self.num_heads),
-            ("relative_attention_num_buckets", buckets),
-        ]
-    }
-
-    fn layers(&self) -> [usize; 2] {
-        [self.num_layers, self.num_decoder_layers.unwrap_or(self.num_layers)]
-    }
-
-    fn positions(&self) -> (usize, usize) {
-        let buckets = self.relative_attention_num_buckets.unwrap_or(32);
-        (buckets, self.relative_attention_max_distance.unwrap_or(128))
-    }
-
+impl File {
     fn network(&self) -> Result<NetworkConfig, String> {
         let (activation, gated) = self.activation()?;
-        let (buckets, max_distance) = self.positions();
         let tied = self.tie_word_embeddings.unwrap_or(true);
         let scale_logits = self.scale_decoder_outputs.unwrap_or(tied);
         let head = match (tied, scale_logits) {
@@ -187,13 +158,6 @@ impl File {
             (true, false) => Head::OwnIfStored,
         };
         let pad = self.pad_token_id.unwrap_or(0);
-        let ids = (pad, self.eos_token_id.unwrap_or(1), self.decoder_start_token_id.unwrap_or(pad));
-        let (pad, eos, decoder_start) = ids;
-        if let Some(id) =
-            [pad, eos, decoder_start].iter().find(|&&id| id as usize >= self.vocab_size)
-        {
-            return Err(format!("token id {id} is not below `vocab_size` ({})", self.vocab_size));
-        }
         Ok(NetworkConfig {
             vocabulary: self.vocab_size,
             d_model: self.d_model,
@@ -202,8 +166,8 @@ impl File {
             heads: self.num_heads,
             encoder_layers: self.num_layers,
             decoder_layers: self.num_decoder_layers.unwrap_or(self.num_layers),
-            buckets,
-            max_distance,
+            buckets: self.relative_attention_num_buckets.unwrap_or(32),
+            max_distance: self.relative_attention_max_distance.unwrap_or(128),
             dropout: self.dropout_rate.unwrap_or(0.1),
             epsilon: self.layer_norm_epsilon.unwrap_or(1e-6),
             init_factor: self.initializer_factor.unwrap_or(1.0),
@@ -212,8 +176,8 @@ impl File {
             head,
             scale_logits,
             pad,
-            eos,
-            decoder_start,
+            eos: self.eos_token_id.unwrap_or(1),
+            decoder_start: self.decoder_start_token_id.unwrap_or(pad),
         })
     }
 
@@ -242,11 +206,12 @@ impl File {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn parse(changes: &Value) -> Result<NetworkConfig> {
+    /// A small network's file with changes.
+    pub(in crate::network) fn parse(changes: &Value) -> Result<NetworkConfig> {
         let mut file = json!({
             "vocab_size": 10, "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 2,
         });
@@ -292,13 +257,7 @@ mod tests {
         assert!(message(json!({"model_type": "bert"})).contains("`bert`"));
         assert!(message(json!({"d_kv": 0})).contains("`d_kv`"));
         assert!(message(json!({"d_kv": null})).contains("config.json"));
-        // These would not fit into memory, or into a number.
-        for size in ["vocab_size", "d_model", "d_kv", "d_ff", "num_heads"] {
-            assert!(message(json!({size: 1_u64 << 40})).contains("cannot be more than"), "{size}");
-        }
-        for layers in ["num_layers", "num_decoder_layers"] {
-            assert!(message(json!({layers: 1_u64 << 40})).contains("layers"), "{layers}");
-        }
+        assert!(message(json!({"initializer_factor": -1.0})).contains("`initializer_factor`"));
         assert!(message(json!({"layer_norm_epsilon": -1e-6})).contains("`layer_norm_epsilon`"));
     }
 }

@@ -54,8 +54,8 @@ impl HeadLoss {
         for start in (0..count).step_by(ROWS) {
             let rows = ROWS.min(count - start);
             let labels = &labels[start..start + rows];
-            let Pass { softmax, mix, wanted } =
-                Pass::over(&states.narrow(0, start, rows)?, weight, labels)?;
+            let Sweep { softmax, mix, wanted } =
+                Sweep::over(&states.narrow(0, start, rows)?, weight, labels)?;
             let weights = Values::of(weight);
             let targets = labels.iter().map(|&label| label as usize * width);
             for (((state, mix), wanted), target) in
@@ -74,8 +74,8 @@ impl HeadLoss {
     }
 }
 
-/// What one pass over the vocabulary finds for some rows of states.
-struct Pass {
+/// What one sweep over the vocabulary finds for some rows of states.
+struct Sweep {
     softmax: Vec<OnlineSoftmax>,
     /// The mean of the output layer's rows by their probabilities, not yet divided by the sums.
     mix: Vec<f32>,
@@ -83,7 +83,7 @@ struct Pass {
     wanted: Vec<f32>,
 }
 
-impl Pass {
+impl Sweep {
     fn over(states: &Tensor, weight: &Tensor, labels: &[u32]) -> Result<Self> {
         let (rows, width) = states.dims2()?;
         let vocabulary = weight.dim(0)?;

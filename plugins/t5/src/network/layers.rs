@@ -120,8 +120,9 @@ impl Block {
         x: Tensor,
         bias: Bias<'_>,
         sees: Sees<'_>,
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<Tensor> {
+        pass.check()?;
         let mut norms = self.norms.iter();
         let mut residual = |x: Tensor, f: &dyn Fn(&Tensor) -> Result<Tensor>| match norms.next() {
             Some(norm) => x.apply_op2(&pass.dropout(f(&norm.forward(&x)?)?)?, Add),
@@ -147,9 +148,10 @@ impl Block {
     }
 
     /// Keys and values of cross-attention for the encoder's states.
-    pub(super) fn remember(&self, states: &Tensor, pass: &Pass) -> Result<KeysAndValues> {
+    pub(super) fn remember(&self, states: &Tensor, pass: &Pass<'_>) -> Result<KeysAndValues> {
+        pass.check()?;
         match &self.cross_attention {
-            Some(attention) => attention.keys_and_values(states, pass),
+            Some(attention) => pass.for_memory(|| attention.keys_and_values(states, pass)),
             None => bail!("an encoder block has no cross-attention"),
         }
     }
@@ -184,7 +186,7 @@ impl Attention {
         })
     }
 
-    fn keys_and_values(&self, x: &Tensor, pass: &Pass) -> Result<KeysAndValues> {
+    fn keys_and_values(&self, x: &Tensor, pass: &Pass<'_>) -> Result<KeysAndValues> {
         let inputs = x.dim(0)?;
         Ok(KeysAndValues {
             keys: self.split(&self.key.forward(x, pass)?, inputs)?,
@@ -198,13 +200,13 @@ impl Attention {
         memory: &KeysAndValues,
         bias: Option<Bias<'_>>,
         attend: Attend,
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<Tensor> {
         let (rows, length, _) = x.dims3()?;
         let inputs = memory.keys.dim(0)?;
         let queries = self.split(&self.query.forward(x, pass)?, inputs)?;
         let mixed = match bias {
-            Some(Bias::Rows(positions)) => mix_by_rows(&queries, memory, positions, &attend)?,
+            Some(Bias::Rows(positions)) => mix_by_rows(&queries, memory, positions, &attend, pass)?,
             Some(Bias::Whole(bias)) => mix(&queries, memory, Some(bias), attend, pass)?,
             None => mix(&queries, memory, None, attend, pass)?,
         };
@@ -227,7 +229,7 @@ fn mix(
     memory: &KeysAndValues,
     bias: Option<&Tensor>,
     attend: Attend,
-    pass: &Pass,
+    pass: &Pass<'_>,
 ) -> Result<Tensor> {
     let scores = queries.matmul(&memory.keys.t()?)?;
     let probs = match bias {
@@ -243,14 +245,16 @@ fn mix_by_rows(
     memory: &KeysAndValues,
     positions: &Positions,
     attend: &Attend,
+    pass: &Pass<'_>,
 ) -> Result<Tensor> {
     let (count, keys) = (queries.dim(2)?, memory.keys.dim(2)?);
     let mut mixed = Vec::with_capacity(count.div_ceil(ROWS));
     for first in (0..count).step_by(ROWS) {
+        pass.check()?;
         let rows = ROWS.min(count - first);
         let some = queries.narrow(2, first, rows)?.contiguous()?;
         let bias = positions.bias_from(first, rows, keys)?;
-        mixed.push(mix(&some, memory, Some(&bias), attend.clone(), &Pass::inference())?);
+        mixed.push(mix(&some, memory, Some(&bias), attend.clone(), pass)?);
     }
     Tensor::cat(&mixed, 2)
 }
@@ -280,7 +284,7 @@ impl FeedForward {
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         let projected = |layer: &Projection| layer.forward(x, pass);
         let hidden = match (self.inputs.as_slice(), self.activation) {
             ([input], Activation::Relu) => projected(input)?.relu()?,

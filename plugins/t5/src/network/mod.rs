@@ -7,30 +7,34 @@
 mod attention;
 mod backward;
 mod config;
+pub(crate) mod dropout;
 pub(crate) mod head;
 pub(crate) mod kernels;
 mod layers;
 pub(crate) mod ops;
 mod parameters;
+mod pass;
 mod position;
 pub(crate) mod projection;
+mod row;
 mod segments;
+mod sizes;
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
 use layers::{Before, Bias, Block, Norm, ROWS, Sees};
-use ops::{Dropout, Linear};
+use ops::Linear;
 use position::Positions;
 use projection::Adapting;
 
 pub(crate) use backward::{Gradients, LookedUp, Work};
 pub(crate) use config::{Head, NetworkConfig};
 pub(crate) use layers::KeysAndValues;
-pub(crate) use parameters::{Parameter, Part, parameters};
+pub(crate) use parameters::{Initial, Parameter, Part, parameters};
+pub(crate) use pass::Pass;
 
 /// Tensors by their Hugging Face names.
 pub(crate) type Tensors = BTreeMap<String, Tensor>;
@@ -63,83 +67,6 @@ impl Batch {
             length,
             lengths: is_padded.then(|| rows.iter().map(|row| row.len()).collect()),
         })
-    }
-}
-
-/// One way through the network: inference, or training with dropout.
-#[derive(Debug, Default)]
-pub(crate) struct Pass {
-    /// In training, the masks of dropout.
-    masks: Option<Masks>,
-    /// Where the embeddings are trained, those that were looked up.
-    looked_up: Option<RefCell<Vec<LookedUp>>>,
-}
-
-/// Masks that are a function of the seed and their number.
-#[derive(Debug)]
-struct Masks {
-    /// Share of activations that are dropped.
-    rate: f32,
-    seed: u64,
-    next: Cell<u64>,
-}
-
-impl Pass {
-    /// No dropout.
-    pub(crate) fn inference() -> Self {
-        Self::default()
-    }
-
-    /// Dropout with masks that are a function of the seed and the number of the micro-batch.
-    pub(crate) fn training(rate: f32, seed: u64, micro_batch: u64) -> Self {
-        let masks = Masks { rate, seed, next: Cell::new(micro_batch << 16) };
-        Self { masks: Some(masks), looked_up: Some(RefCell::default()) }
-    }
-
-    /// The same with embeddings that are not trained.
-    pub(crate) fn with_frozen_embeddings(self) -> Self {
-        Self { looked_up: None, ..self }
-    }
-
-    fn is_inference(&self) -> bool {
-        self.masks.is_none()
-    }
-
-    /// The number of the next mask.
-    fn mask(&self) -> u64 {
-        self.masks.as_ref().map_or(0, |masks| masks.next.get())
-    }
-
-    /// Goes on with the mask of this number: what is computed again drops the same again.
-    fn go_on_with(&self, mask: u64) {
-        if let Some(masks) = &self.masks {
-            masks.next.set(mask);
-        }
-    }
-
-    /// The embeddings of some ids as the graph sees them: in training they are where it begins.
-    fn looked_up(&self, ids: &Tensor, rows: Tensor) -> Result<Tensor> {
-        let Some(all) = &self.looked_up else { return Ok(rows) };
-        let rows = Var::from_tensor(&rows)?;
-        let tensor = rows.as_tensor().clone();
-        all.borrow_mut().push(LookedUp { ids: ids.to_vec1()?, rows });
-        Ok(tensor)
-    }
-
-    fn dropout(&self, x: Tensor) -> Result<Tensor> {
-        let rate = self.masks.as_ref().map_or(0.0, |masks| masks.rate);
-        self.dropout_of(x, rate)
-    }
-
-    /// Dropout at a rate of its own.
-    fn dropout_of(&self, x: Tensor, rate: f32) -> Result<Tensor> {
-        match &self.masks {
-            Some(Masks { seed, next, .. }) if rate > 0.0 => {
-                let stream = next.replace(next.get() + 1);
-                x.contiguous()?.apply_op1(Dropout { rate, seed: *seed, stream })
-            }
-            _ => Ok(x),
-        }
     }
 }
 
@@ -212,7 +139,7 @@ impl T5 {
     }
 
     /// The encoder's last states: `[rows, length, d_model]`.
-    pub(crate) fn encode(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+    pub(crate) fn encode(&self, batch: &Batch, pass: &Pass<'_>) -> Result<Tensor> {
         let positions = &self.encoder.positions;
         let whole = (batch.length <= ROWS || !pass.is_inference())
             .then(|| positions.bias(batch.length, batch.length))
@@ -227,7 +154,12 @@ impl T5 {
     }
 
     /// What the decoder needs of the encoder's states.
-    pub(crate) fn memory(&self, states: &Tensor, inputs: &Batch, pass: &Pass) -> Result<Memory> {
+    pub(crate) fn memory(
+        &self,
+        states: &Tensor,
+        inputs: &Batch,
+        pass: &Pass<'_>,
+    ) -> Result<Memory> {
         let blocks = &self.decoder()?.stack.blocks;
         let remember = |block: &Block| block.remember(states, pass);
         let keys_and_values = blocks.iter().map(remember).collect::<Result<_>>()?;
@@ -239,7 +171,7 @@ impl T5 {
     /// There may be several rows for each input of the memory, the same number for each: those of
     /// the first input, then those of the second. Padding must be at the end, where causal
     /// attention never looks.
-    pub(crate) fn decode(&self, ids: &Tensor, memory: &Memory, pass: &Pass) -> Result<Tensor> {
+    pub(crate) fn decode(&self, ids: &Tensor, memory: &Memory, pass: &Pass<'_>) -> Result<Tensor> {
         let stack = &self.decoder()?.stack;
         let (_, length) = ids.dims2()?;
         let bias = stack.positions.bias(length, length)?;
@@ -266,17 +198,18 @@ impl T5 {
         ids: &[u32],
         memory: &Memory,
         generated: &mut Generated,
+        pass: &Pass<'_>,
     ) -> Result<Tensor> {
-        let (stack, pass) = (&self.decoder()?.stack, Pass::inference());
+        let stack = &self.decoder()?.stack;
         generated.length += 1;
         let bias = stack.positions.bias_from(generated.length - 1, 1, generated.length)?;
         let ids = Tensor::from_slice(ids, (ids.len(), 1), &Device::Cpu)?;
-        let mut x = self.embed(&ids, &pass)?;
+        let mut x = self.embed(&ids, pass)?;
         let remembered = memory.keys_and_values.iter().zip(&generated.before);
         for (block, (remembered, before)) in stack.blocks.iter().zip(remembered) {
             let cross = Some((remembered, memory.lengths.as_ref()));
             let sees = Sees { before: Some(before), cross, lengths: None };
-            x = block.forward(x, Bias::Whole(&bias), sees, &pass)?;
+            x = block.forward(x, Bias::Whole(&bias), sees, pass)?;
         }
         stack.norm.forward(&x)?.squeeze(1)
     }
@@ -305,7 +238,7 @@ impl T5 {
         Batch::new(rows.iter().map(Vec::as_slice), self.config.pad)
     }
 
-    fn embed(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn embed(&self, ids: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         let (rows, length) = ids.dims2()?;
         let x = pass.looked_up(&ids.flatten_all()?, self.look_up(ids)?.flatten_to(1)?)?;
         x.reshape((rows, length, self.config.d_model))

@@ -2,17 +2,15 @@
 //!
 //! candle's own fused softmax and norm have no gradient, and its unfused ones make a new tensor for
 //! every elementary step. These are one step each, forward and backward, and keep nothing beside
-//! their arguments and result.
+//! their arguments and result. What is frozen, or before the first thing trained, gets no gradient:
+//! candle asks for all and would keep them.
 
 use std::cell::RefCell;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, InplaceOp1, Layout, Result, Shape, Storage, StorageRef,
-    Tensor, bail,
+    CpuStorage, CustomOp2, InplaceOp1, Layout, Result, Shape, Storage, StorageRef, Tensor, bail,
 };
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use super::kernels;
 
@@ -57,7 +55,7 @@ impl CustomOp2 for Linear {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (n, k) = weight.dims2()?;
         let grad_rows = grad.contiguous()?.reshape(((), n))?;
-        // What is frozen, or before the first thing trained, needs none: half of an adapter's time.
+        // Half of an adapter's time.
         let of_x = || grad_rows.matmul(&weight.detach())?.reshape(x.shape());
         let of_weight = || grad_rows.t()?.matmul(&x.detach().reshape(((), k))?);
         let grad_x = x.track_op().then(of_x).transpose()?;
@@ -97,12 +95,9 @@ impl CustomOp2 for Scale {
         let grad = grad.contiguous()?;
         let (xs, vectors, grads) = (Values::of(x), Values::of(vector), Values::of(&grad));
         let (xs, vectors, grads) = (xs.get()?, vectors.get()?, grads.get()?);
-        let (mut grad_x, mut grad_vector) = (vec![0.0; xs.len()], vec![0.0; vectors.len()]);
-        kernels::scale_rows(grads, vectors, &mut grad_x);
-        kernels::add_products(xs, grads, &mut grad_vector);
-        let grad_x = Tensor::from_vec(grad_x, x.shape(), x.device())?;
-        let grad_vector = Tensor::from_vec(grad_vector, vector.shape(), vector.device())?;
-        Ok((Some(grad_x), Some(grad_vector)))
+        let of_x = |out: &mut [f32]| kernels::scale_rows(grads, vectors, out);
+        let of_vector = |out: &mut [f32]| kernels::add_products(xs, grads, out);
+        Ok((gradient(x, of_x)?, gradient(vector, of_vector)?))
     }
 }
 
@@ -129,12 +124,12 @@ impl CustomOp2 for Add {
 
     fn bwd(
         &self,
-        _: &Tensor,
-        _: &Tensor,
+        x: &Tensor,
+        y: &Tensor,
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((Some(grad.clone()), Some(grad.clone())))
+        Ok((x.track_op().then(|| grad.clone()), y.track_op().then(|| grad.clone())))
     }
 }
 
@@ -172,18 +167,12 @@ impl CustomOp2 for RmsNorm {
         let grad = grad.contiguous()?;
         let (xs, weights, grads) = (Values::of(x), Values::of(weight), Values::of(&grad));
         let (xs, weights, grads) = (xs.get()?, weights.get()?, grads.get()?);
-        let (mut grad_x, mut grad_weight) = (vec![0.0; xs.len()], vec![0.0; weights.len()]);
-        kernels::rms_norm_rows_backward(
-            xs,
-            weights,
-            grads,
-            self.epsilon,
-            &mut grad_x,
-            &mut grad_weight,
-        );
-        let grad_x = Tensor::from_vec(grad_x, x.shape(), x.device())?;
-        let grad_weight = Tensor::from_vec(grad_weight, weight.shape(), weight.device())?;
-        Ok((Some(grad_x), Some(grad_weight)))
+        let (mut grad_x, epsilon) = (vec![0.0; xs.len()], self.epsilon);
+        let mut grad_weight = weight.track_op().then(|| vec![0.0; weights.len()]);
+        let sums = grad_weight.as_deref_mut();
+        kernels::rms_norm_rows_backward(xs, weights, grads, epsilon, &mut grad_x, sums);
+        let grad_x = x.track_op().then(|| like(x, grad_x)).transpose()?;
+        Ok((grad_x, grad_weight.map(|sums| like(weight, sums)).transpose()?))
     }
 }
 
@@ -221,80 +210,15 @@ impl CustomOp2 for GatedGelu {
         let (a_values, b_values, grads) = (a_values.get()?, b_values.get()?, grads.get()?);
         let (mut grad_a, mut grad_b) = (vec![0.0; grads.len()], vec![0.0; grads.len()]);
         kernels::gated_gelu_backward(a_values, b_values, grads, &mut grad_a, &mut grad_b);
-        let grad_a = Tensor::from_vec(grad_a, a.shape(), a.device())?;
-        let grad_b = Tensor::from_vec(grad_b, b.shape(), b.device())?;
-        Ok((Some(grad_a), Some(grad_b)))
+        let grad_a = a.track_op().then(|| like(a, grad_a)).transpose()?;
+        Ok((grad_a, b.track_op().then(|| like(b, grad_b)).transpose()?))
     }
 }
 
-/// Zeroes elements with a probability and scales the rest up; backward draws the same mask again.
-#[derive(Debug)]
-pub(crate) struct Dropout {
-    /// Probability of zero, below 1.
-    pub(crate) rate: f32,
-    pub(crate) seed: u64,
-    /// Distinguishes the masks of one seed.
-    pub(crate) stream: u64,
-}
-
-impl Dropout {
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(self.stream);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rate < 1")]
-        let dropped = (self.rate * 65536.0) as u16;
-        let scale = 1.0 / (1.0 - self.rate);
-        let mut out = vec![0.0; x.len()];
-        // Two random bytes an element, drawn in blocks: one by one they would cost more than
-        // attention itself.
-        let mut random = [0; 1024];
-        for (x, out) in x.chunks(random.len() / 2).zip(out.chunks_mut(random.len() / 2)) {
-            rng.fill_bytes(&mut random);
-            kernels::drop_out(x, random.as_chunks().0, dropped, scale, out);
-        }
-        out
-    }
-}
-
-impl CustomOp1 for Dropout {
-    fn name(&self) -> &'static str {
-        "t5-dropout"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(self.apply(slice(x, layout)?)), layout.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let grad = grad.contiguous()?;
-        let out = self.apply(Values::of(&grad).get()?);
-        Tensor::from_vec(out, grad.shape(), grad.device()).map(Some)
-    }
-}
-
-/// A scalar whose gradient is known beforehand: the end of a graph that is computed elsewhere.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) value: f32,
-    /// Of the argument, in its shape.
-    pub(crate) gradient: Tensor,
-}
-
-impl CustomOp1 for Known {
-    fn name(&self) -> &'static str {
-        "t5-known"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(vec![self.value]), Shape::from(())))
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(self.gradient.clone()))
-    }
-}
-
-/// Lets `change` write to the values of a contiguous f32 tensor that no graph has seen yet.
+/// Lets `change` write to the values of a contiguous f32 tensor.
+///
+/// Whoever shares its storage sees the new values, networks that hold it and detached copies among
+/// them. No graph that was made with the old ones may be gone back through afterwards.
 pub(crate) fn in_place(tensor: &Tensor, change: impl FnMut(&mut [f32])) -> Result<()> {
     tensor.inplace_op1(&InPlace(RefCell::new(change)))
 }
@@ -346,4 +270,69 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
 
 pub(super) fn last(dims: &[usize]) -> usize {
     dims.last().copied().unwrap_or(1)
+}
+
+/// These values in the shape of a tensor.
+pub(super) fn like(tensor: &Tensor, values: Vec<f32>) -> Result<Tensor> {
+    Tensor::from_vec(values, tensor.shape(), tensor.device())
+}
+
+/// The gradient of an argument that has one; `write` finds zeros.
+pub(super) fn gradient(of: &Tensor, write: impl FnOnce(&mut [f32])) -> Result<Option<Tensor>> {
+    if !of.track_op() {
+        return Ok(None);
+    }
+    let mut values = vec![0.0; of.elem_count()];
+    write(&mut values);
+    like(of, values).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::attention::Attend;
+    use candle_core::{Device, Var};
+
+    type Op = fn(&Tensor, &Tensor) -> Result<Tensor>;
+
+    /// Numbers without a pattern.
+    fn numbers(shape: &[usize]) -> Tensor {
+        let count = shape.iter().product::<usize>();
+        let values = (0..count).map(|n| (n * 37 % 23) as f32 / 11.0 - 1.0).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).expect("a tensor")
+    }
+
+    /// The gradients of both arguments, those that are trained being variables.
+    fn gradients(op: Op, shapes: [&[usize]; 2], trained: [bool; 2]) -> [Option<Vec<f32>>; 2] {
+        let argument = |n: usize| match numbers(shapes[n]) {
+            values if trained[n] => Var::from_tensor(&values).expect("a variable").into_inner(),
+            values => values,
+        };
+        let arguments = [argument(0), argument(1)];
+        let loss = op(&arguments[0], &arguments[1]).and_then(|y| y.sqr()?.sum_all());
+        let store = loss.and_then(|loss| loss.backward()).expect("gradients");
+        let values = |g: &Tensor| g.flatten_all().and_then(|g| g.to_vec1()).expect("values");
+        arguments.map(|argument| store.get(&argument).map(values))
+    }
+
+    #[test]
+    fn only_what_is_trained_gets_a_gradient_and_it_does_not_depend_on_the_other() {
+        let ops: [(Op, [&[usize]; 2]); 6] = [
+            (|x, w| x.apply_op2(w, Linear), [&[3, 4], &[5, 4]]),
+            (|x, v| x.apply_op2(v, Scale), [&[3, 4], &[4]]),
+            (|x, y| x.apply_op2(y, Add), [&[3, 4], &[3, 4]]),
+            (|x, w| x.apply_op2(w, RmsNorm { epsilon: 1e-6 }), [&[3, 4], &[4]]),
+            (|a, b| a.apply_op2(b, GatedGelu), [&[3, 4], &[3, 4]]),
+            (
+                |x, b| x.apply_op2(b, Attend { lengths: None, causal: false }),
+                [&[2, 2, 3, 4], &[2, 3, 4]],
+            ),
+        ];
+        for (number, (op, shapes)) in ops.into_iter().enumerate() {
+            let [first, second] = gradients(op, shapes, [true, true]);
+            assert!(first.is_some() && second.is_some(), "operation {number}");
+            assert_eq!(gradients(op, shapes, [true, false]), [first, None], "operation {number}");
+            assert_eq!(gradients(op, shapes, [false, true]), [None, second], "operation {number}");
+        }
+    }
 }

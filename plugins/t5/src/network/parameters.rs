@@ -8,8 +8,16 @@ pub(crate) struct Parameter {
     /// Hugging Face's name.
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    /// Standard deviation in a new network; `None` starts with ones.
-    pub(crate) deviation: Option<f64>,
+    pub(crate) initial: Initial,
+}
+
+/// How a tensor starts in a new network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Initial {
+    /// Every element is this.
+    Constant(f64),
+    /// Normal numbers around 0, of this standard deviation.
+    Normal(f64),
 }
 
 /// The two halves of the network.
@@ -37,8 +45,9 @@ impl Part {
 
 /// Every tensor of the given parts, sorted by name.
 ///
-/// The deviations are those of Hugging Face's `T5PreTrainedModel._init_weights`. They make up for
-/// the scaling that T5's attention leaves out.
+/// They start as in Hugging Face's `T5PreTrainedModel._init_weights`, norms included: everything is
+/// multiplied with `initializer_factor`. The deviations make up for the scaling that T5's attention
+/// leaves out.
 pub(crate) fn parameters(config: &NetworkConfig, parts: &[Part]) -> Vec<Parameter> {
     let mut list = List { config, parameters: Vec::new() };
     list.add("shared.weight".to_owned(), &[config.vocabulary, config.d_model], 1.0);
@@ -59,13 +68,14 @@ struct List<'a> {
 
 impl List<'_> {
     fn add(&mut self, name: String, shape: &[usize], deviation: f64) {
-        let deviation = Some(deviation * self.config.init_factor);
-        self.parameters.push(Parameter { name, shape: shape.to_vec(), deviation });
+        let initial = Initial::Normal(deviation * self.config.init_factor);
+        self.parameters.push(Parameter { name, shape: shape.to_vec(), initial });
     }
 
     fn add_norm(&mut self, name: String) {
-        let shape = vec![self.config.d_model];
-        self.parameters.push(Parameter { name, shape, deviation: None });
+        let (shape, initial) =
+            (vec![self.config.d_model], Initial::Constant(self.config.init_factor));
+        self.parameters.push(Parameter { name, shape, initial });
     }
 
     fn add_stack(&mut self, part: Part) {
@@ -112,4 +122,24 @@ impl List<'_> {
 
 fn inverse_root(width: usize) -> f64 {
     (width as f64).powf(-0.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::config::tests::parse;
+    use serde_json::json;
+
+    #[test]
+    fn the_initializer_factor_is_that_of_norms_too() {
+        let config = parse(&json!({"num_layers": 1, "initializer_factor": 0.5})).expect("valid");
+        let all = parameters(&config, &[Part::Encoder, Part::Decoder]);
+        let (norms, others): (Vec<_>, Vec<_>) =
+            all.iter().partition(|parameter| parameter.name.ends_with("layer_norm.weight"));
+        assert_eq!(norms.len(), 2 + 3 + 2);
+        assert!(norms.iter().all(|norm| norm.initial == Initial::Constant(0.5)), "{norms:?}");
+        let key =
+            others.iter().find(|p| p.name == "encoder.block.0.layer.0.SelfAttention.k.weight");
+        assert_eq!(key.map(|key| key.initial), Some(Initial::Normal(8_f64.powf(-0.5) * 0.5)));
+    }
 }

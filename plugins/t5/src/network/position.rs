@@ -1,6 +1,6 @@
 //! Relative positions: T5 learns one bias per head and bucket of distances.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, Var};
 
 use super::attention::PositionBias;
 use super::config::NetworkConfig;
@@ -22,9 +22,14 @@ impl Positions {
         Self { table, buckets, max_distance, bidirectional }
     }
 
-    /// Whether the table is a variable.
-    pub(super) fn is_trained(&self) -> bool {
-        self.table.track_op()
+    /// A bias as a graph begins with it: a variable, unless the table is frozen and nothing goes back
+    /// through it.
+    pub(super) fn begin(&self, bias: &Tensor) -> Result<Tensor> {
+        if self.table.track_op() {
+            Ok(Var::from_tensor(bias)?.into_inner())
+        } else {
+            Ok(bias.clone())
+        }
     }
 
     /// The bias of every head, query and key: `[heads, queries, keys]`.
@@ -107,5 +112,17 @@ mod tests {
         let p = positions(false);
         assert_eq!([0, 15, 16, 18, 19, 200].map(|d| p.bucket(d, false)), [0, 15, 16, 16, 17, 31]);
         assert_eq!(p.bucket(3, true), 0);
+    }
+
+    #[test]
+    fn a_bias_is_a_variable_where_its_table_is_trained() {
+        let frozen = positions(true);
+        let table = Var::from_tensor(&frozen.table).expect("a variable").into_inner();
+        let trained = Positions { table, ..frozen.clone() };
+        let begins = |p: &Positions| {
+            let bias = p.bias(3, 3).and_then(|bias| p.begin(&bias.detach())).expect("a bias");
+            bias.is_variable()
+        };
+        assert_eq!((begins(&frozen), begins(&trained)), (false, true));
     }
 }

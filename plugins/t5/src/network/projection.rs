@@ -56,7 +56,7 @@ impl Projection {
     }
 
     /// `[.., in]` → `[.., out]`.
-    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         let y = x.apply_op2(&self.weight, Linear)?;
         match &self.adapter {
             None => Ok(y),

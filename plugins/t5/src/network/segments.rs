@@ -10,8 +10,9 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var, bail};
 
+use super::backward::Known;
 use super::layers::{Bias, Sees};
-use super::ops::Known;
+use super::pass::MaskNumbers;
 use super::{Batch, Pass, Stack, T5};
 
 /// A way forward through one stack.
@@ -30,12 +31,12 @@ pub(super) struct Forward<'a> {
 /// What a segment started from.
 struct Start {
     x: Tensor,
-    mask: u64,
+    mask: MaskNumbers,
 }
 
 impl<'a> Forward<'a> {
     /// Through the plain encoder.
-    pub(super) fn encoder(plain: &T5, inputs: &'a Batch, pass: &Pass) -> Result<Self> {
+    pub(super) fn encoder(plain: &T5, inputs: &'a Batch, pass: &Pass<'_>) -> Result<Self> {
         let lengths = inputs.lengths.as_ref();
         Self::through(plain, &plain.encoder, &inputs.ids, lengths, None, pass)
     }
@@ -45,7 +46,7 @@ impl<'a> Forward<'a> {
         plain: &T5,
         ids: &'a Tensor,
         encoder: &Forward<'a>,
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<Self> {
         let looks_up = Some((encoder.states.clone(), encoder.lengths));
         Self::through(plain, &plain.decoder()?.stack, ids, None, looks_up, pass)
@@ -57,7 +58,7 @@ impl<'a> Forward<'a> {
         ids: &'a Tensor,
         lengths: Option<&'a Arc<[usize]>>,
         looks_up: Option<(Tensor, Option<&'a Arc<[usize]>>)>,
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<Self> {
         let (_, length) = ids.dims2()?;
         let bias = stack.positions.bias(length, length)?;
@@ -83,7 +84,7 @@ impl<'a> Forward<'a> {
         network: &T5,
         stack: &Stack,
         gradient: Tensor,
-        pass: &Pass,
+        pass: &Pass<'_>,
         stores: &mut Vec<GradStore>,
     ) -> Result<Option<Tensor>> {
         let (mut of_bias, mut of_looked_up) = (None, None);
@@ -96,27 +97,27 @@ impl<'a> Forward<'a> {
         let y = pass.dropout(stack.norm.forward(x.as_tensor())?)?;
         gradient = segment(&y, gradient, &x, stores)?;
         for (n, start) in starts.enumerate().rev() {
-            let (x, bias) = (start.begin(pass)?, Var::from_tensor(&self.bias)?);
+            let (x, bias) = (start.begin(pass)?, stack.positions.begin(&self.bias)?);
             let (looked_up, lengths) = match &self.looks_up {
                 Some((states, lengths)) => (Some(Var::from_tensor(states)?), *lengths),
                 None => (None, None),
             };
             let states = looked_up.as_ref().map(|states| (states.as_tensor(), lengths));
             let tensor = x.as_tensor().clone();
-            let y = stack.block(n, tensor, bias.as_tensor(), self.lengths, states, pass)?;
+            let y = stack.block(n, tensor, &bias, self.lengths, states, pass)?;
             gradient = segment(&y, gradient, &x, stores)?;
             let Some(store) = stores.last_mut() else { bail!("a segment without gradients") };
-            add(&mut of_bias, store.remove(bias.as_tensor()))?;
+            add(&mut of_bias, store.remove(&bias))?;
             if let Some(looked_up) = looked_up {
                 add(&mut of_looked_up, store.remove(looked_up.as_tensor()))?;
             }
         }
-        if let Some(gradient) = of_bias.filter(|_| stack.positions.is_trained()) {
+        if let Some(gradient) = of_bias {
             let (_, length) = self.ids.dims2()?;
             let bias = stack.positions.bias(length, length)?;
             stores.push(bias.apply_op1(Known { value: 0.0, gradient })?.backward()?);
         }
-        if pass.looked_up.is_some() {
+        if pass.trains_embeddings() {
             pass.go_on_with(first.mask);
             let y = pass.dropout(network.embed(self.ids, pass)?)?;
             stores.push(y.apply_op1(Known { value: 0.0, gradient })?.backward()?);
@@ -127,7 +128,7 @@ impl<'a> Forward<'a> {
 
 impl Start {
     /// The segment's input as a variable, with the masks that it had.
-    fn begin(&self, pass: &Pass) -> Result<Var> {
+    fn begin(&self, pass: &Pass<'_>) -> Result<Var> {
         pass.go_on_with(self.mask);
         Var::from_tensor(&self.x)
     }
@@ -161,7 +162,7 @@ impl Stack {
         bias: &Tensor,
         lengths: Option<&Arc<[usize]>>,
         states: Option<(&Tensor, Option<&Arc<[usize]>>)>,
-        pass: &Pass,
+        pass: &Pass<'_>,
     ) -> Result<Tensor> {
         let block = &self.blocks[n];
         let remembered = states.map(|(states, _)| block.remember(states, pass)).transpose()?;

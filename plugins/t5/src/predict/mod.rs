@@ -1,7 +1,10 @@
 //! Prediction: scores of answer options, and generated text.
 
+mod beams;
 mod generate;
 mod score;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -9,14 +12,19 @@ use deft_core::prelude::*;
 
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE};
-use crate::network::T5;
+use crate::network::{Pass, T5};
 use crate::parallel::Workers;
+use crate::tokens::Encoded;
 
 #[cfg(test)]
 pub(crate) use generate::{Generation, generate};
 
-/// Padded tokens of a batch, inputs and options.
+/// Padded tokens of a batch, inputs and what is scored or generated for them.
 const BATCH_TOKENS: usize = 2048;
+/// Logits computed at once, about 32 MB.
+const LOGITS: usize = 8 << 20;
+/// Examples of a tokenising task.
+const TOKENISED_AT_ONCE: usize = 64;
 
 /// A model open for prediction.
 #[derive(Debug)]
@@ -35,9 +43,20 @@ pub(crate) struct Predicting<'a> {
 }
 
 /// An example's ids.
+#[derive(Debug)]
 struct Tokenised {
-    input: Vec<u32>,
-    options: Vec<Vec<u32>>,
+    input: Encoded,
+    options: Vec<Encoded>,
+}
+
+/// Why a batch has no predictions.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Network(candle_core::Error),
+    /// What the network makes of this input of the batch are no numbers.
+    NotFinite {
+        row: usize,
+    },
 }
 
 impl T5Predictor {
@@ -62,10 +81,12 @@ impl Predictor for T5Predictor {
         examples: &[Example],
         kind: PredictionKind,
     ) -> Result<Vec<Prediction>> {
-        let workers = Workers::new(ctx.threads())?;
+        let (workers, predicting) = (Workers::new(ctx.threads())?, self.predicting());
+        let examples = predicting.tokenise(ctx, &workers, examples, kind)?;
+        warn_of_cuts(ctx, &self.config, &examples);
         match kind {
-            PredictionKind::OptionScores => self.predicting().scores(ctx, &workers, examples),
-            PredictionKind::Text => self.predicting().texts(ctx, &workers, examples),
+            PredictionKind::OptionScores => predicting.option_scores(ctx, &workers, &examples),
+            PredictionKind::Text => predicting.texts(ctx, &workers, &examples),
         }
     }
 }
@@ -75,40 +96,99 @@ impl<'a> Predicting<'a> {
         Self { model, network, config }
     }
 
+    /// The log-probability of every option of every example, summed over its tokens.
+    pub(crate) fn scores(
+        &self,
+        ctx: &Context<'_>,
+        workers: &Workers,
+        examples: &[Example],
+    ) -> Result<Vec<Prediction>> {
+        let examples = self.tokenise(ctx, workers, examples, PredictionKind::OptionScores)?;
+        self.option_scores(ctx, workers, &examples)
+    }
+
     /// The ids of examples, with those of their options where these are wanted.
     fn tokenise(
         &self,
+        ctx: &Context<'_>,
         workers: &Workers,
         examples: &[Example],
         kind: PredictionKind,
     ) -> Result<Vec<Tokenised>> {
-        let (tokens, config) = (self.model.tokens(), self.config);
+        let tasks: Vec<&[Example]> = examples.chunks(TOKENISED_AT_ONCE).collect();
         let mut tokenised = Vec::with_capacity(examples.len());
-        let tokenise = |position: usize| {
-            let example = &examples[position];
-            if kind == PredictionKind::OptionScores && example.options.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::Data,
-                    "an example without answer options cannot be scored",
-                )
-                .with_context("example", position));
-            }
-            let limit = Some(config.max_answer_tokens);
-            let option = |text: &String| Ok(tokens.encode(text.trim(), limit)?.ids);
-            let options = match kind {
-                PredictionKind::OptionScores => {
-                    example.options.iter().map(option).collect::<Result<_>>()?
-                }
-                PredictionKind::Text => Vec::new(),
-            };
-            let input = tokens.encode(&example.input, Some(config.max_tokens))?.ids;
-            Ok(Tokenised { input, options })
-        };
-        workers.run(examples.len(), tokenise, |_, example| {
-            tokenised.push(example);
-            Ok(())
-        })?;
+        workers.run(
+            tasks.len(),
+            |task| {
+                ctx.check()?;
+                let positions = task * TOKENISED_AT_ONCE..;
+                let some = positions.zip(tasks[task]);
+                some.map(|(at, example)| self.ids(example, at, kind)).collect::<Result<Vec<_>>>()
+            },
+            |_, some| {
+                tokenised.extend(some);
+                Ok(())
+            },
+        )?;
         Ok(tokenised)
+    }
+
+    fn ids(&self, example: &Example, position: usize, kind: PredictionKind) -> Result<Tokenised> {
+        let (tokens, config) = (self.model.tokens(), self.config);
+        let option = |text: &String| tokens.encode(text.trim(), Some(config.max_answer_tokens));
+        let options = match kind {
+            PredictionKind::Text => Vec::new(),
+            PredictionKind::OptionScores if example.options.is_empty() => {
+                let message = "an example without answer options cannot be scored";
+                return Err(Error::new(ErrorKind::Data, message).with_context("example", position));
+            }
+            PredictionKind::OptionScores => {
+                example.options.iter().map(option).collect::<Result<_>>()?
+            }
+        };
+        Ok(Tokenised { input: tokens.encode(&example.input, Some(config.max_tokens))?, options })
+    }
+}
+
+/// Tells of texts that were longer than allowed, once for all examples of a call.
+fn warn_of_cuts(ctx: &Context<'_>, config: &TrainerConfig, examples: &[Tokenised]) {
+    let part = |what: &str, texts: Vec<&Encoded>, limit: String| {
+        let cut = texts.iter().filter(|text| text.is_cut).count();
+        (cut > 0).then(|| format!("{cut} of {} {what} to {limit}", texts.len()))
+    };
+    let inputs = examples.iter().map(|example| &example.input).collect();
+    let options = examples.iter().flat_map(|example| &example.options).collect();
+    let parts = [
+        part("inputs", inputs, format!("`max_tokens` ({})", config.max_tokens)),
+        part("options", options, format!("`max_answer_tokens` ({})", config.max_answer_tokens)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if !parts.is_empty() {
+        ctx.warn(&format!("predictions are made from texts that were cut: {}", parts.join(", ")));
+    }
+}
+
+impl Failure {
+    /// What the user is told, who knows the examples of a batch by their `positions`.
+    fn error(&self, pass: &Pass<'_>, positions: &[usize]) -> Error {
+        match self {
+            Self::Network(error) => pass.error(error),
+            Self::NotFinite { row } => {
+                let message = "what the model computes of an example are no finite numbers";
+                Error::new(ErrorKind::Model, message)
+                    .with_context("example", positions[*row])
+                    .with_hint(
+                        "its weights are damaged, or of a training that went astray: take others, \
+                         or train with a lower `learning_rate`",
+                    )
+            }
+        }
+    }
+}
+
+impl From<candle_core::Error> for Failure {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Network(error)
     }
 }
 

@@ -1,41 +1,39 @@
 //! Scores of answer options: rank classification.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use candle_core::{Device, Tensor};
-use deft_core::{Context, Example, Prediction, PredictionKind, Result};
+use deft_core::{Context, Prediction, Result};
 
-use super::{BATCH_TOKENS, Predicting, Tokenised, index};
-use crate::model::defect;
+use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
 use crate::network::ops::Values;
-use crate::network::{Batch, Pass, kernels};
+use crate::network::{Batch, Memory, Pass, kernels};
 use crate::parallel::Workers;
-
-/// Logits computed at once, about 32 MB.
-const LOGITS: usize = 8 << 20;
 
 impl Predicting<'_> {
     /// The log-probability of every option of every example, summed over its tokens.
-    pub(crate) fn scores(
+    pub(super) fn option_scores(
         &self,
         ctx: &Context<'_>,
         workers: &Workers,
-        examples: &[Example],
+        examples: &[Tokenised],
     ) -> Result<Vec<Prediction>> {
-        let examples = self.tokenise(workers, examples, PredictionKind::OptionScores)?;
-        let batches = batches(&examples);
+        let batches = batches(examples);
         let mut predictions = vec![Prediction::Text(String::new()); examples.len()];
         let mut done = 0;
         workers.run(
             batches.len(),
             |task| {
-                ctx.check()?;
+                let pass = Pass::interruptible(ctx);
                 let batch: Vec<_> = batches[task].iter().map(|&at| &examples[at]).collect();
-                self.score(&batch).map_err(|e| defect(&e))
+                self.score(&batch, room(&batch), &pass)
+                    .map_err(|failure| failure.error(&pass, &batches[task]))
             },
             |task, scores| {
                 for (&at, log_probs) in batches[task].iter().zip(scores) {
-                    let tokens = examples[at].options.iter().map(|ids| index(ids.len())).collect();
+                    let options = &examples[at].options;
+                    let tokens = options.iter().map(|option| index(option.ids.len())).collect();
                     predictions[at] = Prediction::OptionScores { log_probs, tokens };
                 }
                 done += batches[task].len();
@@ -48,24 +46,48 @@ impl Predicting<'_> {
 
     /// Log-probabilities of every option of these examples, which have the same number of them.
     ///
-    /// Each input is encoded once, its options side by side: cross-attention knows no positions,
-    /// so that the options of an input are to it like one long text.
-    fn score(&self, examples: &[&Tokenised]) -> candle_core::Result<Vec<Vec<f64>>> {
-        let (network, pass) = (self.network, Pass::inference());
-        let inputs = examples.iter().map(|example| example.input.as_slice());
+    /// Each input is encoded once, its options side by side, `room` of their padded tokens at once:
+    /// cross-attention knows no positions, so that the options of an input are to it like one long
+    /// text.
+    fn score(
+        &self,
+        examples: &[&Tokenised],
+        room: usize,
+        pass: &Pass<'_>,
+    ) -> Result<Vec<Vec<f64>>, Failure> {
+        let network = self.network;
+        let inputs = examples.iter().map(|example| example.input.ids.as_slice());
         let inputs = Batch::new(inputs, network.config().pad)?;
-        let memory = network.memory(&network.encode(&inputs, &pass)?, &inputs, &pass)?;
-        let options: Vec<&[u32]> =
-            examples.iter().flat_map(|e| &e.options).map(Vec::as_slice).collect();
-        let shifted = network.decoder_inputs(&options)?;
-        let states = network.decode(&shifted.ids, &memory, &pass)?.flatten_to(1)?;
+        let memory = network.memory(&network.encode(&inputs, pass)?, &inputs, pass)?;
+        let mut scores = vec![Vec::new(); examples.len()];
+        for chunk in chunks(examples, room) {
+            let options = examples.iter().flat_map(|example| &example.options[chunk.clone()]);
+            let options: Vec<&[u32]> = options.map(|option| option.ids.as_slice()).collect();
+            let found = self.log_probs(&options, &memory, pass)?;
+            for (scores, found) in scores.iter_mut().zip(found.chunks_exact(chunk.len())) {
+                scores.extend_from_slice(found);
+            }
+        }
+        match scores.iter().position(|scores| scores.iter().any(|score| !score.is_finite())) {
+            None => Ok(scores),
+            Some(row) => Err(Failure::NotFinite { row }),
+        }
+    }
+
+    /// Log-probabilities of options, the same number for each input of the memory.
+    fn log_probs(
+        &self,
+        options: &[&[u32]],
+        memory: &Memory,
+        pass: &Pass<'_>,
+    ) -> candle_core::Result<Vec<f64>> {
+        let (network, vocabulary) = (self.network, self.network.config().vocabulary);
+        let shifted = network.decoder_inputs(options)?;
+        let states = network.decode(&shifted.ids, memory, pass)?.flatten_to(1)?;
+        let places = options.iter().enumerate();
+        let places: Vec<(usize, usize)> =
+            places.flat_map(|(row, ids)| (0..ids.len()).map(move |at| (row, at))).collect();
         let mut scores = vec![0.0; options.len()];
-        let places: Vec<(usize, usize)> = options
-            .iter()
-            .enumerate()
-            .flat_map(|(row, ids)| (0..ids.len()).map(move |at| (row, at)))
-            .collect();
-        let vocabulary = network.config().vocabulary;
         for places in places.chunks((LOGITS / vocabulary).max(1)) {
             let rows = places.iter().map(|&(row, at)| index(row * shifted.length + at)).collect();
             let rows = Tensor::from_vec(rows, places.len(), &Device::Cpu)?;
@@ -79,15 +101,14 @@ impl Predicting<'_> {
                 scores[row] += f64::from(logits[options[row][at] as usize] - sum);
             }
         }
-        let per_example = examples.first().map_or(1, |example| example.options.len());
-        Ok(scores.chunks(per_example).map(<[f64]>::to_vec).collect())
+        Ok(scores)
     }
 }
 
 /// Groups positions of examples with the same number of options and similar lengths.
 fn batches(examples: &[Tokenised]) -> Vec<Vec<usize>> {
-    let longest = |at: usize| examples[at].options.iter().map(Vec::len).max().unwrap_or(0);
-    let shape = |at: usize| (examples[at].options.len(), examples[at].input.len(), longest(at));
+    let longest = |at: usize| examples[at].options.iter().map(|o| o.ids.len()).max().unwrap_or(0);
+    let shape = |at: usize| (examples[at].options.len(), examples[at].input.ids.len(), longest(at));
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|&at| (Reverse(shape(at)), at));
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -107,4 +128,103 @@ fn batches(examples: &[Tokenised]) -> Vec<Vec<usize>> {
         widest = longest(at);
     }
     batches
+}
+
+/// Padded tokens of options that go through the decoder at once: what the inputs leave of a batch,
+/// but a quarter of one at least, as one option at a time would take long beside a long input.
+fn room(examples: &[&Tokenised]) -> usize {
+    let input = examples.iter().map(|example| example.input.ids.len()).max().unwrap_or(0);
+    BATCH_TOKENS.saturating_sub(examples.len() * input).max(BATCH_TOKENS / 4)
+}
+
+/// Ranges of the options that fit into the room, padded, for all of the examples; or of one option.
+fn chunks(examples: &[&Tokenised], room: usize) -> Vec<Range<usize>> {
+    let count = examples.first().map_or(0, |example| example.options.len());
+    let longest = |option: usize| {
+        let lengths = examples.iter().map(|example| example.options[option].ids.len());
+        lengths.max().unwrap_or(0)
+    };
+    let (mut chunks, mut widest): (Vec<Range<usize>>, _) = (Vec::new(), 0);
+    for option in 0..count {
+        let (end, length) = (option + 1, longest(option));
+        match chunks.last_mut() {
+            Some(chunk) if examples.len() * (end - chunk.start) * length.max(widest) <= room => {
+                chunk.end = end;
+                widest = length.max(widest);
+            }
+            _ => {
+                chunks.push(option..end);
+                widest = length;
+            }
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Model, WHOLE, Weights};
+    use crate::testing::{context, model_dir};
+    use crate::tokens::Encoded;
+    use serde_json::json;
+
+    /// An example of an input of so many tokens, and of `options` of one to four.
+    fn example(input: u32, options: u32) -> Tokenised {
+        let text = |start: u32, length: u32| {
+            let ids = (0..length - 1).map(|n| 2 + (start * 5 + n * 3) % 38).chain([1]).collect();
+            Encoded { ids, is_cut: false }
+        };
+        let option = |n: u32| text(n + input, 1 + n * 7 % 4);
+        Tokenised { input: text(input, input), options: (0..options).map(option).collect() }
+    }
+
+    #[test]
+    fn chunks_of_options_fit_into_the_room_and_are_all_options_in_order() {
+        for (counts, room) in [((1, 1000), 512), ((3, 1000), 512), ((2, 7), 4), ((5, 3), 1000)] {
+            let examples: Vec<_> = (0..counts.0).map(|n| example(9 + n, counts.1)).collect();
+            let examples: Vec<&Tokenised> = examples.iter().collect();
+            let mut next = 0;
+            for chunk in chunks(&examples, room) {
+                assert_eq!(chunk.start, next);
+                next = chunk.end;
+                let options = examples.iter().flat_map(|e| &e.options[chunk.clone()]);
+                let (rows, longest) = (examples.len() * chunk.len(), options.map(|o| o.ids.len()));
+                let padded = rows * longest.max().expect("an option");
+                assert!(padded <= room || chunk.len() == 1, "{padded} of {room} in {chunk:?}");
+            }
+            assert_eq!(next, counts.1 as usize);
+        }
+    }
+
+    #[test]
+    fn a_long_input_leaves_a_quarter_of_a_batch_to_its_options() {
+        let (short, long) = (example(48, 3), example(5000, 3));
+        assert_eq!(room(&[&short, &short]), BATCH_TOKENS - 96);
+        assert_eq!(room(&[&long]), BATCH_TOKENS / 4);
+    }
+
+    #[test]
+    fn scores_do_not_depend_on_how_options_are_cut_into_chunks() {
+        let dir = model_dir(&json!({}));
+        let weights = Weights::Random(3);
+        let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
+        let network = model.tensors(&context(1), &WHOLE).and_then(|t| model.network(&t));
+        let network = network.expect("a network");
+        let config = deft_core::options::parse(&json!({"model": dir.path()})).expect("options");
+        let predicting = Predicting::new(&model, &network, &config);
+        for (inputs, options) in [(1, 1000), (3, 9), (4, 1)] {
+            let examples: Vec<_> = (0..inputs).map(|n| example(3 + 2 * n, options)).collect();
+            let examples: Vec<&Tokenised> = examples.iter().collect();
+            let scores = |room| {
+                predicting.score(&examples, room, &Pass::inference()).expect("scores").concat()
+            };
+            let whole = scores(usize::MAX);
+            assert_eq!(whole.len(), (inputs * options) as usize);
+            for room in [1, 13, 64, room(&examples)] {
+                let near = whole.iter().zip(scores(room)).all(|(a, b)| (a - b).abs() < 1e-5);
+                assert!(near, "{inputs} inputs, room for {room}");
+            }
+        }
+    }
 }

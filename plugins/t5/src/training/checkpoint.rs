@@ -4,19 +4,17 @@
 //! `tensors.safetensors`: parameters and moments, in f32. It is written beside its place, synced and
 //! renamed, so that one that is there is whole.
 
-use std::borrow::Cow;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deft_core::{ErrorKind, Result, ResultExt};
-use safetensors::tensor::{Dtype, View};
 
 use crate::config::TrainerConfig;
 use crate::model::defect;
 use crate::network::ops::Values;
-use crate::weights::Safetensors;
+use crate::weights::{self, Outgoing, Safetensors};
 
+use super::files::{put, sync};
 use super::learner::Learner;
 use super::parameters::check_shape;
 use super::state::State;
@@ -84,7 +82,7 @@ impl<'a> Checkpoints<'a> {
         self.every > 0 && self.took.map_or(learner.bytes() < SMALL, |took| took < FAST)
     }
 
-    /// Makes a checkpoint and removes those that are too many.
+    /// Makes a checkpoint and removes those that are too many. A failure leaves those that are there.
     pub(crate) fn save(&mut self, state: &State, learner: &Learner<'_>) -> Result<()> {
         let start = Instant::now();
         let (beside, dir) = (self.dir.join("writing"), self.path(state.counts.step));
@@ -93,27 +91,18 @@ impl<'a> Checkpoints<'a> {
         }
         // What a kill left.
         remove(&beside)?;
-        std::fs::create_dir(&beside).or_io("cannot make the checkpoint", &beside)?;
-        learner.write(&beside.join(TENSORS))?;
-        let json = serde_json::to_vec_pretty(state)
-            .or_error(ErrorKind::Unexpected, "the state is no JSON")?;
-        let path = beside.join(STATE);
-        std::fs::write(&path, json).or_io("cannot write the checkpoint", &path)?;
-        for path in [&beside.join(TENSORS), &path, &beside] {
-            sync(path)?;
+        let written = write(&beside, state, learner).and_then(|()| put(&beside, &dir));
+        if let Err(error) = written {
+            // They fill a disk that may be full already; the error that counts is the first.
+            let _ = remove(&beside);
+            return Err(error);
         }
-        std::fs::rename(&beside, &dir).or_io("cannot write the checkpoint", &dir)?;
-        sync(self.dir)?;
         for step in self.steps()?.into_iter().skip(self.kept) {
             remove(&self.path(step))?;
         }
         self.took = Some(start.elapsed());
         Ok(())
     }
-}
-
-fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).or_io("cannot write the checkpoint", path)
 }
 
 fn remove(dir: &Path) -> Result<()> {
@@ -123,6 +112,16 @@ fn remove(dir: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn write(dir: &Path, state: &State, learner: &Learner<'_>) -> Result<()> {
+    std::fs::create_dir(dir).or_io("cannot make the checkpoint", dir)?;
+    learner.write(&dir.join(TENSORS))?;
+    let json =
+        serde_json::to_vec_pretty(state).or_error(ErrorKind::Unexpected, "the state is no JSON")?;
+    let path = dir.join(STATE);
+    std::fs::write(&path, json).or_io("cannot write the checkpoint", &path)?;
+    sync(&path)
 }
 
 fn read(dir: &Path, learner: &mut Learner<'_>) -> Result<State> {
@@ -135,13 +134,14 @@ fn read(dir: &Path, learner: &mut Learner<'_>) -> Result<State> {
 }
 
 impl Learner<'_> {
-    /// The arrays that make up a checkpoint: their names, shapes and what they hold.
-    fn arrays(&self) -> Vec<(String, Array<'_>)> {
+    /// The arrays that make up a checkpoint.
+    fn arrays(&self) -> Vec<Outgoing<'_>> {
         let mut arrays = Vec::new();
         for ((name, variable), slot) in self.parameters.trained().iter().zip(&self.sums.slots) {
-            arrays.push((format!("value/{name}"), Array::Tensor(variable.as_detached_tensor())));
+            let value = variable.as_detached_tensor();
+            arrays.push(Outgoing::tensor(format!("value/{name}"), value));
             for (kind, values) in slot.moments.arrays().into_iter().flatten() {
-                arrays.push((format!("{kind}/{name}"), Array::Values(values, [values.len()])));
+                arrays.push(Outgoing::slice(format!("{kind}/{name}"), values));
             }
         }
         arrays
@@ -149,12 +149,11 @@ impl Learner<'_> {
 
     /// The size of a checkpoint.
     fn bytes(&self) -> usize {
-        self.arrays().iter().map(|(_, array)| array.data_len()).sum()
+        self.arrays().iter().map(Outgoing::bytes).sum()
     }
 
     fn write(&self, path: &Path) -> Result<()> {
-        safetensors::serialize_to_file(self.arrays(), None, path)
-            .or_io("cannot write the checkpoint", path)
+        weights::write(path, self.arrays())
     }
 
     fn read(&mut self, file: &Safetensors) -> Result<()> {
@@ -171,40 +170,5 @@ impl Learner<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Numbers on their way to a file.
-enum Array<'a> {
-    Tensor(candle_core::Tensor),
-    Values(&'a [f32], [usize; 1]),
-}
-
-impl View for Array<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        match self {
-            Self::Tensor(tensor) => tensor.dims(),
-            Self::Values(_, shape) => shape,
-        }
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        match self {
-            Self::Tensor(tensor) => {
-                // A variable is contiguous f32 in main memory: there is nothing to go wrong.
-                let values = Values::of(tensor);
-                Cow::Owned(values.get().map(bytes).unwrap_or_default())
-            }
-            Self::Values(values, _) => Cow::Owned(bytes(values)),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape().iter().product::<usize>() * size_of::<f32>()
     }
 }

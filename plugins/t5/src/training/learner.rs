@@ -19,15 +19,15 @@ use super::order::Group;
 use super::parameters::{Parameters, Sums};
 use super::state::Counts;
 
-/// The model, its optimizer and its place in the stream of dropout masks.
+/// The parameters, their optimizer, and how they are trained; [`Counts`] tell how far.
 pub(crate) struct Learner<'a> {
     ctx: &'a Context<'a>,
     config: &'a TrainerConfig,
     model: &'a Model,
     workers: &'a Workers,
-    /// With variables, for gradients.
+    /// Its parameters are variables, for gradients.
     network: T5,
-    /// The same without.
+    /// The same values without a graph, for computing alone: they follow each step.
     plain: T5,
     pub(super) parameters: Parameters,
     pub(super) sums: Sums,
@@ -40,7 +40,7 @@ pub(crate) struct Learner<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stepped {
     pub(crate) loss: f64,
-    /// The gradient's length before it was limited, where it was asked for or needed.
+    /// The gradient's length before it was limited, where it was asked for, needed, or the first.
     pub(crate) gradient_norm: Option<f64>,
 }
 
@@ -99,6 +99,8 @@ impl<'a> Learner<'a> {
 
     /// One optimizer step on a group of examples at a learning rate; tells the gradient's length if
     /// `measures`, which is a pass over memory.
+    ///
+    /// A step that fails has changed neither parameters nor counts.
     pub(crate) fn step(
         &mut self,
         counts: &mut Counts,
@@ -107,68 +109,62 @@ impl<'a> Learner<'a> {
         rate: f64,
         measures: bool,
     ) -> Result<Stepped> {
-        let micro = self.micro_batches(counts, group, examples)?;
-        let loss = self.add_gradients(&micro)?;
-        for (_, batch) in &micro {
-            counts.add(batch);
-        }
-        counts.micro_batches += micro.len() as u64;
-        counts.step += 1;
-        if counts.step == 1 {
-            self.parameters.check_finite(&self.sums)?;
-        }
-        let gradient_norm = (measures || self.config.clip_norm.is_some())
-            .then(|| self.sums.norm(self.workers))
-            .transpose()?;
-        let update = self.optimizer.update(counts.step, rate, self.limits(gradient_norm));
+        let numbered = self.micro_batches(counts, group, examples)?;
+        let loss = self.add_gradients(&numbered)?;
+        // A network that cannot be trained shows itself in the first step.
+        let measures = measures || self.config.clip_norm.is_some() || counts.step == 0;
+        let norm = || self.parameters.gradient_norm(&self.sums, self.workers);
+        let gradient_norm = measures.then(norm).transpose()?;
+        let limits = limits(self.config, gradient_norm);
+        let update = self.optimizer.update(counts.step + 1, rate, limits);
+        // The last look before the update, which is done as a whole.
+        self.ctx.check()?;
         self.parameters.update(&mut self.sums, &update, self.workers)?;
+        counts.add(numbered.iter().map(|(_, batch)| batch));
         Ok(Stepped { loss, gradient_norm })
     }
 
-    /// How a gradient of this length is limited.
-    #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
-    fn limits(&self, norm: Option<f64>) -> Limits {
-        let scale = match (self.config.clip_norm, norm) {
-            (Some(limit), Some(norm)) => (limit / (norm + NORM_EPSILON)).min(1.0),
-            _ => 1.0,
-        };
-        let clip = self.config.clip_value.map_or(f32::INFINITY, |clip| clip as f32);
-        Limits { scale: scale as f32, clip }
+    /// Refuses parameters that are no numbers any more.
+    pub(crate) fn check_values(&self) -> Result<()> {
+        self.parameters.check_values()
     }
 
-    /// Sums up the gradients of micro-batches, in their order; returns the loss.
-    fn add_gradients(&mut self, micro: &[(u64, MicroBatch)]) -> Result<f64> {
+    /// Sums up the gradients of micro-batches in the order given, the largest first, at any number of
+    /// threads; returns the loss.
+    fn add_gradients(&mut self, numbered: &[(u64, MicroBatch)]) -> Result<f64> {
         let mut sums = std::mem::take(&mut self.sums);
         let mut loss = 0.0;
         let plain = self.config.gradient_checkpointing.then_some(&self.plain);
         let outcome = self.workers.run(
-            micro.len(),
+            numbered.len(),
             |task| {
                 self.ctx.check()?;
-                let (number, batch) = &micro[task];
+                let (number, batch) = &numbered[task];
                 let (loss, gradients) =
-                    batch.gradients(&self.network, plain, self.pass(*number), micro.len())?;
+                    batch.gradients(&self.network, plain, self.pass(*number), numbered.len())?;
                 Ok((loss, self.parameters.contribution(gradients)?))
             },
             |_, (share, contribution)| {
-                loss += share / micro.len() as f64;
+                loss += share / numbered.len() as f64;
                 sums.add(&self.parameters, contribution)
             },
         );
         self.sums = sums;
         outcome?;
+        self.ctx.check()?;
         self.sums.add_head(&self.parameters, self.workers)?;
         Ok(loss)
     }
 
-    fn pass(&self, micro_batch: u64) -> Pass {
+    fn pass(&self, micro_batch: u64) -> Pass<'_> {
         let pass = Pass::training(self.dropout, self.ctx.seed(), micro_batch);
         if self.parameters.trains_embeddings() { pass } else { pass.with_frozen_embeddings() }
     }
 
-    /// The micro-batches of a step with their numbers, the largest first.
+    /// The micro-batches of a step, the largest first, each with its number among all of the
+    /// training, which its dropout masks are drawn by.
     ///
-    /// Results are taken in the order of the tasks: threads that work on tasks of about the same
+    /// Gradients are added in the order of the tasks: threads that work on tasks of about the same
     /// size seldom wait for each other. The order depends on the examples alone.
     fn micro_batches(
         &self,
@@ -179,15 +175,29 @@ impl<'a> Learner<'a> {
         let all = examples.get(&group.positions)?;
         let size = self.config.batch_size;
         let some: Vec<_> = all.chunks(size).zip(group.positions.chunks(size)).collect();
-        let (maker, mut batches) = (self.maker(), Vec::with_capacity(some.len()));
-        let tokenise = |task: usize| maker.make(some[task].0, some[task].1, group.epoch);
+        let (maker, mut numbered) = (self.maker(), Vec::with_capacity(some.len()));
+        let tokenise = |task: usize| {
+            self.ctx.check()?;
+            maker.make(some[task].0, some[task].1, group.epoch)
+        };
         self.workers.run(some.len(), tokenise, |task, batch| {
-            batches.push((counts.micro_batches + task as u64, batch));
+            numbered.push((counts.micro_batches + task as u64, batch));
             Ok(())
         })?;
-        batches.sort_by_key(|(_, batch)| Reverse(batch.cost(self.network.config())));
-        Ok(batches)
+        numbered.sort_by_key(|(_, batch)| Reverse(batch.cost(self.network.config())));
+        Ok(numbered)
     }
+}
+
+/// How a gradient of this length is limited.
+#[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
+pub(super) fn limits(config: &TrainerConfig, norm: Option<f64>) -> Limits {
+    let scale = match (config.clip_norm, norm) {
+        (Some(limit), Some(norm)) => (limit / (norm + NORM_EPSILON)).min(1.0),
+        _ => 1.0,
+    };
+    let clip = config.clip_value.map_or(f32::INFINITY, |clip| clip as f32);
+    Limits { scale: scale as f32, clip }
 }
 
 /// The tokenizer's sentinels, where the objective needs them.
@@ -228,7 +238,7 @@ mod tests {
         learner.parameters.push("idle.weight", idle);
         learner.sums = learner.parameters.sums(&learner.optimizer);
         let example = Example { target: Some("w3".to_owned()), ..Example::default() };
-        let group = Group { positions: vec![0], epoch: 0, ends_epoch: true };
+        let group = Group { positions: vec![0], epoch: 0 };
         let error = learner
             .step(&mut Counts::default(), &group, &vec![example], 1e-3, false)
             .expect_err("no gradient");

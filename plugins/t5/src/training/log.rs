@@ -1,37 +1,48 @@
 //! What a person looks at during and after a training: `training.jsonl` and a `TensorBoard` file.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deft_core::{Result, ResultExt};
 use serde_json::{Value, json};
 
+use super::files::Growing;
 use super::tensorboard::EventFile;
+
+/// The number that a line of a validation has, and no other line.
+pub(super) const VALIDATION_LOSS: &str = "validation_loss";
 
 /// The numbers of a training, step by step, in two files.
 #[derive(Debug)]
 pub(crate) struct TrainingLog {
-    lines: File,
-    path: PathBuf,
+    lines: Growing,
     events: EventFile,
 }
 
+/// How far a training is that goes on: the last step done, and the last one validated after.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) step: usize,
+    pub(crate) validated: usize,
+}
+
 impl TrainingLog {
-    /// Opens the logs in `dir` for a training that goes on after `step` (0: a new one).
+    /// Opens the logs in `dir` for a training that goes on from a place.
     ///
-    /// Lines of later steps, which a killed training left, are dropped from `training.jsonl`; a new
+    /// Lines from beyond it, which a killed training left, are dropped from `training.jsonl`; a new
     /// event file is begun each time (`TensorBoard` joins them).
-    pub(crate) fn open(dir: &Path, step: usize) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, place: Place) -> Result<Self> {
         std::fs::create_dir_all(dir).or_io("cannot create the folder of the training log", dir)?;
         let path = dir.join("training.jsonl");
-        let lines = open_lines(&path, step).or_io("cannot open the training log", &path)?;
-        let events = EventFile::create(dir, now(), step)?;
-        Ok(Self { lines, path, events })
+        let (file, length) =
+            open_lines(&path, place).or_io("cannot open the training log", &path)?;
+        let events = EventFile::create(dir, now(), place.step)?;
+        Ok(Self { lines: Growing::new(file, path, length), events })
     }
 
-    /// Writes numbers of one step, such as `("loss", 1.2)`, to both files.
+    /// Writes numbers of one step, such as `("mean_loss", 1.2)`, to both files.
     ///
     /// What is no number is `null` in `training.jsonl`.
     pub(crate) fn write(&mut self, step: usize, scalars: &[(&str, f64)]) -> Result<()> {
@@ -40,11 +51,11 @@ impl TrainingLog {
         for &(name, value) in scalars {
             line[name] = json!(value);
         }
-        // One write without a buffer: nothing is left to flush, and a kill tears one line at most.
-        self.lines
-            .write_all(format!("{line}\n").as_bytes())
-            .or_io("cannot write the training log", &self.path)?;
-        self.events.write(time, step, scalars)
+        let line = format!("{line}\n");
+        let lines = self.lines.append(line.as_bytes(), "cannot write the training log");
+        // One of the files may be writable where the other is not.
+        let events = self.events.write(time, step, scalars);
+        lines.and(events)
     }
 }
 
@@ -53,28 +64,31 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Opens the file behind its lines up to `step` and cuts off the others.
-fn open_lines(path: &Path, step: usize) -> std::io::Result<File> {
+/// Opens the file behind its lines up to a place and cuts off the others.
+fn open_lines(path: &Path, place: Place) -> std::io::Result<(File, u64)> {
     let mut file =
         File::options().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut lines = Vec::new();
     file.read_to_end(&mut lines)?;
-    let kept = kept_bytes(&lines, step as u64) as u64;
+    let kept = kept_bytes(&lines, place) as u64;
     file.set_len(kept)?;
     file.seek(SeekFrom::Start(kept))?;
-    Ok(file)
+    Ok((file, kept))
 }
 
-/// Length of the whole lines up to `step`; steps ascend, so that they come first.
-fn kept_bytes(lines: &[u8], step: u64) -> usize {
+/// Length of the whole lines up to a place; steps ascend, so that they come first.
+fn kept_bytes(lines: &[u8], place: Place) -> usize {
     let lines = lines.split_inclusive(|&byte| byte == b'\n');
-    lines.take_while(|line| step_of(line).is_some_and(|of| of <= step)).map(<[u8]>::len).sum()
+    lines.take_while(|line| is_kept(line, place)).map(<[u8]>::len).sum()
 }
 
-/// The step of a line; `None` if a kill left a part of it.
-fn step_of(line: &[u8]) -> Option<u64> {
-    let line: Value = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
-    line.get("step")?.as_u64()
+/// Whether a line is whole, as one that a kill tore is not, and not from beyond a place.
+fn is_kept(line: &[u8], place: Place) -> bool {
+    let value = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
+    let Some(line): Option<Value> = value else { return false };
+    let is_validation = line.get(VALIDATION_LOSS).is_some();
+    let last = if is_validation { place.validated } else { place.step };
+    line["step"].as_u64().is_some_and(|step| step <= last as u64)
 }
 
 #[cfg(test)]
@@ -82,7 +96,7 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path, step: usize) -> TrainingLog {
-        TrainingLog::open(dir, step).expect("a log")
+        TrainingLog::open(dir, Place { step, validated: step }).expect("a log")
     }
 
     fn write(log: &mut TrainingLog, steps: &[usize]) {
@@ -126,6 +140,19 @@ mod tests {
         write(&mut open(dir.path(), 20), &[25]);
         assert_eq!(steps(dir.path()), [10, 20, 25]);
         assert_eq!(event_files(dir.path()), 2);
+    }
+
+    #[test]
+    fn a_validation_that_is_to_be_done_again_is_dropped() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut log = open(dir.path(), 0);
+        write(&mut log, &[10, 20]);
+        log.write(20, &[(VALIDATION_LOSS, 1.0)]).expect("written");
+        drop(log);
+        for (validated, left) in [(20, &[10, 20, 20][..]), (10, &[10, 20])] {
+            TrainingLog::open(dir.path(), Place { step: 20, validated }).expect("a log");
+            assert_eq!(steps(dir.path()), left);
+        }
     }
 
     #[test]

@@ -9,15 +9,15 @@ use crate::tokens::Tokens;
 
 use super::objective;
 
-/// The ids of some examples.
+/// A limit that no text reaches: a window is drawn from all ids.
+const WHOLE: Option<usize> = Some(usize::MAX);
+
+/// Examples that are trained on at once.
 #[derive(Debug)]
 pub(crate) struct MicroBatch {
-    pub(crate) inputs: Vec<Vec<u32>>,
-    pub(crate) targets: Vec<Vec<u32>>,
+    pairs: Vec<Pair>,
     /// Where the examples are among all that are trained on.
     positions: Vec<usize>,
-    pub(crate) inputs_cut: u64,
-    pub(crate) targets_cut: u64,
 }
 
 /// How examples become ids.
@@ -30,10 +30,11 @@ pub(crate) struct Maker<'a> {
     pub(crate) seed: u64,
 }
 
-/// Input and target of one example.
-struct Pair {
-    input: Vec<u32>,
-    target: Vec<u32>,
+/// Input and target of one example, as ids.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) input: Vec<u32>,
+    pub(crate) target: Vec<u32>,
     input_is_cut: bool,
     target_is_cut: bool,
 }
@@ -46,20 +47,17 @@ impl Maker<'_> {
         positions: &[usize],
         epoch: u64,
     ) -> Result<MicroBatch> {
-        let positions = positions.to_vec();
-        let (inputs, targets) = (Vec::new(), Vec::new());
-        let mut batch = MicroBatch { inputs, targets, positions, inputs_cut: 0, targets_cut: 0 };
-        for (example, &position) in examples.iter().zip(&batch.positions) {
-            let pair = match self.config.objective {
-                Objective::Seq2seq => self.labelled(example, position)?,
-                hidden => self.unlabelled(example, position, epoch, hidden)?,
-            };
-            batch.inputs_cut += u64::from(pair.input_is_cut);
-            batch.targets_cut += u64::from(pair.target_is_cut);
-            batch.inputs.push(pair.input);
-            batch.targets.push(pair.target);
+        let pairs = examples.iter().zip(positions);
+        let pairs = pairs.map(|(example, &position)| self.pair(example, position, epoch));
+        Ok(MicroBatch { pairs: pairs.collect::<Result<_>>()?, positions: positions.to_vec() })
+    }
+
+    /// Tokenises one example.
+    pub(crate) fn pair(&self, example: &Example, position: usize, epoch: u64) -> Result<Pair> {
+        match self.config.objective {
+            Objective::Seq2seq => self.labelled(example, position),
+            hidden => self.unlabelled(example, position, epoch, hidden),
         }
-        Ok(batch)
     }
 
     fn labelled(&self, example: &Example, position: usize) -> Result<Pair> {
@@ -77,7 +75,8 @@ impl Maker<'_> {
         })
     }
 
-    /// Input and target from the text alone: the input with the target, if there is one, behind.
+    /// Input and target from the text alone: the input with the target, if there is one, behind. Of
+    /// a text longer than `max_tokens` each epoch has another window.
     fn unlabelled(
         &self,
         example: &Example,
@@ -91,25 +90,54 @@ impl Maker<'_> {
             text.push_str(target.trim());
         }
         let Self { tokens, config, sentinels, seed } = *self;
-        let mut ids = tokens.encode(&text, Some(config.max_tokens))?;
-        ids.ids.pop();
+        let mut ids = tokens.encode(&text, WHOLE)?.ids;
+        ids.pop();
         let (mut rng, eos) = (objective::rng(seed, epoch, position as u64), tokens.eos());
+        let window = objective::window(&ids, config.max_tokens - 1, &mut rng);
         let (input, mut target) = match objective {
-            Objective::PrefixLm => objective::prefix_lm(&ids.ids, eos, &mut rng),
-            _ => objective::span_corruption(&ids.ids, sentinels, eos, &mut rng),
+            Objective::PrefixLm => objective::prefix_lm(window, eos, &mut rng),
+            _ => objective::span_corruption(window, sentinels, eos, &mut rng),
         };
         let target_is_cut = target.len() > config.max_answer_tokens;
         if target_is_cut {
             target.truncate(config.max_answer_tokens - 1);
             target.push(eos);
         }
-        Ok(Pair { input, target, input_is_cut: ids.is_cut, target_is_cut })
+        Ok(Pair { input, target, input_is_cut: window.len() < ids.len(), target_is_cut })
+    }
+}
+
+#[cfg(test)]
+impl Pair {
+    /// Neither side was cut.
+    pub(crate) fn whole(input: Vec<u32>, target: Vec<u32>) -> Self {
+        Self { input, target, input_is_cut: false, target_is_cut: false }
     }
 }
 
 impl MicroBatch {
     pub(crate) fn tokens(&self) -> usize {
-        count(&self.inputs) + count(&self.targets)
+        self.inputs() + self.targets()
+    }
+
+    /// Tokens of the inputs.
+    fn inputs(&self) -> usize {
+        self.pairs.iter().map(|pair| pair.input.len()).sum()
+    }
+
+    /// Tokens of the targets.
+    fn targets(&self) -> usize {
+        self.pairs.iter().map(|pair| pair.target.len()).sum()
+    }
+
+    /// Inputs that were longer than `max_tokens`.
+    pub(crate) fn inputs_cut(&self) -> u64 {
+        self.pairs.iter().map(|pair| u64::from(pair.input_is_cut)).sum()
+    }
+
+    /// Targets that were longer than `max_answer_tokens`.
+    pub(crate) fn targets_cut(&self) -> u64 {
+        self.pairs.iter().map(|pair| u64::from(pair.target_is_cut)).sum()
     }
 
     /// How long it takes, roughly: the weights that its tokens meet.
@@ -117,7 +145,7 @@ impl MicroBatch {
         let (attention, feed_forward) = (4 * config.heads * config.d_kv, 3 * config.d_ff);
         let encoder = config.encoder_layers * (attention + feed_forward);
         let decoder = config.decoder_layers * (2 * attention + feed_forward) + config.vocabulary;
-        count(&self.inputs) * encoder + count(&self.targets) * decoder
+        self.inputs() * encoder + self.targets() * decoder
     }
 
     /// Loss and gradients, the latter divided by the number of micro-batches in the step.
@@ -127,10 +155,11 @@ impl MicroBatch {
         &self,
         network: &T5,
         plain: Option<&T5>,
-        pass: Pass,
+        pass: Pass<'_>,
         divisor: usize,
     ) -> Result<(f64, Gradients)> {
-        let (inputs, targets) = self.batch(network.config()).map_err(|e| defect(&e))?;
+        let pairs: Vec<&Pair> = self.pairs.iter().collect();
+        let (inputs, targets) = padded(&pairs, network.config()).map_err(|e| defect(&e))?;
         let work = Work { inputs: &inputs, targets: &targets, pass, divisor };
         let done = match plain {
             Some(plain) => network.gradients_by_segments(plain, work),
@@ -146,21 +175,58 @@ impl MicroBatch {
     }
 }
 
-impl MicroBatch {
-    /// The inputs padded, and the targets.
-    fn batch(&self, config: &NetworkConfig) -> candle_core::Result<(Batch, Vec<&[u32]>)> {
-        let inputs = Batch::new(self.inputs.iter().map(Vec::as_slice), config.pad)?;
-        Ok((inputs, self.targets.iter().map(Vec::as_slice).collect()))
-    }
-
-    /// Mean loss of a target's token, and how many tokens there are.
-    pub(crate) fn loss(&self, plain: &T5) -> Result<(f64, usize)> {
-        self.batch(plain.config())
-            .and_then(|(inputs, targets)| plain.loss(&inputs, &targets))
-            .map_err(|e| defect(&e))
-    }
+/// Mean loss of a target's token, and how many tokens there are.
+pub(crate) fn mean_loss(pairs: &[&Pair], plain: &T5) -> Result<(f64, usize)> {
+    padded(pairs, plain.config())
+        .and_then(|(inputs, targets)| plain.loss(&inputs, &targets))
+        .map_err(|e| defect(&e))
 }
 
-fn count(texts: &[Vec<u32>]) -> usize {
-    texts.iter().map(Vec::len).sum()
+/// The inputs padded, and the targets.
+fn padded<'a>(
+    pairs: &[&'a Pair],
+    config: &NetworkConfig,
+) -> candle_core::Result<(Batch, Vec<&'a [u32]>)> {
+    let inputs = Batch::new(pairs.iter().map(|pair| pair.input.as_slice()), config.pad)?;
+    Ok((inputs, pairs.iter().map(|pair| pair.target.as_slice()).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Model, Weights};
+    use crate::testing::{context, model_dir};
+    use serde_json::json;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_epoch_hides_spans_in_another_window_of_a_long_text() {
+        let dir = model_dir(&json!({}));
+        let weights = Weights::Random(1);
+        let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
+        let options = json!({"model": "m", "objective": "span_corruption", "max_tokens": 9});
+        let config = deft_core::options::parse(&options).expect("options");
+        let sentinels = &[39, 38];
+        let maker = Maker { tokens: model.tokens(), config: &config, sentinels, seed: 1 };
+        let words: Vec<String> = (3..37).map(|n| format!("w{n}")).collect();
+        let example = Example { input: words.join(" "), ..Example::default() };
+        let window = |epoch| {
+            let pair = maker.pair(&example, 5, epoch).expect("a pair");
+            assert!(pair.input_is_cut);
+            let ids = pair.input.iter().chain(&pair.target).copied();
+            let mut ids: Vec<u32> = ids.filter(|id| *id > 1 && !sentinels.contains(id)).collect();
+            ids.sort_unstable();
+            ids
+        };
+        for epoch in 0..20 {
+            let found = window(epoch);
+            assert_eq!((found.len(), found[7] - found[0]), (8, 7), "{found:?}");
+            assert_eq!(found, window(epoch));
+        }
+        let starts: HashSet<u32> = (0..20).map(|epoch| window(epoch)[0]).collect();
+        assert!(starts.len() > 5, "{starts:?}");
+        // A text that fits is all there, in every epoch.
+        let example = Example { input: "w3 w4 w5".to_owned(), ..Example::default() };
+        assert!(!maker.pair(&example, 5, 0).expect("a pair").input_is_cut);
+    }
 }

@@ -62,6 +62,14 @@ pub(crate) fn prefix_lm(ids: &[u32], eos: u32, rng: &mut ChaCha8Rng) -> (Vec<u32
     (ended(prefix, eos), ended(rest, eos))
 }
 
+/// A run of `length` ids, drawn anywhere in a text, or all of a text that is no longer.
+pub(crate) fn window<'a>(ids: &'a [u32], length: usize, rng: &mut ChaCha8Rng) -> &'a [u32] {
+    match ids.len().checked_sub(length) {
+        None | Some(0) => ids,
+        Some(last) => &ids[rng.random_range(0..=last)..][..length],
+    }
+}
+
 /// The ids of `<extra_id_0>`, `<extra_id_1>` and so on until one is missing, at most 1000.
 pub(crate) fn sentinels(lookup: impl Fn(&str) -> Option<u32>) -> Vec<u32> {
     (0..MAX_SENTINELS).map_while(|number| lookup(&format!("<extra_id_{number}>"))).collect()
@@ -237,6 +245,19 @@ mod tests {
         assert_eq!(split(&[]), (vec![EOS], vec![EOS]));
         assert_eq!(split(&[7]), (vec![EOS], vec![7, EOS]));
         assert_eq!(split(&[7, 8]), (vec![7, EOS], vec![8, EOS]));
+    }
+
+    #[test]
+    fn a_window_lies_anywhere_in_a_long_text_and_is_all_of_a_short_one() {
+        let draw = |length, epoch| window(&text(7), length, &mut rng(1, epoch, 3)).to_vec();
+        assert_eq!((draw(7, 0), draw(9, 0), draw(0, 0)), (text(7), text(7), Vec::new()));
+        let starts: HashSet<u32> = (0..100).map(|epoch| draw(4, epoch)[0]).collect();
+        assert_eq!(starts, HashSet::from([1000, 1001, 1002, 1003]));
+        assert!((0..100).all(|epoch| draw(4, epoch).windows(2).all(|two| two[0] + 1 == two[1])));
+        // A short text leaves the numbers to what comes after.
+        let (mut used, mut fresh) = (rng(1, 2, 3), rng(1, 2, 3));
+        window(&text(7), 7, &mut used);
+        assert_eq!(used.random::<u64>(), fresh.random::<u64>());
     }
 
     #[test]

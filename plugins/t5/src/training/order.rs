@@ -13,6 +13,8 @@ pub(crate) struct Order {
     /// Examples of a full step.
     group: usize,
     total_steps: usize,
+    /// Steps from one validation to the next.
+    validate_every: usize,
     /// The seed of the epochs' orders; `None` keeps the given order.
     shuffle: Option<u64>,
 }
@@ -23,20 +25,41 @@ pub(crate) struct Group {
     pub(crate) positions: Vec<usize>,
     /// Times that all examples have been trained on before.
     pub(crate) epoch: u64,
-    pub(crate) ends_epoch: bool,
 }
 
 impl Order {
     /// An order of at least one example.
     pub(crate) fn new(config: &TrainerConfig, examples: usize, seed: u64) -> Self {
         let group = config.batch_size.saturating_mul(config.gradient_accumulation);
-        let total_steps =
-            config.steps.unwrap_or(config.epochs.saturating_mul(examples.div_ceil(group)));
-        Self { examples, group, total_steps, shuffle: config.shuffle.then_some(seed) }
+        let epoch_steps = examples.div_ceil(group);
+        let total_steps = config.steps.unwrap_or(config.epochs.saturating_mul(epoch_steps));
+        // With `steps` an epoch may be a few of them: they would do little but validate.
+        let between = config.steps.unwrap_or(epoch_steps);
+        Self {
+            examples,
+            group,
+            total_steps,
+            validate_every: config.validate_every.unwrap_or(between),
+            shuffle: config.shuffle.then_some(seed),
+        }
     }
 
     pub(crate) fn total_steps(&self) -> usize {
         self.total_steps
+    }
+
+    /// Whether a step is the last of its epoch, or of all.
+    pub(crate) fn ends_epoch(&self, step: usize) -> bool {
+        self.is_last_of(step, self.examples.div_ceil(self.group))
+    }
+
+    /// Whether the model is validated after so many steps.
+    pub(crate) fn is_validated(&self, step: usize) -> bool {
+        self.is_last_of(step, self.validate_every)
+    }
+
+    fn is_last_of(&self, step: usize, every: usize) -> bool {
+        step > 0 && (step == self.total_steps || step.is_multiple_of(every))
     }
 
     /// All steps: epoch after epoch; an epoch's last group may be smaller.
@@ -55,7 +78,6 @@ impl Order {
         (0..steps).map(move |step| Group {
             positions: positions[step * size..positions.len().min((step + 1) * size)].to_vec(),
             epoch,
-            ends_epoch: step + 1 == steps,
         })
     }
 }
@@ -65,15 +87,37 @@ mod tests {
     use super::*;
 
     fn order(shuffle: Option<u64>, total_steps: usize) -> Order {
-        Order { examples: 5, group: 2, total_steps, shuffle }
+        Order { examples: 5, group: 2, total_steps, validate_every: 3, shuffle }
     }
 
     #[test]
     fn the_given_order_goes_round_until_the_steps_are_done() {
         let groups: Vec<_> = order(None, 5).groups().map(|group| group.positions).collect();
         assert_eq!(groups, [vec![0, 1], vec![2, 3], vec![4], vec![0, 1], vec![2, 3]]);
-        let ends: Vec<_> = order(None, 5).groups().map(|group| group.ends_epoch).collect();
-        assert_eq!(ends, [false, false, true, false, false]);
+        let order = order(None, 5);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|step| order.ends_epoch(step)),
+            [false, false, true, false, true]
+        );
+    }
+
+    #[test]
+    fn validations_follow_epochs_unless_steps_or_their_distance_are_given() {
+        let check = |options: serde_json::Value, wanted: &[usize]| {
+            let mut all = serde_json::json!({"model": "m", "gradient_accumulation": 2});
+            for (key, value) in options.as_object().expect("an object") {
+                all[key] = value.clone();
+            }
+            let config = deft_core::options::parse(&all).expect("options");
+            let order = Order::new(&config, 5, 1);
+            let steps: Vec<_> =
+                (0..=order.total_steps()).filter(|&step| order.is_validated(step)).collect();
+            assert_eq!(steps, wanted, "{options}");
+        };
+        check(serde_json::json!({"epochs": 3}), &[3, 6, 9]);
+        check(serde_json::json!({"steps": 20}), &[20]);
+        check(serde_json::json!({"steps": 20, "validate_every": 8}), &[8, 16, 20]);
+        check(serde_json::json!({"epochs": 2, "validate_every": 4}), &[4, 6]);
     }
 
     #[test]

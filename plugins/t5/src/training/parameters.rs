@@ -32,12 +32,14 @@ pub(crate) struct Contribution {
     gradients: Gradients,
 }
 
-/// The gradients of a step, summed over its micro-batches in their order.
+/// The gradients of a step, summed over its micro-batches as they are handed over: always in the
+/// same order.
 #[derive(Debug, Default)]
 pub(crate) struct Sums {
     /// In the order of the parameters.
     pub(crate) slots: Vec<Slot>,
-    /// Of each micro-batch so far: the output layer's gradient is made of them at the end.
+    /// Of each micro-batch so far, in that order: the output layer's gradient is made of them at the
+    /// end.
     head_rows: Vec<HeadRows>,
 }
 
@@ -124,28 +126,52 @@ impl Parameters {
         Ok(Contribution { dense, gradients })
     }
 
-    /// Checked after the first step, when a network that cannot be trained shows itself.
-    pub(crate) fn check_finite(&self, sums: &Sums) -> Result<()> {
+    /// Refuses values that are no numbers: nothing good can be trained on or predicted from them.
+    pub(crate) fn check_values(&self) -> Result<()> {
+        for (name, variable) in &self.trained {
+            let values = Values::of(variable.as_tensor());
+            if values.get().map_err(|e| defect(&e))?.iter().any(|x| !x.is_finite()) {
+                return Err(not_finite(&format!("`{name}` has values that are no numbers")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient's length; a gradient that is not finite is an error.
+    pub(crate) fn gradient_norm(&self, sums: &Sums, workers: &Workers) -> Result<f64> {
+        let norm = sums.norm(workers)?;
+        // In f64 the squares of f32 do not overflow: one of the elements is not finite.
         let is_bad = |slot: &Slot| slot.gradient.iter().any(|x| !x.is_finite());
-        match sums.slots.iter().zip(&self.trained).find(|(slot, _)| is_bad(slot)) {
-            None => Ok(()),
+        match sums
+            .slots
+            .iter()
+            .zip(&self.trained)
+            .find(|(slot, _)| !norm.is_finite() && is_bad(slot))
+        {
+            None => Ok(norm),
             Some((_, (name, _))) => {
-                let message = format!("the gradient of `{name}` is not finite in the first step");
-                Err(Error::new(ErrorKind::Model, message))
+                Err(not_finite(&format!("the gradient of `{name}` is not finite")))
             }
         }
     }
 
-    /// Applies the sums, which are zero again afterwards.
+    /// Applies the sums, which are zero again afterwards. It is not to be stopped half-way.
     pub(crate) fn update(&self, sums: &mut Sums, update: &Update, workers: &Workers) -> Result<()> {
         let mut pairs: Vec<_> = sums.slots.iter_mut().zip(&self.trained).collect();
-        workers.for_each_mut(&mut pairs, |(slot, (_, variable))| slot.apply(variable, update))
+        workers.for_each_mut(&mut pairs, |(slot, (_, variable))| {
+            slot.apply(variable, update);
+            Ok(())
+        })
     }
 
     #[cfg(test)]
     pub(crate) fn push(&mut self, name: &str, variable: Var) {
         self.trained.push((name.to_owned(), variable));
     }
+}
+
+fn not_finite(message: &str) -> Error {
+    Error::new(ErrorKind::Model, message).with_hint("a lower `learning_rate` often helps")
 }
 
 /// Refuses saved numbers of another shape than they must have.
@@ -203,7 +229,7 @@ impl Sums {
     }
 
     /// The gradient's length: the parameters in their order, each by one thread.
-    pub(crate) fn norm(&self, workers: &Workers) -> Result<f64> {
+    fn norm(&self, workers: &Workers) -> Result<f64> {
         let mut squares = 0.0;
         workers.run(
             self.slots.len(),
@@ -220,5 +246,38 @@ impl Sums {
     #[cfg(test)]
     pub(crate) fn gradient(&self, place: usize) -> &[f32] {
         &self.slots[place].gradient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn parameters(values: &[(&str, &[f32])]) -> Parameters {
+        let tensor = |&(name, values): &(&str, &[f32])| {
+            (name.to_owned(), Tensor::new(values, &Device::Cpu).expect("a tensor"))
+        };
+        Parameters::new(values.iter().map(tensor).collect(), Tensors::new()).expect("parameters")
+    }
+
+    #[test]
+    fn the_tensor_is_named_whose_gradient_or_values_are_no_numbers() {
+        let config = deft_core::options::parse(&serde_json::json!({"model": "m"}));
+        let optimizer = Optimizer::new(&config.expect("options"));
+        let workers = Workers::new(1).expect("threads");
+        for bad in [f32::NAN, f32::INFINITY] {
+            let parameters = parameters(&[("a", &[1.0, f32::MAX]), ("b", &[2.0, bad])]);
+            let error = parameters.check_values().expect_err("not finite");
+            assert_eq!(error.message(), "`b` has values that are no numbers");
+            let mut sums = parameters.sums(&optimizer);
+            sums.slots[0].gradient = vec![f32::MAX; 2];
+            assert!(parameters.gradient_norm(&sums, &workers).expect("a length").is_finite());
+            sums.slots[1].gradient[1] = bad;
+            let error = parameters.gradient_norm(&sums, &workers).expect_err("not finite");
+            assert_eq!(error.message(), "the gradient of `b` is not finite");
+            assert_eq!(error.kind(), ErrorKind::Model);
+            assert!(error.hint().is_some_and(|hint| hint.contains("learning_rate")));
+        }
     }
 }

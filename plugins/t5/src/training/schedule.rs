@@ -49,6 +49,20 @@ impl Schedule {
         }
     }
 
+    /// Why the highest rate is never reached, where it is not.
+    pub(crate) fn warning(&self) -> Option<String> {
+        (self.warmup > self.total).then(|| {
+            format!(
+                "`warmup_steps` is {}, but the training has {} steps: the learning rate ends at \
+                 {:.3e}, before it has reached {:.3e}",
+                self.warmup,
+                self.total,
+                self.rate(self.total),
+                self.rate
+            )
+        })
+    }
+
     /// From the highest rate to the end by a power of the share of steps that are left.
     fn falling(&self, step: usize) -> f64 {
         let all = self.total.saturating_sub(self.warmup).max(1);
@@ -119,6 +133,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn rising(kind: ScheduleKind, warmup: usize) -> Schedule {
+        Schedule { kind, rate: 0.1, cut: 0.1, warmup, end: 0.0, power: 1.0, total: 8 }
+    }
+
+    #[test]
+    fn the_constant_rate_is_reached_in_equal_steps_and_kept() {
+        let schedule = rising(ScheduleKind::Constant, 4);
+        for (step, wanted) in [(1, 0.025), (2, 0.05), (3, 0.075), (4, 0.1), (5, 0.1), (8, 0.1)] {
+            let found = schedule.rate(step);
+            assert!((found - wanted).abs() < 1e-15, "step {step}: {found}, not {wanted}");
+        }
+        let found = rising(ScheduleKind::Constant, 0).rate(1);
+        assert!((found - 0.1).abs() < 1e-15, "without a warm-up: {found}");
+    }
+
+    #[test]
+    fn a_warm_up_beyond_the_end_is_told_with_both_numbers() {
+        assert_eq!(rising(ScheduleKind::Linear, 8).warning(), None);
+        let warning = rising(ScheduleKind::Linear, 10).warning().expect("a warning");
+        assert!(warning.starts_with("`warmup_steps` is 10, but the training has 8 steps"));
+        assert!(warning.contains("8.000e-2"), "{warning}");
     }
 
     #[test]

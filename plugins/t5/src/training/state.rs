@@ -18,12 +18,35 @@ pub(crate) struct State {
     pub(crate) validation: Vec<ValidationReport>,
     /// The best of them so far, where the best is kept.
     pub(crate) best: Option<ValidationReport>,
+    /// Losses of the steps since the last line of the log.
+    #[serde(default)]
+    pub(crate) untold: Mean,
+}
+
+/// A mean of numbers that come one by one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mean {
+    sum: f64,
+    count: usize,
+}
+
+impl Mean {
+    fn add(&mut self, number: f64) {
+        self.sum += number;
+        self.count += 1;
+    }
+
+    /// The mean of what has come, of which there must be something; a new one begins.
+    pub(crate) fn take(&mut self) -> f64 {
+        let Self { sum, count } = std::mem::take(self);
+        sum / count as f64
+    }
 }
 
 /// What is counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Optimizer steps.
+    /// Optimizer steps done.
     pub(crate) step: usize,
     /// Each has dropout masks of its own.
     pub(crate) micro_batches: u64,
@@ -34,18 +57,35 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, batch: &MicroBatch) {
-        self.tokens += batch.tokens() as u64;
-        self.inputs_cut += batch.inputs_cut;
-        self.targets_cut += batch.targets_cut;
+    /// Takes in a step with its micro-batches.
+    pub(crate) fn add<'a>(&mut self, micro_batches: impl Iterator<Item = &'a MicroBatch>) {
+        self.step += 1;
+        for batch in micro_batches {
+            self.micro_batches += 1;
+            self.tokens += batch.tokens() as u64;
+            self.inputs_cut += batch.inputs_cut();
+            self.targets_cut += batch.targets_cut();
+        }
     }
 }
 
 impl State {
+    /// Takes in the loss of a step.
+    pub(crate) fn add(&mut self, loss: f64) {
+        self.epoch.push(loss);
+        self.untold.add(loss);
+    }
+
     /// Closes an epoch.
     pub(crate) fn end_epoch(&mut self) {
         self.losses.push(self.epoch.iter().sum::<f64>() / self.epoch.len() as f64);
         self.epoch.clear();
+    }
+
+    /// The last step that the model was validated after; 0 before.
+    pub(crate) fn validated(&self) -> usize {
+        let step = self.validation.last().map_or(0, |report| report.step);
+        usize::try_from(step).unwrap_or(usize::MAX)
     }
 
     /// What the host is told at the end.
@@ -63,5 +103,30 @@ impl State {
             report.extra.insert("kept_step".to_owned(), json!(best.step));
         }
         report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_the_mean_since_the_last_time() {
+        let mut state = State::default();
+        state.add(3.0);
+        state.add(4.0);
+        assert_eq!(state.untold.take().to_bits(), 3.5_f64.to_bits());
+        // An epoch's end is no line of the log.
+        state.add(1.0);
+        state.end_epoch();
+        state.add(5.0);
+        assert_eq!(state.untold.take().to_bits(), 3.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_state_without_untold_losses_can_be_read() {
+        let mut json = serde_json::to_value(State::default()).expect("JSON");
+        json.as_object_mut().expect("an object").remove("untold");
+        assert_eq!(serde_json::from_value::<State>(json).expect("a state"), State::default());
     }
 }

@@ -1,18 +1,16 @@
 //! `TensorBoard`'s event files: `TFRecord` frames around small protocol buffers.
 
 use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use deft_core::{Result, ResultExt};
 
+use super::files::Growing;
+
 /// An event file that is being written.
 #[derive(Debug)]
-pub(crate) struct EventFile {
-    file: File,
-    path: PathBuf,
-}
+pub(crate) struct EventFile(Growing);
 
 impl EventFile {
     /// Begins a new file for the steps after `step`.
@@ -47,16 +45,14 @@ impl EventFile {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => seconds += 1,
                 created => {
                     let file = created.or_io("cannot create the event file", &path)?;
-                    return Ok(Self { file, path });
+                    return Ok(Self(Growing::new(file, path, 0)));
                 }
             }
         }
     }
 
-    /// One write per event, without a buffer: readers see it at once, and a kill loses nothing.
     fn append(&mut self, event: &Message) -> Result<()> {
-        let record = record(&event.0);
-        self.file.write_all(&record).or_io("cannot write the event file", &self.path)
+        self.0.append(&record(&event.0), "cannot write the event file")
     }
 }
 
@@ -203,7 +199,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let create = || EventFile::create(dir.path(), Duration::from_secs(7), 0).expect("created");
         let (first, second) = (create(), create());
-        assert!(first.path.ends_with("events.out.tfevents.7.deft"), "{first:?}");
-        assert!(second.path.ends_with("events.out.tfevents.8.deft"), "{second:?}");
+        assert!(first.0.path().ends_with("events.out.tfevents.7.deft"), "{first:?}");
+        assert!(second.0.path().ends_with("events.out.tfevents.8.deft"), "{second:?}");
     }
 }

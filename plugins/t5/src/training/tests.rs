@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Device;
 use deft_core::prelude::*;
-use deft_core::{NoServices, Services};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -15,12 +13,12 @@ use crate::network::Tensors;
 use crate::testing::{context, model_dir, random, try_train};
 use crate::trainer::T5Trainer;
 
-fn trainer(options: &Value) -> T5Trainer {
+pub(super) fn trainer(options: &Value) -> T5Trainer {
     random(model_dir(&json!({})).path(), options)
 }
 
 /// The word after the input's last one.
-fn examples(count: usize, shift: usize) -> Vec<Example> {
+pub(super) fn examples(count: usize, shift: usize) -> Vec<Example> {
     let example = |n: usize| Example {
         input: format!("w{} w{} w{}", 3 + n * 5 % 30, 3 + n * 7 % 30, 4 + n % 30),
         target: Some(format!("w{}", 5 + (n + shift) % 30)),
@@ -32,12 +30,12 @@ fn examples(count: usize, shift: usize) -> Vec<Example> {
 }
 
 /// Folders of one training that is tried several times.
-struct Folders {
+pub(super) struct Folders {
     root: TempDir,
 }
 
 impl Folders {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = tempfile::tempdir().expect("a folder");
         for name in ["scratch", "logs"] {
             std::fs::create_dir(root.path().join(name)).expect("made");
@@ -45,12 +43,12 @@ impl Folders {
         Self { root }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.root.path().join(name)
     }
 
     /// One try, into an empty folder as the host gives it.
-    fn train(
+    pub(super) fn train(
         &self,
         trainer: &T5Trainer,
         ctx: &Context<'_>,
@@ -66,7 +64,7 @@ impl Folders {
     }
 
     /// The files of the result.
-    fn result(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(super) fn result(&self) -> BTreeMap<String, Vec<u8>> {
         let files = std::fs::read_dir(self.path("out")).expect("a folder");
         let file = |entry: std::io::Result<std::fs::DirEntry>| {
             let path = entry.expect("an entry").path();
@@ -75,90 +73,6 @@ impl Folders {
         };
         files.map(file).collect()
     }
-}
-
-/// Services of a user who asks to stop at the n-th look.
-struct Stopping {
-    looks: AtomicUsize,
-    after: usize,
-}
-
-impl Services for Stopping {
-    fn log(&self, _level: ::log::Level, _target: &str, _message: &str) {}
-
-    fn progress(&self, _done: u64, _total: u64, _unit: &str) {}
-
-    fn is_cancelled(&self) -> bool {
-        self.looks.fetch_add(1, Ordering::Relaxed) >= self.after
-    }
-
-    fn resolve(&self, name: &str) -> Result<std::path::PathBuf> {
-        NoServices.resolve(name)
-    }
-
-    fn call(&self, name: &str, json: &str) -> Result<String> {
-        NoServices.call(name, json)
-    }
-}
-
-/// Trains without a stop, and with many, and compares model and report.
-fn check_stops(options: &Value, has_validation: bool) {
-    let mut all = json!({
-        "epochs": 3, "batch_size": 2, "gradient_accumulation": 2, "learning_rate": 0.003,
-        "dropout": 0.1, "checkpoint_every": 2,
-    });
-    for (key, value) in options.as_object().expect("an object") {
-        all[key] = value.clone();
-    }
-    let (trainer, examples, others) = (trainer(&all), examples(10, 0), self::examples(6, 1));
-    let validation = has_validation.then_some(&others);
-    let whole = Folders::new();
-    let report = whole.train(&trainer, &context(1), &examples, validation).expect("trained");
-    let stopped = Folders::new();
-    for tries in 1.. {
-        assert!(tries < 60, "it does not come to an end");
-        let services = Stopping { looks: AtomicUsize::new(0), after: 3 + tries % 4 };
-        let ctx = Context::new(&services, context(1).seed(), 1 + tries % 2);
-        match stopped.train(&trainer, &ctx, &examples, validation) {
-            Ok(found) => {
-                assert!(tries > 2, "it was not stopped");
-                assert_eq!(found, report);
-                break;
-            }
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}"),
-        }
-        // As after a kill: without the checkpoint that is made at a stop.
-        if tries % 3 == 0 {
-            remove_last_checkpoint(&stopped.path("scratch"));
-        }
-    }
-    assert!(stopped.result() == whole.result(), "another model after stops: {options}");
-}
-
-fn remove_last_checkpoint(scratch: &Path) {
-    let steps = std::fs::read_dir(scratch).expect("a folder").filter_map(|entry| {
-        let name = entry.expect("an entry").file_name().into_string().ok()?;
-        name.strip_prefix("checkpoint-")?.parse::<usize>().ok()
-    });
-    let mut steps: Vec<usize> = steps.collect();
-    steps.sort_unstable();
-    if let [.., _, last] = steps[..] {
-        std::fs::remove_dir_all(scratch.join(format!("checkpoint-{last}"))).expect("removed");
-    }
-}
-
-#[test]
-fn a_training_that_was_stopped_ends_with_the_same_bytes() {
-    for options in [
-        json!({"optimizer": "adamw", "keep_checkpoints": 2}),
-        json!({"optimizer": "adafactor", "clip_norm": 0.5, "schedule": "linear", "warmup_steps": 2}),
-        json!({"method": "ia3", "shuffle": false}),
-        json!({"method": "lora", "lora_dropout": 0.2, "steps": 7}),
-        json!({"objective": "prefix_lm", "gradient_checkpointing": true}),
-    ] {
-        check_stops(&options, false);
-    }
-    check_stops(&json!({"keep": "best", "keep_checkpoints": 3}), true);
 }
 
 #[test]
@@ -236,7 +150,7 @@ fn logs_have_loss_rate_speed_and_validation() {
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let steps: Vec<u64> = lines.iter().filter_map(|line| line["step"].as_u64()).collect();
     assert_eq!(steps, [1, 2, 2, 3, 4, 4]);
-    for key in ["loss", "learning_rate", "gradient_norm", "tokens_per_second"] {
+    for key in ["mean_loss", "learning_rate", "gradient_norm", "tokens_per_second"] {
         assert!(lines[0][key].as_f64().is_some_and(|x| x > 0.0), "{key}: {}", lines[0]);
     }
     for key in ["validation_loss", "validation_accuracy"] {
@@ -245,6 +159,65 @@ fn logs_have_loss_rate_speed_and_validation() {
     let names = std::fs::read_dir(folders.path("logs")).expect("a folder");
     let is_events = |name: &str| name.starts_with("events.out.tfevents.");
     assert!(names.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_events)));
+}
+
+#[test]
+fn the_first_and_the_last_step_are_logged_with_the_mean_since_the_line_before() {
+    let lines = |every: usize| -> Vec<Value> {
+        let folders = Folders::new();
+        let trainer = trainer(&json!({
+            "steps": 5, "log_every": every, "gradient_accumulation": 2, "learning_rate": 0.01,
+        }));
+        folders.train(&trainer, &context(1), &examples(8, 0), None).expect("trained");
+        let text = std::fs::read_to_string(folders.path("logs/training.jsonl")).expect("a log");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let losses: Vec<f64> =
+        lines(1).iter().map(|line| line["mean_loss"].as_f64().expect("x")).collect();
+    let told = lines(3);
+    let steps: Vec<_> = told.iter().map(|line| line["step"].as_u64().expect("a step")).collect();
+    assert_eq!((losses.len(), steps), (5, vec![1, 3, 5]));
+    for (line, steps) in told.iter().zip([&losses[..1], &losses[1..3], &losses[3..]]) {
+        let mean = steps.iter().sum::<f64>() / steps.len() as f64;
+        assert!((line["mean_loss"].as_f64().expect("a loss") - mean).abs() < 1e-9, "{line}");
+    }
+    assert!(lines(0).is_empty());
+}
+
+#[test]
+fn with_steps_the_model_is_validated_at_the_end_or_as_often_as_is_asked() {
+    let check = |options: Value, wanted: &[u64]| {
+        let mut all = json!({"gradient_accumulation": 2});
+        for (key, value) in options.as_object().expect("an object") {
+            all[key] = value.clone();
+        }
+        let report = folders_of(&trainer(&all), &examples(4, 0), &examples(2, 0));
+        let steps: Vec<u64> = report.validation.iter().map(|report| report.step).collect();
+        assert_eq!(steps, wanted, "{options}");
+    };
+    check(json!({"steps": 9}), &[9]);
+    check(json!({"steps": 9, "validate_every": 4}), &[4, 8, 9]);
+    check(json!({"epochs": 2}), &[2, 4]);
+}
+
+#[test]
+fn a_very_long_example_is_cut_and_counted() {
+    let mut examples = examples(3, 0);
+    examples[1].input = "w7 ".repeat(100_000);
+    examples[2].target = Some("w8 ".repeat(50));
+    let report = |objective: &str| {
+        let trainer = trainer(&json!({
+            "epochs": 2, "max_tokens": 16, "max_answer_tokens": 8, "objective": objective,
+        }));
+        let out = tempfile::tempdir().expect("a folder");
+        try_train(&trainer, &context(2), &examples, None, out.path()).expect("trained")
+    };
+    let labelled = report("seq2seq");
+    assert_eq!(labelled.tokens, 2 * (4 + 2 + 16 + 2 + 4 + 8));
+    assert_eq!(labelled.extra["inputs_cut"], json!(2));
+    assert_eq!(labelled.extra["targets_cut"], json!(2));
+    // Here the text is the input with its target.
+    assert_eq!(report("prefix_lm").extra["inputs_cut"], json!(4));
 }
 
 fn tensors(path: &Path) -> Tensors {

@@ -38,13 +38,14 @@ impl IndexFactory for FaultyIndex {
     }
 
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: if self.config.trains { 100 } else { 0 } }
+        let training_vectors = if self.config.trains { 100 } else { 0 };
+        IndexInfo { training_vectors, ..IndexInfo::default() }
     }
 
     fn builder(
         &self,
         _ctx: &Context<'_>,
-        dimension: usize,
+        shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
         let is_trained = match trained {
@@ -55,11 +56,18 @@ impl IndexFactory for FaultyIndex {
             }
             None => !self.config.trains || self.config.has("untrained"),
         };
-        let (config, rows) = (self.config.clone(), Vec::new());
+        let (config, rows, dimension) = (self.config.clone(), Vec::new(), shape.dimension);
         Ok(Box::new(Builder { config, dimension, rows, adds: 0, is_trained, is_codec: false }))
     }
 
-    fn open(&self, _ctx: &Context<'_>, dir: &Path, vectors: VectorStore) -> Result<Box<dyn Index>> {
+    fn open(
+        &self,
+        _ctx: &Context<'_>,
+        dir: &Path,
+        vectors: Option<VectorStore>,
+    ) -> Result<Box<dyn Index>> {
+        let vectors =
+            vectors.ok_or_else(|| Error::new(ErrorKind::Unsupported, "no vectors are kept"))?;
         let has = |fault| self.config.has(fault);
         let (file, sum) = (dir.join(ROWS), dir.join(SUM));
         let bytes = std::fs::read(&file).or_io("cannot read the rows", &file)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use deft_core::{
-    Handle, Hit, Hits, Index, IndexFactory, Matrix, Result, VectorStore, VectorType, part_name,
-    write_vectors,
+    Handle, Hit, Hits, Index, IndexFactory, IndexShape, Matrix, Result, VectorStore, VectorType,
+    part_name, write_vectors,
 };
 use tempfile::TempDir;
 
@@ -61,16 +61,20 @@ impl Built {
         let trained = (sample > 0).then(|| self.index_dir(&format!("{name}-codec")));
         if let Some(dir) = &trained {
             make_folder(dir)?;
-            let mut builder = self.factory.builder(ctx, self.dimension, None)?;
+            let mut builder = self.factory.builder(ctx, self.shape(), None)?;
             builder.train(ctx, self.matrix(0, sample)?)?;
             builder.finish(ctx, dir)?;
         }
-        let mut builder = self.factory.builder(ctx, self.dimension, trained.as_deref())?;
+        let mut builder = self.factory.builder(ctx, self.shape(), trained.as_deref())?;
         for first in (0..self.len()).step_by(added_at_once) {
             builder.add(ctx, self.matrix(first, (first + added_at_once).min(self.len()))?)?;
         }
         make_folder(&self.index_dir(name))?;
         builder.finish(ctx, &self.index_dir(name))
+    }
+
+    pub(super) fn shape(&self) -> IndexShape {
+        IndexShape { rows: self.len(), dimension: self.dimension }
     }
 
     pub(super) fn matrix(&self, first: usize, end: usize) -> Result<Matrix<'_>> {
@@ -84,7 +88,7 @@ impl Built {
     pub(super) fn open(&self, name: &str) -> Result<Box<dyn Index>> {
         let services = TestServices::new();
         let ctx = services.context(SEED, 2);
-        self.factory.open(&ctx, &self.index_dir(name), self.store.clone())
+        self.factory.open(&ctx, &self.index_dir(name), Some(self.store.clone()))
     }
 
     /// The hits of queries, row by row.

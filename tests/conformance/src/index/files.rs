@@ -59,7 +59,7 @@ pub(super) fn untrained(it: &IndexChecks) -> Verdict {
     let built = Built::new(it, it.rows())?;
     let services = TestServices::new();
     let ctx = &services.context(SEED, 1);
-    let mut builder = built.factory.builder(ctx, it.dimension, None)?;
+    let mut builder = built.factory.builder(ctx, built.shape(), None)?;
     let refused = builder.add(ctx, built.matrix(0, it.rows)?);
     let kind = refused.as_ref().err().map(deft_core::Error::kind);
     ensure!(kind == Some(ErrorKind::Unexpected), "`add` without training gave {refused:?}");

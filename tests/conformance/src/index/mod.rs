@@ -18,6 +18,15 @@ pub enum Metric {
     InnerProduct,
 }
 
+impl Metric {
+    fn in_core(self) -> deft_core::Metric {
+        match self {
+            Self::L2 => deft_core::Metric::L2,
+            Self::InnerProduct => deft_core::Metric::Ip,
+        }
+    }
+}
+
 /// The checks of an index.
 #[derive(Debug, Clone)]
 pub struct IndexChecks {

@@ -34,6 +34,9 @@ fn near(a: f32, b: f32) -> bool {
 
 pub(super) fn scores(it: &IndexChecks) -> Verdict {
     let (built, queries) = (Built::new(it, it.rows())?, it.queries());
+    let (info, wanted) = (built.factory.info(), it.metric.in_core());
+    ensure!(info.metric == wanted, "it says that its scores are {}, not {wanted}", info.metric);
+    ensure!(it.is_exact() || !info.exact, "it says that it is exact, and may miss rows");
     let found = built.search(built.open("index")?.as_ref(), &queries, K, 2)?;
     for (query, found) in queries.chunks_exact(it.dimension).zip(&found) {
         ensure!(!found.is_empty(), "a query has no hit at all");

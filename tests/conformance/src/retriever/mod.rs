@@ -1,5 +1,6 @@
 //! What a retriever promises.
 
+mod judge;
 mod prepared;
 mod search;
 mod units;
@@ -65,6 +66,16 @@ const CHECKS: &[Check<RetrieverChecks>] = &[
     Check::new("k_beyond_pool", "a `k` above the pool's length is no error", search::k_beyond),
     Check::new("threads", "hits do not depend on the number of threads", search::threads),
     Check::new("concurrent", "searches at once do not disturb each other", search::concurrent),
+    Check::new(
+        "judged",
+        "a judgement has the nearest of all, and the hits with their true scores",
+        judge::judged,
+    ),
+    Check::new(
+        "judged_alone",
+        "a judgement depends neither on other queries nor on the number of threads",
+        judge::alone,
+    ),
 ];
 
 impl RetrieverChecks {

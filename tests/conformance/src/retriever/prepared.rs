@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deft_core::{
-    Context, Example, Handle, Hit, Hits, Phase, PhaseDirs, Pool, Result, ResultExt, Retriever,
-    Searcher, part_name,
+    Context, Example, Handle, Hit, Hits, Judgement, Phase, PhaseDirs, Pool, Result, ResultExt,
+    Retriever, Searcher, part_name,
 };
 use tempfile::TempDir;
 
@@ -148,5 +148,36 @@ pub(super) fn retrieve<T: AsRef<str>>(
     let mut hits = Hits::new(queries.len(), k);
     let services = TestServices::new();
     searcher.retrieve(&services.context(SEED, threads), &queries, hits.as_mut())?;
-    Ok((0..queries.len()).map(|query| hits.of_query(query).collect()).collect())
+    Ok(lists(&hits))
+}
+
+fn lists(hits: &Hits) -> Found {
+    (0..hits.queries()).map(|query| hits.of_query(query).collect()).collect()
+}
+
+/// What a searcher says of hits, their true scores, and the nearest of all.
+pub(super) struct Judged {
+    pub(super) judgement: Judgement,
+    pub(super) found: Found,
+    pub(super) nearest: Found,
+}
+
+/// Lets a searcher judge hits of queries.
+pub(super) fn judge<T: AsRef<str>>(
+    searcher: &dyn Searcher,
+    queries: &[T],
+    found: &Found,
+    k: usize,
+    threads: usize,
+) -> Result<Judged> {
+    let queries: Vec<&str> = queries.iter().map(AsRef::as_ref).collect();
+    let mut given = Hits::new(queries.len(), k);
+    for (query, found) in found.iter().enumerate() {
+        given.as_mut().set(query, &mut found.clone());
+    }
+    let mut nearest = Hits::new(queries.len(), k);
+    let services = TestServices::new();
+    let ctx = services.context(SEED, threads);
+    let judgement = searcher.judge(&ctx, &queries, given.as_mut(), nearest.as_mut())?;
+    Ok(Judged { judgement, found: lists(&given), nearest: lists(&nearest) })
 }

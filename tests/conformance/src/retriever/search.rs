@@ -13,7 +13,7 @@ fn searched(it: &RetrieverChecks, queries: &[String], k: usize) -> Verdict<Found
     with_searcher(it, |searcher| Ok(retrieve(searcher, queries, k, 2)?))
 }
 
-fn with_searcher<T>(
+pub(super) fn with_searcher<T>(
     it: &RetrieverChecks,
     search: impl FnOnce(&dyn deft_core::Searcher) -> Verdict<T>,
 ) -> Verdict<T> {
@@ -81,7 +81,7 @@ pub(super) fn queries(it: &RetrieverChecks) -> Verdict {
 }
 
 /// The same hits, up to the rounding that an encoder may have.
-fn same(a: &[Hit], b: &[Hit]) -> bool {
+pub(super) fn same(a: &[Hit], b: &[Hit]) -> bool {
     let near = |(a, b): (&Hit, &Hit)| {
         let apart = (a.score - b.score).abs();
         apart <= 1e-4 * (1.0 + a.score.abs()) && (a.id == b.id || apart > 0.0)

@@ -1,8 +1,8 @@
 //! Checks of a pool's preparation.
 
-use deft_core::{ErrorKind, Example};
+use deft_core::{ErrorKind, Example, Judgement};
 
-use super::prepared::{Prepared, create, pool, pool_of, retrieve, view};
+use super::prepared::{Prepared, create, judge, pool, pool_of, retrieve, view};
 use super::{K, RetrieverChecks};
 use crate::damage::{self, Damage, files};
 use crate::data::{odd_texts, texts};
@@ -223,5 +223,13 @@ pub(super) fn cancelled(it: &RetrieverChecks) -> Verdict {
     let queries = texts(200, 25);
     let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
     let mut hits = deft_core::Hits::new(queries.len(), K);
-    must_stop("`retrieve`", 2, |ctx| searcher.retrieve(ctx, &queries, hits.as_mut()))
+    must_stop("`retrieve`", 2, |ctx| searcher.retrieve(ctx, &queries, hits.as_mut()))?;
+    let found = retrieve(searcher.as_ref(), &queries, K, 2)?;
+    let judged = judge(searcher.as_ref(), &queries, &found, K, 2)?;
+    if !matches!(judged.judgement, Judgement::Compared { .. }) {
+        return Ok(());
+    }
+    let mut nearest = deft_core::Hits::new(queries.len(), K);
+    let found = hits.as_mut();
+    must_stop("`judge`", 2, |ctx| searcher.judge(ctx, &queries, found, nearest.as_mut()))
 }

@@ -24,7 +24,7 @@ const WORDS: &[&str] = &[
 ];
 
 fn section() -> Vec<u8> {
-    DescriptorWriter::new("hash", "1.2.3")
+    DescriptorWriter::new("hash", "1.2.3", "")
         .component(Kind::Encoder, "hash")
         .component(Kind::Reader, "t0/rte")
         .finish()

@@ -12,6 +12,8 @@ const WORDS: &[&str] = &[
     "\"vectors\"",
     "\"dtype\":\"F32\"",
     "\"F16\"",
+    "\"I8\"",
+    "\"scales\"",
     "\"F8_E4M3\"",
     "\"F4\"",
     "\"shape\":[",
@@ -31,7 +33,7 @@ fn mutated_vector_parts_are_read_or_refused() {
         (dir.path().join("part-00000.safetensors"), dir.path().join("part-00001.safetensors"));
     let values: Vec<f32> = (0..40u8).map(f32::from).collect();
     let rows = Matrix::new(&values, 4).expect("ten rows");
-    let seeds = [VectorType::F16, VectorType::F32].map(|vector_type| {
+    let seeds = [VectorType::F16, VectorType::F32, VectorType::Int8].map(|vector_type| {
         write_vectors(&first, rows, vector_type, 0, "an encoder").expect("written");
         let bytes = fs::read(&first).expect("readable");
         let header = bytes.iter().rposition(|&byte| byte == b'}').expect("a header");

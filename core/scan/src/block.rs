@@ -1,0 +1,93 @@
+//! Rows in memory.
+
+use std::ops::Range;
+
+use deft_core::prelude::*;
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::Metric;
+use crate::bound::length;
+
+/// Numbers of a block: 1 MiB, which a core's second cache holds beside a panel of queries.
+const NUMBERS: usize = 1 << 18;
+const MIN_ROWS: usize = 64;
+const MAX_ROWS: usize = 1024;
+
+/// Rows of a block of vectors of `dimension` components, where `threads` share `rows` rows.
+pub(crate) fn block_rows(rows: usize, dimension: usize, threads: usize) -> usize {
+    // With four blocks for each thread, the last ones to work are not waited for long.
+    let share = rows.div_ceil(4 * threads).next_multiple_of(MIN_ROWS);
+    (NUMBERS / dimension).clamp(MIN_ROWS, MAX_ROWS).min(share.max(MIN_ROWS))
+}
+
+/// Consecutive rows, and what the product and its bound need of them.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    /// Number of the first row.
+    pub(crate) first: u32,
+    dimension: usize,
+    numbers: Vec<f32>,
+    lengths: Vec<f64>,
+    /// What the product of each row starts from: −|b|²/2 for L2, 0 for the inner product.
+    starts: Vec<f32>,
+    /// Length of the longest row.
+    pub(crate) longest: f64,
+}
+
+impl Block {
+    /// Reads these rows of `vectors`, the first of which gets the number `first`.
+    pub(crate) fn read(
+        &mut self,
+        vectors: &VectorStore,
+        rows: Range<usize>,
+        first: u32,
+    ) -> Result<()> {
+        vectors.read(rows, &mut self.numbers)?;
+        self.dimension = vectors.dimension();
+        self.first = first;
+        Ok(())
+    }
+
+    /// Computes what the product needs.
+    pub(crate) fn prepare(&mut self, metric: Metric) {
+        self.lengths.clear();
+        let (numbers, lengths) = (self.numbers.chunks_exact(self.dimension), &mut self.lengths);
+        Arch::new().dispatch(Lengths { numbers, lengths });
+        self.longest = self.lengths.iter().copied().fold(0.0, f64::max);
+        self.starts.clear();
+        #[expect(clippy::cast_possible_truncation, reason = "the bound counts this rounding")]
+        let start = |length: &f64| match metric {
+            Metric::L2 => (-length * length / 2.0) as f32,
+            Metric::Ip => 0.0,
+        };
+        self.starts.extend(self.lengths.iter().map(start));
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        &self.numbers[row * self.dimension..(row + 1) * self.dimension]
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.numbers.chunks_exact(self.dimension)
+    }
+
+    pub(crate) fn starts(&self) -> &[f32] {
+        &self.starts
+    }
+}
+
+/// Computes the length of each row.
+struct Lengths<'a> {
+    numbers: std::slice::ChunksExact<'a, f32>,
+    lengths: &'a mut Vec<f64>,
+}
+
+impl WithSimd for Lengths<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the loop must be compiled for the vectors of `S`")]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        self.lengths.extend(self.numbers.map(length));
+    }
+}

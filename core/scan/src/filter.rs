@@ -1,0 +1,300 @@
+//! The product of a block of rows with a panel of queries, fused with the test of each number.
+//!
+//! A panel holds up to three vectors' lanes of queries, component by component. For eight rows (four
+//! where the processor has 16 registers) the sums of all pairs stay in registers: each component of
+//! the panel is loaded once for eight rows, and each of the rows is spread over a register once for
+//! three vectors of queries. So one load feeds two multiplications and the product runs at what the
+//! processor can multiply. Rows are used as they lie in memory; only queries are packed, once for a
+//! search. (The scheme is that of Goto and van de Geijn, *Anatomy of High-Performance Matrix
+//! Multiplication*, 2008, section 5, without its outer loops: a block and a panel fit the cache.)
+
+#![expect(clippy::inline_always, reason = "all must be compiled for the vectors of `S`")]
+
+use pulp::{Arch, Simd, WithSimd, bytemuck};
+
+use crate::block::Block;
+
+/// Vectors of queries in a panel, at most.
+const VECTORS: usize = 3;
+
+/// Floats in the widest vector of this processor.
+pub(crate) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _simd: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// Queries of a panel, at most, for vectors of so many lanes.
+pub(crate) fn panel_queries(lanes: usize) -> usize {
+    lanes * VECTORS
+}
+
+/// Queries, component by component.
+#[derive(Debug)]
+pub(crate) struct Panel {
+    numbers: Vec<f32>,
+    /// Where the first number is: at the start of a cache line.
+    start: usize,
+    vectors: usize,
+}
+
+impl Panel {
+    /// Packs queries of one dimension, at least 1 and at most [`panel_queries`].
+    pub(crate) fn new(queries: &[&[f32]], lanes: usize) -> Self {
+        let dimension = queries[0].len();
+        let vectors = queries.len().div_ceil(lanes);
+        let width = vectors * lanes;
+        let line = 64 / size_of::<f32>();
+        let mut numbers = vec![0.0; dimension * width + line];
+        // Only for speed: a load across two lines counts as two.
+        let start = numbers.as_ptr().align_offset(64).min(line);
+        for (lane, query) in queries.iter().enumerate() {
+            for (component, &x) in query.iter().enumerate() {
+                numbers[start + component * width + lane] = x;
+            }
+        }
+        Self { numbers, start, vectors }
+    }
+
+    fn numbers(&self) -> &[f32] {
+        &self.numbers[self.start..]
+    }
+}
+
+/// A row of a block and a query of a panel whose product is not below the query's threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pair {
+    pub(crate) row: u32,
+    pub(crate) query: u32,
+}
+
+/// Appends to `pairs` all that a block and a panel have.
+pub(crate) fn filter(block: &Block, panel: &Panel, thresholds: &[f32], pairs: &mut Vec<Pair>) {
+    Arch::new().dispatch(Filter { block, panel, thresholds, pairs });
+}
+
+struct Filter<'a> {
+    block: &'a Block,
+    panel: &'a Panel,
+    /// One for each query.
+    thresholds: &'a [f32],
+    pairs: &'a mut Vec<Pair>,
+}
+
+impl WithSimd for Filter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.with_rows::<S, 8>(simd);
+        } else {
+            self.with_rows::<S, 4>(simd);
+        }
+    }
+}
+
+impl Filter<'_> {
+    #[inline(always)]
+    fn with_rows<S: Simd, const ROWS: usize>(self, simd: S) {
+        match self.panel.vectors {
+            1 => self.run::<S, ROWS, 1>(simd),
+            2 => self.run::<S, ROWS, 2>(simd),
+            _ => self.run::<S, ROWS, VECTORS>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const N: usize>(self, simd: S) {
+        let panel = S::as_simd_f32s(self.panel.numbers()).0.as_chunks::<N>().0;
+        let tests = Tests::<S, N>::new(simd, self.thresholds);
+        let starts = self.block.starts();
+        let rows = starts.len();
+        for (first, number) in (0..rows).step_by(ROWS).zip((0..).step_by(ROWS)) {
+            // The last row is repeated where none is left.
+            let row = |i: usize| (first + i).min(rows - 1);
+            let numbers: [_; ROWS] = std::array::from_fn(|i| self.block.row(row(i)));
+            let sums = product(simd, panel, numbers, std::array::from_fn(|i| starts[row(i)]));
+            for (row, sums) in (number..).zip(&sums).take(rows - first) {
+                tests.apply(simd, sums, row, self.pairs);
+            }
+        }
+    }
+}
+
+/// The products of rows and queries, each added to its row's start.
+#[inline(always)]
+fn product<S: Simd, const ROWS: usize, const N: usize>(
+    simd: S,
+    panel: &[[S::f32s; N]],
+    rows: [&[f32]; ROWS],
+    starts: [f32; ROWS],
+) -> [[S::f32s; N]; ROWS] {
+    let mut sums = starts.map(|start| [simd.splat_f32s(start); N]);
+    // One length for all spares the test of each index.
+    let panel = &panel[..rows[0].len()];
+    let rows = rows.map(|row| &row[..panel.len()]);
+    for (component, queries) in panel.iter().enumerate() {
+        for (sums, row) in sums.iter_mut().zip(&rows) {
+            let x = simd.splat_f32s(row[component]);
+            for (sum, &query) in sums.iter_mut().zip(queries) {
+                *sum = simd.mul_add_f32s(x, query, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// The thresholds of a panel's queries, in vectors.
+struct Tests<S: Simd, const N: usize> {
+    thresholds: [S::f32s; N],
+    /// A bit for each lane that holds a query.
+    used: [u32; N],
+}
+
+impl<S: Simd, const N: usize> Tests<S, N> {
+    #[inline(always)]
+    fn new(simd: S, thresholds: &[f32]) -> Self {
+        let rest = |vector: usize| &thresholds[(vector * S::F32_LANES).min(thresholds.len())..];
+        let used = |vector| (1_u64 << rest(vector).len().min(S::F32_LANES)) - 1;
+        #[expect(clippy::cast_possible_truncation, reason = "no vector has more than 32 lanes")]
+        let used = std::array::from_fn(|vector| used(vector) as u32);
+        let thresholds = std::array::from_fn(|vector| simd.partial_load_f32s(rest(vector)));
+        Self { thresholds, used }
+    }
+
+    /// Appends the queries for which a row's sums pass.
+    #[inline(always)]
+    fn apply(&self, simd: S, sums: &[S::f32s; N], row: u32, pairs: &mut Vec<Pair>) {
+        let mut query = 0;
+        for ((&sum, &threshold), &used) in sums.iter().zip(&self.thresholds).zip(&self.used) {
+            // What is no number passes: it is not below.
+            let mut passed = used & !bits::<S>(simd.less_than_f32s(sum, threshold));
+            while passed != 0 {
+                pairs.push(Pair { row, query: query + passed.trailing_zeros() });
+                passed &= passed - 1;
+            }
+            query += lane_count::<S>();
+        }
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "no vector has more than 32 lanes")]
+fn lane_count<S: Simd>() -> u32 {
+    S::F32_LANES as u32
+}
+
+/// A bit for each lane of a mask, the first lane's the lowest.
+#[inline(always)]
+fn bits<S: Simd>(mask: S::m32s) -> u32 {
+    let bytes = bytemuck::bytes_of(&mask);
+    match *bytes {
+        // The mask registers of AVX-512, and one `bool`.
+        [low] => u32::from(low),
+        [low, high] => u32::from(u16::from_ne_bytes([low, high])),
+        // All bits of a lane are set, or none.
+        _ => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .rev()
+            .fold(0, |bits, lane| bits << 1 | u32::from(lane[0] & 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deft_core::{Matrix, VectorStore, VectorType, part_name, write_vectors};
+    use pulp::Scalar;
+
+    use super::*;
+    use crate::Metric;
+
+    const DIMENSION: usize = 21;
+
+    fn numbers(count: usize, salt: usize) -> Vec<f32> {
+        let number = |i: usize| ((i * 2_654_435_761 + salt * 40_503) >> 7) % 257;
+        (0..count).map(|i| (number(i) as f32 - 128.0) / 128.0).collect()
+    }
+
+    fn block(rows: &[f32], metric: Metric) -> Block {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let part = dir.path().join(part_name(0, ".safetensors"));
+        let rows = Matrix::new(rows, DIMENSION).expect("whole rows");
+        write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
+        let vectors = VectorStore::open(dir.path()).expect("opened");
+        let mut block = Block::default();
+        block.read(&vectors, 0..vectors.len(), 0).expect("read");
+        block.prepare(metric);
+        block
+    }
+
+    /// Runs the filter with every kind of vectors that this processor has, and compares with sums
+    /// in f64. The numbers are multiples of 1/128, so that f32 does not round.
+    fn check(rows: usize, queries: usize, metric: Metric) {
+        let (row_numbers, query_numbers) =
+            (numbers(rows * DIMENSION, 1), numbers(queries * DIMENSION, 2));
+        let block = block(&row_numbers, metric);
+        let queries: Vec<_> = query_numbers.chunks_exact(DIMENSION).collect();
+        let thresholds: Vec<_> = (0..queries.len()).map(|i| i as f32 / 4.0 - 3.0).collect();
+        let mut wanted = Vec::new();
+        for (row, b) in (0..).zip(row_numbers.chunks_exact(DIMENSION)) {
+            for (query, a) in (0..).zip(&queries) {
+                let dot: f64 = a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+                let half: f64 = b.iter().map(|&y| f64::from(y) * f64::from(y) / 2.0).sum();
+                let product = if metric == Metric::L2 { dot - half } else { dot };
+                if product >= f64::from(thresholds[query as usize]) {
+                    wanted.push(Pair { row, query });
+                }
+            }
+        }
+        let found = |lanes: usize, run: &dyn Fn(Filter<'_>)| {
+            if queries.len() <= panel_queries(lanes) {
+                let panel = Panel::new(&queries, lanes);
+                let mut pairs = Vec::new();
+                run(Filter {
+                    block: &block,
+                    panel: &panel,
+                    thresholds: &thresholds,
+                    pairs: &mut pairs,
+                });
+                pairs.sort_unstable();
+                assert_eq!(pairs, wanted, "{lanes} lanes, {rows} rows, {} queries", queries.len());
+            }
+        };
+        found(lanes(), &|filter| Arch::new().dispatch(filter));
+        found(1, &|filter| Simd::vectorize(Scalar::new(), filter));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            found(8, &|filter| Simd::vectorize(simd, filter));
+        }
+    }
+
+    #[test]
+    fn pairs_are_those_whose_product_passes_at_every_shape() {
+        for metric in [Metric::L2, Metric::Ip] {
+            for rows in [1, 3, 4, 7, 8, 9, 16, 61] {
+                for queries in [1, 2, 3, 8, 9, 16, 17, 24, 31, 32, 33, 47, 48] {
+                    check(rows, queries, metric);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_passes_and_unused_lanes_do_not() {
+        let block = block(&[f32::MAX; 2 * DIMENSION], Metric::L2);
+        let query = [-f32::MAX; DIMENSION];
+        let panel = Panel::new(&[&query], lanes());
+        let mut pairs = Vec::new();
+        filter(&block, &panel, &[f32::NEG_INFINITY], &mut pairs);
+        assert_eq!(pairs, [Pair { row: 0, query: 0 }, Pair { row: 1, query: 0 }]);
+    }
+}

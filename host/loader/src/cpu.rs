@@ -1,0 +1,44 @@
+//! Which instructions this machine's processor has.
+
+/// Whether the processor has an instruction set, by Rust's name for it.
+///
+/// Sets that nobody has told us how to ask for are taken to be there.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has(set: &str) -> bool {
+    macro_rules! asked {
+        ($($name:tt)+) => {
+            match set {
+                $($name => std::arch::is_x86_feature_detected!($name),)+
+                _ => true,
+            }
+        };
+    }
+    asked! {
+        "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "lzcnt" "movbe" "avx" "avx2" "fma" "f16c" "bmi1" "bmi2"
+        "avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512vnni" "avx512bf16" "avx512fp16"
+        "avx512vbmi" "avx512vbmi2" "avx512ifma" "avx512bitalg" "avx512vpopcntdq"
+    }
+}
+
+/// Other architectures: what a target has, all of its processors have.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn has(_set: &str) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_processor_of_the_target_has_is_there() {
+        assert!(has("") && has("sse2") && has("a set of the next century"));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_processor_is_asked() {
+        assert_eq!(has("avx2"), std::arch::is_x86_feature_detected!("avx2"));
+        assert_eq!(has("avx512fp16"), std::arch::is_x86_feature_detected!("avx512fp16"));
+    }
+}
