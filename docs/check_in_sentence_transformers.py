@@ -22,19 +22,29 @@ def read(path, default):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
 
 
-def pooled(states, modes):
+def pooled(states, names):
     """The vectors of one text's states that the modes name, side by side."""
     count = len(states)
     weights = torch.arange(1, count + 1, dtype=torch.float32).unsqueeze(1)
     vectors = {
-        "pooling_mode_cls_token": states[0],
-        "pooling_mode_max_tokens": states.max(0).values,
-        "pooling_mode_mean_tokens": states.mean(0),
-        "pooling_mode_mean_sqrt_len_tokens": states.sum(0) / count**0.5,
-        "pooling_mode_weightedmean_tokens": (states * weights).sum(0) / weights.sum(),
-        "pooling_mode_lasttoken": states[-1],
+        "cls": states[0],
+        "max": states.max(0).values,
+        "mean": states.mean(0),
+        "mean_sqrt_len_tokens": states.sum(0) / count**0.5,
+        "weightedmean": (states * weights).sum(0) / weights.sum(),
+        "lasttoken": states[-1],
     }
-    return torch.cat([vector for name, vector in vectors.items() if modes.get(name)])
+    return torch.cat([vectors[name] for name in names])
+
+
+def modes(config):
+    """The modes of a Pooling, in the order in which their vectors are joined."""
+    named = config.get("pooling_mode")
+    if named:
+        return [named] if isinstance(named, str) else named
+    switches = ["cls_token", "max_tokens", "mean_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken"]
+    names = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+    return [name for name, switch in zip(names, switches) if config.get("pooling_mode_" + switch)] or ["mean"]
 
 
 def dense(folder, vector):
@@ -56,7 +66,10 @@ def by_transformers(folder, texts, max_tokens):
     model = AutoModel.from_pretrained(network).eval()
     limit = max_tokens or settings.get("max_seq_length")
     limit = limit or min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    prompts = read(folder / "config_sentence_transformers.json", {})
+    prompt = prompts.get("prompts", {}).get(prompts.get("default_prompt_name")) or ""
     for text in texts:
+        text = prompt + text
         text = text.lower() if settings.get("do_lower_case") else text
         ids = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
         vector = model(**ids).last_hidden_state[0]
@@ -65,7 +78,7 @@ def by_transformers(folder, texts, max_tokens):
         for module in modules[1:]:
             kind = module["type"].rsplit(".", 1)[-1]
             if kind == "Pooling":
-                vector = pooled(vector, read(folder / module["path"] / "config.json", {}))
+                vector = pooled(vector, modes(read(folder / module["path"] / "config.json", {})))
             elif kind == "Dense":
                 vector = dense(folder / module["path"], vector)
             elif kind == "Normalize":

@@ -189,18 +189,22 @@ fn check(tiny: &Tiny, first_position: usize) {
 #[test]
 fn every_family_computes_what_plain_loops_do() {
     check(&Tiny::bert(), 0);
-    check(&Tiny::roberta(), 2);
+    check(&Tiny::roberta(), 1);
     check(&Tiny::distilbert(), 0);
 }
 
 #[test]
 fn candle_transformers_computes_the_same() {
     let tiny = Tiny::bert();
-    let mut config: Config = Config::default();
-    config.vocab_size = 30;
-    (config.hidden_size, config.intermediate_size) = (16, 24);
-    (config.num_hidden_layers, config.num_attention_heads) = (2, 4);
-    config.max_position_embeddings = 12;
+    let config = Config {
+        vocab_size: 30,
+        hidden_size: 16,
+        intermediate_size: 24,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        max_position_embeddings: 12,
+        ..Config::default()
+    };
     let tensors = tiny.tensors.iter().map(|(name, shape, values)| {
         let tensor = Tensor::from_vec(values.clone(), shape.as_slice(), &Device::Cpu);
         (name.clone(), tensor.expect("a tensor"))

@@ -58,7 +58,6 @@ impl Tiny {
     pub(crate) fn roberta() -> Self {
         let mut tiny = Self::bert();
         tiny.config["model_type"] = json!("roberta");
-        tiny.config["pad_token_id"] = json!(1);
         Self { prefix: "roberta.", ..tiny }
     }
 

@@ -86,6 +86,9 @@ struct DenseFile {
     out_features: usize,
     bias: Option<bool>,
     activation_function: Option<String>,
+    #[serde(default)]
+    use_residual: bool,
+    module_input_name: Option<String>,
 }
 
 impl Folder {
@@ -97,21 +100,17 @@ impl Folder {
         };
         let in_list = |error: Error| error.with_context("file", list.display());
         let mut modules = modules.iter();
-        let network = match modules.next() {
-            Some(module) if module.name() == "Transformer" => module.dir(dir),
-            first => Err(wrong(format!(
-                "the first module must be a Transformer (found: {})",
-                first.map_or("none", |module| module.class.as_str())
-            ))),
+        let mut next = |name: &str| match modules.next() {
+            Some(module) if module.name() == name => module.dir(dir).map_err(in_list),
+            other => {
+                let found = other.map_or("none", |module| module.class.as_str());
+                let message =
+                    format!("the first modules must be Transformer and Pooling (found: {found})");
+                Err(in_list(wrong(message)))
+            }
         };
-        let pooling = match modules.next() {
-            Some(module) if module.name() == "Pooling" => module.dir(dir),
-            second => Err(wrong(format!(
-                "the second module must be a Pooling (found: {})",
-                second.map_or("none", |module| module.class.as_str())
-            ))),
-        };
-        let pooling = pooling_of(&pooling.map_err(in_list)?.join("config.json"))?;
+        let network = next("Transformer")?;
+        let pooling = pooling_of(&next("Pooling")?.join("config.json"))?;
         let steps =
             modules.map(|module| module.step(dir).map_err(in_list)).collect::<Result<_>>()?;
         let prompts: Prompts =
@@ -124,7 +123,7 @@ impl Folder {
             steps,
             prompt: prompts.default(),
             prompts: prompts.named(),
-            ..Self::of_network(network.map_err(in_list)?)?
+            ..Self::of_network(network)?
         })
     }
 
@@ -201,6 +200,12 @@ fn dense_of(dir: &Path) -> Result<DenseConfig> {
         .ok_or_else(|| in_file(wrong("the file of a Dense module is missing".to_owned())))?;
     if file.in_features == 0 || file.out_features == 0 {
         return Err(in_file(wrong("a Dense module must have inputs and outputs".to_owned())));
+    }
+    let input = file.module_input_name.as_deref().unwrap_or("sentence_embedding");
+    if file.use_residual || input != "sentence_embedding" {
+        let message = "a Dense module with a residual, or on other than the text's vector, is not \
+                       supported";
+        return Err(in_file(wrong(message.to_owned())));
     }
     let activation = file.activation_function.as_deref().unwrap_or("Tanh");
     let tanh = match activation.rsplit('.').next() {

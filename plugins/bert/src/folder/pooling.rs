@@ -9,7 +9,7 @@ use super::{read_json, wrong};
 use crate::config::Pooling;
 
 /// The keys of a pooling's file, in the order in which sentence-transformers joins their vectors,
-/// each with the name that newer files have for it.
+/// each with the name that newer files have for it: theirs are joined in their own order.
 const MODES: [(&str, &str, Pooling); 6] = [
     ("pooling_mode_cls_token", "cls", Pooling::First),
     ("pooling_mode_max_tokens", "max", Pooling::Max),
@@ -35,39 +35,49 @@ pub(super) fn pooling_of(path: &Path) -> Result<PoolingFile> {
 }
 
 fn parse_pooling(file: &Map<String, Value>) -> Result<PoolingFile, String> {
-    let known = || MODES.map(|(_, name, _)| name).join(", ");
-    let mut wanted: Vec<&str> = match file.get("pooling_mode") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(name)) => vec![name],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+    let modes = match file.get("pooling_mode") {
+        None | Some(Value::Null) => switched_on(file)?,
+        Some(Value::String(name)) => vec![mode(name)?],
+        Some(Value::Array(names)) if !names.is_empty() => names
+            .iter()
+            .map(|name| mode(name.as_str().unwrap_or_default()))
+            .collect::<Result<_, _>>()?,
         Some(other) => return Err(format!("`pooling_mode` must be a name (found: {other})")),
     };
-    for (key, value) in file.iter().filter(|(key, _)| key.starts_with("pooling_mode_")) {
-        let name = MODES.iter().find(|(known, ..)| known == key).map(|(_, name, _)| *name);
-        match (value, name) {
-            (Value::Bool(false), _) => {}
-            (Value::Bool(true), name) => wanted.push(name.unwrap_or(key)),
-            (other, _) => return Err(format!("`{key}` must be true or false (found: {other})")),
-        }
-    }
-    if let Some(name) = wanted.iter().find(|name| !MODES.iter().any(|(_, known, _)| known == *name))
-    {
-        return Err(format!("the pooling `{name}` is not supported (allowed: {})", known()));
-    }
-    let modes: Vec<Pooling> = MODES
-        .into_iter()
-        .filter(|(_, name, _)| wanted.contains(name))
-        .map(|(.., pooling)| pooling)
-        .collect();
-    if modes.is_empty() {
-        return Err(format!("no pooling is switched on (allowed: {})", known()));
-    }
-    let width = ["word_embedding_dimension", "embedding_dimension"]
+    let width = ["embedding_dimension", "word_embedding_dimension"]
         .iter()
         .find_map(|key| file.get(*key)?.as_u64())
         .and_then(|width| usize::try_from(width).ok());
     let includes_prompt = file.get("include_prompt").and_then(Value::as_bool).unwrap_or(true);
     Ok(PoolingFile { modes, width, includes_prompt })
+}
+
+/// The modes of an older file, which has a switch for each; the mean where none is on.
+fn switched_on(file: &Map<String, Value>) -> Result<Vec<Pooling>, String> {
+    let mut wanted = Vec::new();
+    for (key, value) in file.iter().filter(|(key, _)| key.starts_with("pooling_mode_")) {
+        match value {
+            Value::Bool(false) => {}
+            Value::Bool(true) => wanted.push(match MODES.iter().find(|(known, ..)| known == key) {
+                Some((_, name, _)) => mode(name)?,
+                None => mode(key)?,
+            }),
+            other => return Err(format!("`{key}` must be true or false (found: {other})")),
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(vec![Pooling::Mean]);
+    }
+    let modes = MODES.into_iter().map(|(.., pooling)| pooling);
+    Ok(modes.filter(|pooling| wanted.contains(pooling)).collect())
+}
+
+fn mode(name: &str) -> Result<Pooling, String> {
+    let found = MODES.iter().find(|(_, known, _)| *known == name).map(|(.., pooling)| *pooling);
+    found.ok_or_else(|| {
+        let known = MODES.map(|(_, name, _)| name).join(", ");
+        format!("the pooling `{name}` is not supported (allowed: {known})")
+    })
 }
 
 #[cfg(test)]
@@ -93,9 +103,13 @@ mod tests {
 
     #[test]
     fn newer_files_name_the_pooling() {
-        for file in [json!({"pooling_mode": "cls"}), json!({"pooling_mode": ["cls"]})] {
-            assert_eq!(pooling(&file).map(|file| file.modes), Ok(vec![Pooling::First]));
-        }
+        let modes = |file| pooling(&file).map(|file| file.modes);
+        // The switches are an older program's; a list has an order of its own.
+        let both = json!({"pooling_mode": "cls", "pooling_mode_mean_tokens": true});
+        assert_eq!(modes(both), Ok(vec![Pooling::First]));
+        let list = json!({"pooling_mode": ["mean", "cls"]});
+        assert_eq!(modes(list), Ok(vec![Pooling::Mean, Pooling::First]));
+        assert_eq!(modes(json!({})), Ok(vec![Pooling::Mean]));
     }
 
     #[test]
@@ -107,7 +121,7 @@ mod tests {
              mean_sqrt_len_tokens, weightedmean, lasttoken)"
         );
         assert!(message(json!({"pooling_mode": "middle"})).contains("`middle`"));
-        assert!(message(json!({})).starts_with("no pooling is switched on"));
+        assert!(message(json!({"pooling_mode": []})).contains("must be a name"));
         assert!(message(json!({"pooling_mode_mean_tokens": 1})).contains("true or false"));
     }
 }
