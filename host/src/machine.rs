@@ -14,7 +14,8 @@ fn existing(dir: &Path) -> Option<&Path> {
 /// Bytes that may still be written where a folder is, or would be.
 pub(crate) fn free_disk(dir: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(existing(dir)?).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    // Some network file systems do not tell, and say that there are no blocks at all.
+    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Which disk a folder is on, or would be.

@@ -75,7 +75,7 @@ fn describe(forecast: &Forecast) -> String {
 }
 
 fn line(stage: &StageForecast, exact: bool) -> Line {
-    let about = if exact || stage.stage != "pool" { "" } else { "about " };
+    let about = if exact || !stage.is_in_store { "" } else { "about " };
     let rows = if stage.rows > 0 { format!("{about}{}", stage.rows) } else { String::new() };
     let units = match stage.there {
         0 => stage.units.to_string(),
@@ -157,6 +157,7 @@ mod tests {
             disk: Some(4_096_000),
             memory: None,
             seconds,
+            is_in_store: true,
             ..StageForecast::default()
         }
     }

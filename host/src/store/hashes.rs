@@ -353,14 +353,15 @@ mod tests {
         fs::write(&path, vec![0; 3_000_000]).unwrap();
         let watch = Watch::default();
         let ctx = Context::new(&watch, 0, 1);
-        Hashing { ctx: &ctx, done: 0, total: LARGE - 1 }.file(&path).unwrap();
+        Hashing { ctx: &ctx, done: 0, total: LARGE - 1, remembers: true }.file(&path).unwrap();
         assert!(watch.told.lock().unwrap().is_empty(), "not worth a word");
-        Hashing { ctx: &ctx, done: 0, total: LARGE }.file(&path).unwrap();
+        Hashing { ctx: &ctx, done: 0, total: LARGE, remembers: true }.file(&path).unwrap();
         let last = watch.told.lock().unwrap().last().cloned();
         assert_eq!(last, Some((3, LARGE / 1_000_000, "MB".to_owned())));
         let stopped = Watch { stop: true, ..Watch::default() };
         let ctx = Context::new(&stopped, 0, 1);
-        let error = Hashing { ctx: &ctx, done: 0, total: 0 }.file(&path).unwrap_err();
+        let error =
+            Hashing { ctx: &ctx, done: 0, total: 0, remembers: true }.file(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
     }
 }

@@ -62,10 +62,12 @@ pub struct StageForecast {
     /// Why something is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What to change for it to leave less on disk.
     #[serde(skip)]
-    disk_remedies: Vec<String>,
+    pub disk_remedies: Vec<String>,
+    /// What to change for it to take less memory.
     #[serde(skip)]
-    memory_remedies: Vec<String>,
+    pub memory_remedies: Vec<String>,
 }
 
 impl StageForecast {

@@ -23,6 +23,8 @@ struct Retrieval {
     plan: Plan,
     retriever: Arc<dyn Retriever>,
     phases: Vec<Phase>,
+    /// Rows of the pool.
+    rows: usize,
     /// Units of each phase that the store has.
     there: Vec<usize>,
     measured: Vec<Measured>,
@@ -105,7 +107,8 @@ impl Run {
                 }
             }
         }
-        Ok(Retrieval { plan, retriever, phases, there, measured: Vec::new() })
+        let rows = sample.rows.count;
+        Ok(Retrieval { plan, retriever, phases, rows, there, measured: Vec::new() })
     }
 
     fn forecast_phases(&self, retrieval: &Retrieval) -> Vec<StageForecast> {
@@ -127,6 +130,7 @@ impl Run {
         let block = (retrieval.plan.completed(), retrieval.plan.path());
         let remedies = |resource| self.remedies(&phase.name, resource, Some((&block.0, block.1)));
         let stage = StageForecast {
+            rows: retrieval.rows,
             units: phase.units,
             there,
             is_in_store: true,
