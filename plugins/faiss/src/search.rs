@@ -52,8 +52,10 @@ impl FaissIndex {
         native.search(queries, count)
     }
 
-    /// The nearest `count` rows and some more by FAISS's scores; a tie at the cut is followed until
-    /// it ends.
+    /// The nearest `count` rows and some more by FAISS's scores.
+    ///
+    /// A tie at the cut is followed until it ends, but for candidates of which a part is ranked again:
+    /// there the hits' cut lies far from it, and quantized scores make ties that mean nothing.
     fn candidates(
         &self,
         ctx: &Context<'_>,
@@ -61,7 +63,8 @@ impl FaissIndex {
         count: usize,
     ) -> Result<Vec<Vec<Hit>>> {
         let at_first = (count + BEYOND).min(self.rows);
-        let most = count.saturating_mul(MOST).min(self.rows);
+        let follows = self.effort.refine <= 1;
+        let most = if follows { count.saturating_mul(MOST).min(self.rows) } else { 0 };
         let mut found = self.fetch(ctx, queries.as_slice(), at_first)?;
         for (query, hits) in found.iter_mut().enumerate() {
             let mut fetched = at_first;

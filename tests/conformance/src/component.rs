@@ -29,8 +29,12 @@ impl Component {
         self
     }
 
-    /// A new instance of it.
-    pub(crate) fn create(&self) -> Result<Handle> {
+    /// A new instance of it, across the boundary.
+    ///
+    /// # Errors
+    ///
+    /// Those of the component, and of its options.
+    pub fn create(&self) -> Result<Handle> {
         let options = self.library.0.complete(self.kind, &self.name, &self.options)?;
         let mut children = Vec::new();
         for (slot, child) in &self.children {
