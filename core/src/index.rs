@@ -87,6 +87,13 @@ pub struct IndexInfo {
     /// What its scores are; the recall of an index that is not exact is measured with it.
     #[serde(default)]
     pub metric: Metric,
+    /// Whether [`IndexFactory::open`] refuses to do without the vectors.
+    #[serde(default)]
+    pub needs_vectors: bool,
+    /// Whether the index is there already, over the whole pool in its order: nothing is encoded for
+    /// it and nothing added. A builder's `finish` then checks it against the shape.
+    #[serde(default)]
+    pub ready: bool,
 }
 
 /// How near two vectors are; a larger score is closer.
@@ -178,6 +185,7 @@ mod tests {
     #[test]
     fn an_index_that_does_not_say_so_is_not_exact() {
         let info: IndexInfo = serde_json::from_str("{\"training_vectors\": 7}").expect("parsed");
-        assert_eq!(info, IndexInfo { training_vectors: 7, exact: false, metric: Metric::L2 });
+        assert_eq!(info, IndexInfo { training_vectors: 7, ..IndexInfo::default() });
+        assert!(!info.exact && !info.needs_vectors && !info.ready);
     }
 }

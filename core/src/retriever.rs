@@ -39,7 +39,8 @@ pub trait Retriever: Send + Sync {
 
     /// Opens the finished phases for search.
     ///
-    /// Unit `n` of a phase lies in its folder as [`crate::part_name`]`(n, suffix)`.
+    /// Unit `n` of a phase lies in its folder as [`crate::part_name`]`(n, suffix)`. Those of a
+    /// temporary phase may be gone, and the folder with them.
     ///
     /// # Errors
     ///
@@ -124,6 +125,9 @@ pub struct Phase {
     /// from disk and can be given back; `None` where it cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_memory: Option<u64>,
+    /// Its results are only there for later phases: the host may remove them once these are done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub temporary: bool,
 }
 
 /// The store folders of a retriever's phases.

@@ -80,6 +80,9 @@ fn describe_phase(text: &mut String, phase: &PhaseStatus) {
         "  {} {}: {} of {} units",
         phase.retriever, phase.phase, phase.done, phase.units
     );
+    if phase.spent {
+        text.push_str(", needed no more");
+    }
     if !phase.running.is_empty() {
         let _ = write!(text, ", {} running", phase.running.len());
     }

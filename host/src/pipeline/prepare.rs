@@ -12,6 +12,7 @@ use super::prepared::Prepared;
 use super::requests::Requests;
 use super::units::{Executor, Outcome, Queue, threads_of_unit};
 use crate::components::Plan;
+use crate::console::human_size;
 use crate::pool::StoredPool;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
@@ -35,6 +36,7 @@ impl Run {
         for (arm, prepared) in &all {
             self.prepare(arm, prepared, pool)?;
         }
+        drop_temporaries(all.iter_mut().map(|(_, prepared)| prepared));
         Ok(all)
     }
 
@@ -44,8 +46,12 @@ impl Run {
     ///
     /// Those of the pool's readers and of the retriever.
     pub fn open_prepared(&mut self, arm: Option<&str>) -> Result<(StoredPool, Prepared)> {
-        let (pool, arm, prepared) = self.open_arm(arm)?;
+        let (pool, arm, mut prepared) = self.open_arm(arm)?;
         self.prepare(&arm, &prepared, &pool).map_err(|error| self.document.locate(error))?;
+        // Another arm may still need what this one does not.
+        if self.searching_arms()?.len() == 1 {
+            drop_temporaries([&mut prepared]);
+        }
         Ok((pool, prepared))
     }
 
@@ -65,7 +71,8 @@ impl Run {
         let failures = Failures::of_run(&self.dir);
         let services = self.services(&format!("{} {unit}", phase.name));
         let ctx = services.context(self.manifest.seed);
-        let is_done = |unit| stage.has_unit(unit, &phase.suffix);
+        let place = prepared.place_of(&phase.name).unwrap_or_default();
+        let is_done = |unit| stage.has_unit(unit, &phase.suffix) || prepared.is_spent(place);
         let queue = Queue::new(
             (&phase.name, stage.name()),
             vec![unit],
@@ -145,21 +152,39 @@ impl Run {
         let ctx = services.context(self.manifest.seed);
         let wanted = retriever.phases(&ctx, &pool.view())?;
         let (fingerprints, chain) = chained(&wanted, pool.fingerprint(), &plan);
-        let mut phases: Vec<(Phase, Stage)> = Vec::new();
-        for (phase, fingerprint) in wanted.into_iter().zip(fingerprints) {
-            let stage = self.store.stage(&phase.artefact, &fingerprint)?;
-            phases.push((phase, stage));
-        }
+        let phases = self.open_stages(wanted.into_iter().zip(fingerprints))?;
         self.progress.set_phases(arm, plan.name(), &phases)?;
         let fingerprint = chain.with(plan.identity().to_string()).short();
         Ok(Prepared { retriever, fingerprint, plan, phases })
     }
 
+    /// Finds the stages of phases with these fingerprints, the last first: one that is only there for
+    /// those after it is not made where these are complete.
+    fn open_stages(
+        &self,
+        wanted: impl DoubleEndedIterator<Item = (Phase, String)>,
+    ) -> Result<Vec<(Phase, Stage)>> {
+        let mut phases: Vec<(Phase, Stage)> = Vec::new();
+        let mut all_done = true;
+        for (phase, fingerprint) in wanted.rev() {
+            let is_spent = phase.temporary && all_done && !phases.is_empty();
+            let stage = if is_spent {
+                self.store.unused(&phase.artefact, &fingerprint)?
+            } else {
+                self.store.stage(&phase.artefact, &fingerprint)?
+            };
+            all_done &= is_spent || stage.units_left(phase.units, &phase.suffix).is_empty();
+            phases.push((phase, stage));
+        }
+        phases.reverse();
+        Ok(phases)
+    }
+
     /// Does every unit of a retriever that is missing.
     fn prepare(&self, arm: &str, prepared: &Prepared, pool: &StoredPool) -> Result<()> {
-        for at in &prepared.phases {
+        for (place, at) in prepared.phases.iter().enumerate() {
             let (phase, stage) = at;
-            let missing = stage.units_left(phase.units, &phase.suffix);
+            let missing = prepared.missing(place);
             if missing.is_empty() {
                 log::debug!("{}: nothing to do", phase.name);
             } else {
@@ -169,7 +194,10 @@ impl Run {
                 // Others that did units of it may have been killed.
                 store::remove_stale(stage.dir());
             }
-            if !stage.units_left(phase.units, &phase.suffix).is_empty() {
+            if prepared.is_spent(place) {
+                continue;
+            }
+            if !prepared.missing(place).is_empty() {
                 return Err(Error::new(
                     ErrorKind::Unexpected,
                     "units were said to be done and are not",
@@ -242,6 +270,27 @@ impl Run {
         let retries = self.options.retries;
         Queue::new((&phase.name, stage.name()), units, retries, &failures, &is_done, ctx_of_units)
             .run(executors)
+    }
+}
+
+/// Removes what is left of temporary phases whose retrievers are all prepared, unless another run
+/// uses it: then that one does.
+fn drop_temporaries<'a>(prepared: impl IntoIterator<Item = &'a mut Prepared>) {
+    // Given up by all before any is removed: retrievers may share a stage.
+    let mut given_up = Vec::new();
+    for one in prepared {
+        given_up.extend(one.give_up_temporaries());
+    }
+    for (phase, stage) in given_up {
+        let units = phase.units - stage.units_left(phase.units, &phase.suffix).len();
+        match stage.discard_if_unused() {
+            Ok(Some(bytes)) if units > 0 => {
+                let (name, size) = (stage.name(), human_size(bytes));
+                log::info!("{} ({name}): removed, {size}: what it was for is done", phase.name);
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("{}: {error}", phase.name),
+        }
     }
 }
 

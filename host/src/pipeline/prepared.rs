@@ -42,6 +42,41 @@ impl Prepared {
         self.retriever.open(ctx, &pool.view(), &self.dirs())
     }
 
+    /// The units of the phase at a place that are to be done: none of one that is spent.
+    pub(super) fn missing(&self, place: usize) -> Vec<usize> {
+        if self.is_spent(place) {
+            return Vec::new();
+        }
+        let (phase, stage) = &self.phases[place];
+        stage.units_left(phase.units, &phase.suffix)
+    }
+
+    /// Whether the phase at a place is temporary, and all that it was for is done.
+    pub(super) fn is_spent(&self, place: usize) -> bool {
+        let temporary: Vec<bool> = self.phases.iter().map(|(phase, _)| phase.temporary).collect();
+        is_spent(&temporary, place, |later| {
+            let (phase, stage) = &self.phases[later];
+            (0..phase.units).all(|unit| stage.has_unit(unit, &phase.suffix))
+        })
+    }
+
+    /// The place of a phase.
+    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+        self.phases.iter().position(|(phase, _)| phase.name == name)
+    }
+
+    /// The temporary phases with their stages, which are not used by this any more.
+    pub(super) fn give_up_temporaries(&mut self) -> Vec<&(Phase, Stage)> {
+        let mut given_up = Vec::new();
+        for at in &mut self.phases {
+            if at.0.temporary {
+                at.1.give_up();
+                given_up.push(&*at);
+            }
+        }
+        given_up
+    }
+
     /// Does one unit of a phase, unless it is done or somebody else is doing it.
     pub(super) fn try_unit(
         &self,
@@ -50,6 +85,9 @@ impl Prepared {
         pool: &StoredPool,
         ctx: &Context<'_>,
     ) -> Result<Outcome> {
+        if self.place_of(&phase.name).is_some_and(|place| self.is_spent(place)) {
+            return Ok(Outcome::Done);
+        }
         let lock = match stage.lock_unit(unit, &phase.suffix)? {
             Attempt::Taken(lock) => lock,
             Attempt::Busy(holder) => return Ok(Outcome::Busy(holder)),
@@ -73,12 +111,12 @@ impl Prepared {
     /// first phase that is not complete.
     pub(super) fn startable(&self, name: &str) -> Result<&(Phase, Stage)> {
         let names: Vec<_> = self.phases.iter().map(|(phase, _)| phase.name.as_str()).collect();
-        let found = names.iter().position(|phase| *phase == name).ok_or_else(|| {
+        let found = self.place_of(name).ok_or_else(|| {
             Error::option_at("", format!("there is no phase `{name}`"))
                 .with_hint(format!("the phases are: {}", names.join(", ")))
         })?;
-        for (earlier, stage) in &self.phases[..found] {
-            let left = stage.units_left(earlier.units, &earlier.suffix).len();
+        for (place, (earlier, _)) in self.phases[..found].iter().enumerate() {
+            let left = self.missing(place).len();
             if left > 0 {
                 let message = format!("phase `{}` must be complete first", earlier.name);
                 let done = format!("{} of {}", earlier.units - left, earlier.units);
@@ -88,5 +126,39 @@ impl Prepared {
             }
         }
         Ok(&self.phases[found])
+    }
+}
+
+/// Whether the phase at a place is temporary and those after it, of which there are some, are complete
+/// (by what `has_all` says of a place) or spent themselves.
+pub(super) fn is_spent(temporary: &[bool], place: usize, has_all: impl Fn(usize) -> bool) -> bool {
+    let later = place + 1..temporary.len();
+    // Those between that are temporary themselves are spent for the same reason.
+    let must_be_there = |at: &usize| !temporary[*at] || at + 1 == temporary.len();
+    temporary[place] && !later.is_empty() && later.filter(must_be_there).all(has_all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The places of the phases that are spent, of phases that are temporary or not and complete or
+    /// not.
+    fn spent(phases: &[(bool, bool)]) -> Vec<usize> {
+        let temporary: Vec<bool> = phases.iter().map(|phase| phase.0).collect();
+        let is = |place: &usize| is_spent(&temporary, *place, |at| phases[at].1);
+        (0..phases.len()).filter(is).collect()
+    }
+
+    #[test]
+    fn a_temporary_phase_is_spent_once_all_after_it_are_complete() {
+        let (kept, temporary) = (false, true);
+        assert_eq!(spent(&[(temporary, false), (kept, true), (kept, true)]), [0]);
+        assert!(spent(&[(temporary, true), (kept, true), (kept, false)]).is_empty());
+        assert!(spent(&[(kept, false), (kept, true)]).is_empty(), "what is kept must be there");
+        // The second is only there for the third, as the first is.
+        assert_eq!(spent(&[(temporary, false), (temporary, false), (kept, true)]), [0, 1]);
+        assert!(spent(&[(kept, true), (temporary, true)]).is_empty(), "there is nothing after it");
+        assert!(spent(&[(temporary, true), (temporary, false)]).is_empty());
     }
 }

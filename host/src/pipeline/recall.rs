@@ -222,8 +222,10 @@ fn unknown(retriever: &str, least: f64) -> Error {
     let message = format!(
         "`min_recall` is {least}, and retriever `{retriever}` does not say what its search misses"
     );
-    Error::new(ErrorKind::Unsupported, message)
-        .with_hint("leave `min_recall` out, or take a retriever that can measure it, as `dense`")
+    Error::new(ErrorKind::Unsupported, message).with_hint(
+        "leave `min_recall` out, or take a retriever that can measure it, as `dense` does where \
+             its vectors are kept",
+    )
 }
 
 impl Queries<'_> {

@@ -7,6 +7,7 @@ use deft_core::{Phase, Result, part_name};
 use serde::{Deserialize, Serialize};
 
 use super::arms;
+use super::prepared::is_spent;
 use crate::manifest::Manifest;
 use crate::store;
 
@@ -30,6 +31,9 @@ pub(super) struct StagePlace {
     pub(super) units: usize,
     pub(super) suffix: String,
     pub(super) dir: PathBuf,
+    /// Whether what lies there may be removed once the phases after it are done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) temporary: bool,
 }
 
 impl StagePlace {
@@ -64,6 +68,7 @@ impl Stages {
             units: phase.units,
             suffix: phase.suffix.clone(),
             dir: stage.dir().to_owned(),
+            temporary: phase.temporary,
         };
         self.arms.insert(arm.to_owned(), phases.iter().map(place).collect());
         self.write()
@@ -97,9 +102,33 @@ impl Stages {
 
     /// The phases of the arms that search, each once though several arms may share it.
     pub(super) fn places(&self, manifest: &Manifest) -> Vec<&StagePlace> {
-        let searching = manifest.arms.keys().filter(|arm| arms::needs_hits(manifest, arm));
-        let all = searching.filter_map(|arm| self.arms.get(arm)).flatten();
         let mut met = HashSet::new();
-        all.filter(|place| met.insert(&place.dir)).collect()
+        self.searching(manifest).flatten().filter(|place| met.insert(&place.dir)).collect()
+    }
+
+    /// The phases of each arm that searches.
+    fn searching<'a>(&'a self, manifest: &Manifest) -> impl Iterator<Item = &'a Vec<StagePlace>> {
+        let searching = manifest.arms.keys().filter(move |arm| arms::needs_hits(manifest, arm));
+        searching.filter_map(move |arm| self.arms.get(arm))
+    }
+
+    /// The places that are temporary and that no arm needs any more: all after them has been done, by
+    /// what `has_all` says of a place.
+    pub(super) fn spent(
+        &self,
+        manifest: &Manifest,
+        has_all: impl Fn(&StagePlace) -> bool,
+    ) -> HashSet<&Path> {
+        let (mut spent, mut needed) = (HashSet::new(), HashSet::new());
+        for places in self.searching(manifest) {
+            let temporary: Vec<bool> = places.iter().map(|place| place.temporary).collect();
+            for (at, place) in places.iter().enumerate() {
+                let is_spent = is_spent(&temporary, at, |later| has_all(&places[later]));
+                let one_of = if is_spent { &mut spent } else { &mut needed };
+                one_of.insert(place.dir.as_path());
+            }
+        }
+        spent.retain(|dir| !needed.contains(dir));
+        spent
     }
 }

@@ -43,8 +43,11 @@ pub struct PhaseStatus {
     pub phase: String,
     /// Units in all.
     pub units: usize,
-    /// Units that are done.
+    /// Units that are done; all, where the phase is spent.
     pub done: usize,
+    /// Whether its results were only there for later phases, which are done: they may be gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spent: bool,
     /// Units being done, and by whom.
     pub running: Vec<(usize, Option<lock::Holder>)>,
     /// Units that failed, and have not been done since.
@@ -71,7 +74,7 @@ pub fn status(manifest: &Path, overrides: &[String], run: Option<&Path>) -> Resu
         pool_parts: parts(&stages.pool),
         rows_per_part: manifest.rows_per_part,
         pool_reader: holder_of(&stages.pool, "card.json"),
-        phases: phases(&stages.places(&manifest), &dir, working.as_ref(), modified(&card)),
+        phases: phases(&stages, &manifest, &dir, working.as_ref(), modified(&card)),
         outputs: outputs(&manifest, &dir),
         working,
         run: dir,
@@ -104,16 +107,23 @@ fn modified(path: &Path) -> Duration {
 
 /// The phases, in order; the first begins once the pool is read.
 fn phases(
-    places: &[&StagePlace],
+    stages: &Stages,
+    manifest: &Manifest,
     run: &Path,
     working: Option<&lock::Holder>,
     mut before: Duration,
 ) -> Vec<PhaseStatus> {
     let failures = Failures::of_run(run);
+    let spent = stages.spent(manifest, |place| Units::find(place).times.len() == place.units);
     let mut phases = Vec::new();
-    for place in places {
+    for place in stages.places(manifest) {
         let found = Units::find(place);
-        phases.push(found.status(place, &failures, working, before));
+        let status = found.status(place, &failures, working, before);
+        phases.push(if spent.contains(place.dir.as_path()) {
+            PhaseStatus { done: place.units, spent: true, seconds_left: None, ..status }
+        } else {
+            status
+        });
         before = before.max(found.times.iter().max().copied().unwrap_or_default());
     }
     phases
@@ -158,6 +168,7 @@ impl Units {
             phase: place.phase.clone(),
             units: place.units,
             done: self.times.len(),
+            spent: false,
             running: self.running.clone(),
             failed,
             seconds_left: since.and_then(|since| seconds_left(&self.times, since, left, at_once)),

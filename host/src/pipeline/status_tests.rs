@@ -96,7 +96,8 @@ fn units_are_counted_by_their_files_whatever_their_number_is_said_to_be() {
     }
     for (units, done) in [(usize::MAX, 2), (7, 1)] {
         let (retriever, phase, suffix) = (String::new(), String::new(), ".txt".to_owned());
-        let place = StagePlace { retriever, phase, units, suffix, dir: dir.path().to_owned() };
+        let (dir, temporary) = (dir.path().to_owned(), false);
+        let place = StagePlace { retriever, phase, units, suffix, dir, temporary };
         assert_eq!(Units::find(&place).times.len(), done);
     }
 }
@@ -136,4 +137,30 @@ fn a_pool_that_is_being_read_tells_its_parts_and_who_reads_it() {
     stage.write_card(&serde_json::json!({"rows": 150})).unwrap();
     let found = status(&manifest, &[], None).unwrap();
     assert_eq!((found.pool_rows, found.pool_reader), (Some(150), None));
+}
+
+#[test]
+fn a_temporary_phase_counts_as_done_once_all_after_it_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (manifest, mut stages, store) = two_arms(dir.path());
+    let index = store.stage("faiss", "cccc").unwrap();
+    let encode = store.unused("hash", "cccc").unwrap();
+    let temporary = Phase { name: "encode".to_owned(), temporary: true, ..phase() };
+    let phases = [(temporary, encode), (phase(), index.clone())];
+    stages.set_phases("other", "dense", &phases).unwrap();
+    let encoding = || {
+        let phases = status(&manifest, &[], None).unwrap().phases;
+        let found = phases.into_iter().find(|phase| phase.phase == "encode").unwrap();
+        (found.done, found.spent)
+    };
+    for unit in 0..3 {
+        assert_eq!(encoding(), (0, false), "{unit} units of the index");
+        std::fs::write(index.unit(unit, ".txt"), "").unwrap();
+    }
+    assert_eq!(encoding(), (3, true));
+    // Another arm that needs the same vectors for what it has not done.
+    let phases =
+        [(phases[0].0.clone(), phases[0].1.clone()), (phase(), store.stage("x", "d").unwrap())];
+    stages.set_phases("one", "dense", &phases).unwrap();
+    assert_eq!(encoding(), (0, false));
 }

@@ -54,6 +54,14 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Bytes of all files below a folder, or of a file.
+pub fn bytes_below(path: &Path) -> u64 {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| bytes_below(&entry.path())).sum(),
+        Err(_) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+    }
+}
+
 /// Reads JSON; what is not there or not of this form is `None`.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()

@@ -18,7 +18,9 @@ use deft_core::{Context, Error, ErrorKind, Result};
 
 pub use changes::nearest;
 pub use commit::{commit, discard, make_dir, remove_stale};
-pub use files::{LineWriter, read_json, read_json_at, remove_if_there, write_file, write_json};
+pub use files::{
+    LineWriter, bytes_below, read_json, read_json_at, remove_if_there, write_file, write_json,
+};
 pub use hashes::HashedSource;
 pub use stage::Stage;
 
@@ -53,6 +55,18 @@ impl Store {
     pub fn stage(&self, name: &str, fingerprint: &str) -> Result<Stage> {
         self.check_expected(name, fingerprint)?;
         Stage::open(&self.root, name, fingerprint)
+    }
+
+    /// The stage `name-<fingerprint>` for a run that has no use for its units: nothing is made,
+    /// claimed or removed, and others may discard it.
+    ///
+    /// # Errors
+    ///
+    /// [`deft_core::ErrorKind::Io`] when the store cannot be found; [`deft_core::ErrorKind::Data`]
+    /// when the stage is not one of those expected.
+    pub(crate) fn unused(&self, name: &str, fingerprint: &str) -> Result<Stage> {
+        self.check_expected(name, fingerprint)?;
+        Stage::unused(&self.root, name, fingerprint)
     }
 
     /// The stage `name-<fingerprint>`, if it is there: nothing is made, claimed or removed.

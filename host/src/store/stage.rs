@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::commit::{self, commit, commit_first, make_dir, remove_stale, sorted_entries};
-use super::files::{read_json, read_json_at, write_json, write_json_first};
+use super::files::{bytes_below, read_json, read_json_at, write_json, write_json_first};
 use super::lock::{Attempt, Lock, TRY_AGAIN, is_at};
 
 /// The file that says what a stage is made from, and whether it is complete.
@@ -22,7 +22,7 @@ pub struct Stage {
     dir: PathBuf,
     fingerprint: String,
     /// Locked for sharing as long as the stage is in use: nobody discards it meanwhile.
-    _in_use: Arc<Option<File>>,
+    in_use: Arc<Option<File>>,
 }
 
 /// `card.json`: the fingerprint of everything that can change the content, and what it was.
@@ -49,7 +49,7 @@ impl Stage {
         // The stage itself may be a link to another disk: its name is that of the link.
         let root = root.canonicalize().or_io("cannot resolve the store's folder", root)?;
         let dir = root.join(dir.file_name().unwrap_or_default());
-        let stage = Self { dir, fingerprint: fingerprint.to_owned(), _in_use: in_use };
+        let stage = Self { dir, fingerprint: fingerprint.to_owned(), in_use };
         stage.claim()?;
         remove_stale(&stage.dir);
         // What a kill left of a stage that was being discarded.
@@ -67,7 +67,14 @@ impl Stage {
             Ok(()) => Some(folder),
         };
         let fingerprint = fingerprint.to_owned();
-        Some(Self { dir, fingerprint, _in_use: Arc::new(in_use) })
+        Some(Self { dir, fingerprint, in_use: Arc::new(in_use) })
+    }
+
+    /// The stage, whether it is there or not; nothing is changed.
+    pub(super) fn unused(root: &Path, name: &str, fingerprint: &str) -> Result<Self> {
+        let root = root.canonicalize().or_io("cannot resolve the store's folder", root)?;
+        let dir = root.join(format!("{name}-{fingerprint}"));
+        Ok(Self { dir, fingerprint: fingerprint.to_owned(), in_use: Arc::new(None) })
     }
 
     /// Says what the folder is for, before anything is in it; refuses one that was copied or renamed
@@ -176,6 +183,25 @@ impl Stage {
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         commit(&self.unit(unit, suffix), write)
+    }
+
+    /// The stage is not in use by this any more: it may be discarded.
+    pub fn give_up(&mut self) {
+        drop(std::mem::take(&mut self.in_use));
+    }
+
+    /// Removes the stage, unless somebody uses it or nobody can tell; gives the bytes that it had.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be removed.
+    pub fn discard_if_unused(&self) -> Result<Option<u64>> {
+        let Ok(folder) = File::open(&self.dir) else { return Ok(None) };
+        if folder.try_lock().is_err() || !is_at(&folder, &self.dir) {
+            return Ok(None);
+        }
+        let bytes = bytes_below(&self.dir);
+        commit::discard(&self.dir).map(|()| Some(bytes))
     }
 
     /// The card, if the stage is complete; a damaged one counts as none, since it can be made again.

@@ -179,3 +179,21 @@ fn a_stage_that_is_peeked_at_is_found_and_one_that_is_not_there_is_not_made() {
     assert!(store.peek("t5", "bbbb").is_none());
     assert_eq!(names(&dir.path().join("store")), ["t5-aaaa"]);
 }
+
+#[test]
+fn what_nobody_uses_is_discarded_and_what_another_uses_is_left_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let [mut one, mut other] = [0, 1].map(|_| store.stage("t5", "aaaa").unwrap());
+    fs::write(one.unit(0, ""), "12345").unwrap();
+    one.give_up();
+    assert_eq!(one.discard_if_unused().unwrap(), None);
+    assert!(one.has_unit(0, ""), "the other uses it");
+    other.give_up();
+    assert!(other.discard_if_unused().unwrap().is_some_and(|bytes| bytes > 5));
+    assert!(names(dir.path()).is_empty());
+    assert_eq!(one.discard_if_unused().unwrap(), None, "it is gone");
+    let unused = store.unused("t5", "aaaa").unwrap();
+    assert_eq!((unused.name(), unused.units_left(1, "")), ("t5-aaaa", vec![0]));
+    assert!(names(dir.path()).is_empty(), "nothing is made");
+}

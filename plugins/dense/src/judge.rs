@@ -12,16 +12,17 @@ impl DenseSearcher {
     pub(crate) fn compare_all(
         &self,
         ctx: &Context<'_>,
+        stored: &VectorStore,
         queries: &[&str],
         mut found: HitsMut<'_>,
         mut nearest: HitsMut<'_>,
     ) -> Result<Judgement> {
-        let scan = Scan::new(self.vectors.clone(), self.info.metric);
+        let scan = Scan::new(stored.clone(), self.info.metric);
         for (first, chunk) in (0..).step_by(CHUNK).zip(queries.chunks(CHUNK)) {
             ctx.check()?;
             let (vectors, _) = self.encode(&ctx.quiet(), chunk, first)?;
             let vectors = Matrix::new(&vectors, self.encoder.info().dimension)?;
-            let mut best = Hits::new(chunk.len(), nearest.k().min(self.vectors.len()));
+            let mut best = Hits::new(chunk.len(), nearest.k().min(stored.len()));
             scan.search(ctx, vectors, best.as_mut())?;
             for query in 0..chunk.len() {
                 nearest.set(first + query, &mut best.of_query(query).collect());
@@ -31,20 +32,19 @@ impl DenseSearcher {
                 found.set(first + query, &mut scored);
             }
         }
-        Ok(Judgement::Compared { truth: self.truth() })
+        Ok(Judgement::Compared { truth: truth(stored) })
     }
+}
 
-    /// What is compared: `f16 vectors`.
-    fn truth(&self) -> String {
-        format!("{:?} vectors", self.vectors.vector_type()).to_lowercase()
-    }
+/// What is compared: `f16 vectors`.
+fn truth(stored: &VectorStore) -> String {
+    format!("{:?} vectors", stored.vector_type()).to_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
-    use deft_core::VectorType;
-
     use super::*;
+    use crate::config::Kept;
     use crate::testing::{Flat, Host, dense_over};
 
     fn ids(hits: &Hits, query: usize) -> Vec<u64> {
@@ -100,9 +100,17 @@ mod tests {
     #[test]
     fn the_precision_of_the_truth_is_that_of_the_stored_vectors() {
         let mut dense = dense_over(1000, Flat::default());
-        dense.config.vectors = VectorType::F32;
+        dense.config.vectors = Kept::F32;
         let (judgement, ..) = Host::prepared(dense, 10, 10).judge(&["1"], 3);
         assert_eq!(judgement, Judgement::Compared { truth: "f32 vectors".to_owned() });
+    }
+
+    #[test]
+    fn without_vectors_nobody_knows_what_is_missed() {
+        let mut dense = dense_over(1000, Flat::default());
+        dense.config.vectors = Kept::None;
+        let host = Host::prepared(dense, 10, 10);
+        assert_eq!(host.judge(&["1"], 3).0, Judgement::Unknown);
     }
 
     #[test]

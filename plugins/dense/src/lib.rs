@@ -4,7 +4,8 @@
 //! any encoder goes with any index. What happens in between is here:
 //!
 //! - [`config`]: the options.
-//! - [`retriever`]: the component: its phases, and how the finished ones are opened.
+//! - [`retriever`]: the component, and how finished phases are opened.
+//! - [`phases`]: what must be done before a search, and what that takes.
 //! - [`units`]: the work of one unit of each phase: `encode`, `train`, `index`.
 //! - [`sample`]: the rows that an index is trained on.
 //! - [`search`]: queries in, hits of all index units merged.
@@ -12,6 +13,7 @@
 
 mod config;
 mod judge;
+mod phases;
 mod retriever;
 mod sample;
 mod search;

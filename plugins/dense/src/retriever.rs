@@ -1,4 +1,4 @@
-//! The component: its phases, and how the finished ones are opened.
+//! The component, and how finished phases are opened.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use deft_core::part_name;
 use deft_core::prelude::*;
-use serde_json::json;
 
 use crate::config::DenseConfig;
 use crate::search::{DenseSearcher, Unit};
-use crate::units::CHUNK;
 
 /// The phase that turns the pool's texts into vectors: a unit per part of the pool.
 pub(crate) const ENCODE: &str = "encode";
@@ -26,10 +24,10 @@ const INDEX_SLOT: &str = "index";
 pub(crate) struct Dense {
     pub(crate) config: DenseConfig,
     pub(crate) encoder: Arc<dyn Encoder>,
-    encoder_name: String,
+    pub(crate) encoder_name: String,
     pub(crate) index: Arc<dyn IndexFactory>,
-    index_name: String,
-    index_identity: String,
+    pub(crate) index_name: String,
+    pub(crate) index_identity: String,
 }
 
 impl Component for Dense {
@@ -65,13 +63,8 @@ impl Component for Dense {
 impl Retriever for Dense {
     fn phases(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Result<Vec<Phase>> {
         check_not_empty(pool)?;
-        let mut phases = vec![self.encode_phase(pool)];
-        let costs = Costs::of(self, pool)?;
-        if self.index.info().training_vectors > 0 {
-            phases.push(self.train_phase(ctx, pool));
-        }
-        phases.push(self.index_phase(ctx, pool, &costs));
-        Ok(phases)
+        self.check_kept()?;
+        self.phases_of(ctx, pool)
     }
 
     fn run_unit(
@@ -99,14 +92,17 @@ impl Retriever for Dense {
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>> {
         check_not_empty(pool)?;
-        let vectors = self.open_vectors(pool, dirs)?;
+        self.check_kept()?;
+        let stay = self.config.vectors.stay();
+        let vectors = stay.then(|| self.open_vectors(pool, dirs)).transpose()?;
         let index_dir = dirs.get(INDEX)?;
         let mut units = Vec::new();
         for unit in 0..self.index_units(pool) {
             ctx.check()?;
             let rows = self.rows_of_unit(unit, pool);
             let dir = index_dir.join(part_name(unit, ""));
-            let index = self.index.open(ctx, &dir, Some(vectors.slice(rows.clone())?))?;
+            let slice = |vectors: &VectorStore| vectors.slice(rows.clone());
+            let index = self.index.open(ctx, &dir, vectors.as_ref().map(slice).transpose()?)?;
             check_length(index.as_ref(), &rows, &dir)?;
             units.push(Unit { first_row: rows.start as u64, index });
         }
@@ -118,8 +114,14 @@ impl Retriever for Dense {
 impl Dense {
     /// Rows of the pool that an index unit holds.
     pub(crate) fn rows_of_unit(&self, unit: usize, pool: &Pool<'_>) -> Range<usize> {
-        let first = unit * self.config.rows_per_unit;
-        first..first.saturating_add(self.config.rows_per_unit).min(pool.examples.len())
+        let rows = self.rows_per_unit();
+        let first = unit.saturating_mul(rows);
+        first..first.saturating_add(rows).min(pool.examples.len())
+    }
+
+    /// An index that is there already is one, over all rows.
+    fn rows_per_unit(&self) -> usize {
+        if self.index.info().ready { usize::MAX } else { self.config.rows_per_unit }
     }
 
     /// The pool's vectors, when they are all there and the encoder at hand made them.
@@ -146,93 +148,20 @@ impl Dense {
         Ok(vectors)
     }
 
-    fn index_units(&self, pool: &Pool<'_>) -> usize {
-        pool.examples.len().div_ceil(self.config.rows_per_unit)
+    pub(crate) fn index_units(&self, pool: &Pool<'_>) -> usize {
+        pool.examples.len().div_ceil(self.rows_per_unit())
     }
 
-    // Costs are relative to encoding one text, which a model's forward pass makes dear.
-
-    fn encode_phase(&self, pool: &Pool<'_>) -> Phase {
-        let EncoderInfo { fingerprint, dimension, .. } = self.encoder.info();
-        Phase {
-            name: ENCODE.to_owned(),
-            artefact: folder_name(&self.encoder_name),
-            fingerprint: json!({ "encoder": fingerprint, "vectors": self.config.vectors })
-                .to_string(),
-            units: pool.parts(),
-            suffix: ".safetensors".to_owned(),
-            threads: 0,
-            cost: pool.examples.len() as f64,
-            disk: Some((pool.examples.len() * self.config.vectors.bytes_per_row(dimension)) as u64),
-            memory: Some((CHUNK * dimension * size_of::<f32>()) as u64),
-            search_memory: Some(0),
+    /// Refuses an index that needs the vectors where they do not stay.
+    fn check_kept(&self) -> Result<()> {
+        if self.config.vectors.stay() || !self.index.info().needs_vectors {
+            return Ok(());
         }
-    }
-
-    fn train_phase(&self, ctx: &Context<'_>, pool: &Pool<'_>) -> Phase {
-        let rows = self.index.info().training_vectors.min(pool.examples.len());
-        Phase {
-            name: TRAIN.to_owned(),
-            artefact: folder_name(&format!("{}-codec", self.index_name)),
-            // The seed draws the sample.
-            fingerprint: json!({ "index": self.index_identity, "seed": ctx.seed() }).to_string(),
-            units: 1,
-            suffix: String::new(),
-            threads: 1,
-            cost: 0.1 * rows as f64,
-            // A codec is small beside the sample that it is trained on.
-            disk: None,
-            memory: Some((rows * self.encoder.info().dimension * size_of::<f32>()) as u64),
-            search_memory: Some(0),
-        }
-    }
-
-    fn index_phase(&self, ctx: &Context<'_>, pool: &Pool<'_>, costs: &Costs) -> Phase {
-        Phase {
-            name: INDEX.to_owned(),
-            artefact: folder_name(&self.index_name),
-            // A builder may draw from the seed, too.
-            fingerprint: json!({
-                "index": self.index_identity,
-                "rows_per_unit": self.config.rows_per_unit,
-                "seed": ctx.seed(),
-            })
-            .to_string(),
-            units: self.index_units(pool),
-            suffix: String::new(),
-            threads: 1,
-            cost: 0.01 * pool.examples.len() as f64,
-            disk: costs.sum(|cost| cost.disk),
-            memory: costs.whole.build_memory,
-            search_memory: costs.search_memory(ctx.threads()),
-        }
-    }
-}
-
-/// What the index's units take: all but the last have equally many rows.
-struct Costs {
-    /// The number of those that have, and what each of them takes.
-    wholes: u64,
-    whole: IndexCost,
-    last: IndexCost,
-}
-
-impl Costs {
-    fn of(dense: &Dense, pool: &Pool<'_>) -> Result<Self> {
-        let dimension = dense.encoder.info().dimension;
-        let last_unit = dense.index_units(pool) - 1;
-        let shape = |unit| IndexShape { rows: dense.rows_of_unit(unit, pool).len(), dimension };
-        let cost = |unit| dense.index.cost(shape(unit));
-        Ok(Self { wholes: last_unit as u64, whole: cost(0)?, last: cost(last_unit)? })
-    }
-
-    fn sum(&self, of: impl Fn(&IndexCost) -> Option<u64>) -> Option<u64> {
-        Some(of(&self.whole)? * self.wholes + of(&self.last)?)
-    }
-
-    fn search_memory(&self, threads: usize) -> Option<u64> {
-        let held = self.sum(|cost| cost.search_memory)?;
-        Some(held + self.whole.thread_memory.unwrap_or(0) * threads as u64)
+        let message = format!("index `{}` needs the vectors, and `none` are kept", self.index_name);
+        Err(Error::option_at("vectors", message).with_hint(
+            "keep them (`vectors: f16`), or take an index that does without: `faiss` with \
+             `refine: 0`",
+        ))
     }
 }
 
@@ -279,67 +208,13 @@ fn check_length(index: &dyn Index, rows: &Range<usize>, dir: &Path) -> Result<()
         .with_hint("remove the folder: the next run builds it again"))
 }
 
-/// A component's name as a folder's: `task/variant` has a separator.
-fn folder_name(component: &str) -> String {
-    component.replace('/', "-")
-}
-
 #[cfg(test)]
 mod tests {
     use deft_core::{NoServices, VectorType, VectorWriter};
 
     use super::*;
-    use crate::testing::{Host, SumEncoder, dense, pool_of};
-
-    fn names(phases: &[Phase]) -> Vec<(&str, &str, usize)> {
-        phases.iter().map(|p| (p.name.as_str(), p.artefact.as_str(), p.units)).collect()
-    }
-
-    #[test]
-    fn phases_have_a_unit_per_part_one_codec_and_a_unit_per_run_of_rows() {
-        let examples = pool_of(10);
-        let pool = Pool { examples: &examples, rows_per_part: 4 };
-        let ctx = Context::new(&NoServices, 7, 1);
-        let phases = dense(3, 5).phases(&ctx, &pool).expect("phases");
-        let wanted = [("encode", "sum", 3), ("train", "flat-codec", 1), ("index", "flat", 4)];
-        assert_eq!(names(&phases), wanted);
-        let phases = dense(10, 0).phases(&ctx, &pool).expect("phases");
-        assert_eq!(names(&phases), [("encode", "sum", 3), ("index", "flat", 1)]);
-    }
-
-    #[test]
-    fn fingerprints_change_with_what_changes_the_bytes_and_with_nothing_else() {
-        let examples = pool_of(10);
-        let pool = Pool { examples: &examples, rows_per_part: 4 };
-        let prints = |dense: &Dense, seed: u64| -> Vec<String> {
-            let ctx = Context::new(&NoServices, seed, 1);
-            let phases = dense.phases(&ctx, &pool).expect("phases");
-            phases.into_iter().map(|phase| phase.fingerprint).collect()
-        };
-        let base = prints(&dense(3, 5), 7);
-        let other_units = prints(&dense(4, 5), 7);
-        assert_eq!(base[..2], other_units[..2], "only the index units differ");
-        assert_ne!(base[2], other_units[2]);
-        let other_seed = prints(&dense(3, 5), 8);
-        assert_eq!(base[0], other_seed[0], "encoding has no chance in it");
-        assert_ne!(base[1], other_seed[1]);
-    }
-
-    #[test]
-    fn phases_tell_what_they_take_by_the_encoders_dimension_and_the_indexs_word() {
-        let examples = pool_of(10);
-        let pool = Pool { examples: &examples, rows_per_part: 4 };
-        let ctx = Context::new(&NoServices, 7, 2);
-        let phases = dense(3, 5).phases(&ctx, &pool).expect("phases");
-        let takes: Vec<_> = phases.iter().map(|p| (p.disk, p.memory, p.search_memory)).collect();
-        // Two components: f16 on disk; 1,024 rows, or the sample, or a unit of three, as f32.
-        let wanted = [
-            (Some(10 * 2 * 2), Some(1024 * 2 * 4), Some(0)),
-            (None, Some(5 * 2 * 4), Some(0)),
-            (Some(10 * 2 * 4), Some(3 * 2 * 4), Some(10 * 2 * 4 + 2)),
-        ];
-        assert_eq!(takes, wanted);
-    }
+    use crate::config::Kept;
+    use crate::testing::{Flat, Host, SumEncoder, dense, dense_over, pool_of};
 
     #[test]
     fn an_empty_pool_is_an_error() {
@@ -389,5 +264,40 @@ mod tests {
         let error = host.open(&host.dense).err().expect("one row more");
         assert_eq!(error.context("rows found"), Some("0..10"));
         assert_eq!(error.context("rows wanted"), Some("0..11"));
+    }
+
+    #[test]
+    fn a_search_needs_no_vectors_where_none_are_kept() {
+        let queries = ["0", "7", "12"];
+        let wanted = Host::prepared(dense(7, 5), 20, 4).retrieve(&queries, 3);
+        let mut without = dense(7, 5);
+        without.config.vectors = Kept::None;
+        let host = Host::prepared(without, 20, 4);
+        std::fs::remove_dir_all(host.dir(ENCODE)).expect("removed");
+        assert_eq!(host.retrieve(&queries, 3), wanted);
+    }
+
+    #[test]
+    fn an_index_that_needs_the_vectors_is_refused_before_anything_is_done() {
+        let mut dense = dense_over(7, Flat { needs_vectors: true, ..Flat::default() });
+        dense.config.vectors = Kept::None;
+        let examples = pool_of(10);
+        let pool = Pool { examples: &examples, rows_per_part: 4 };
+        let ctx = Context::new(&NoServices, 7, 1);
+        let error = dense.phases(&ctx, &pool).expect_err("refused");
+        assert_eq!((error.kind(), error.option()), (ErrorKind::Options, Some("vectors")));
+        assert!(error.message().contains("`flat`"), "{error}");
+    }
+
+    #[test]
+    fn an_index_that_is_there_is_searched_with_and_without_vectors() {
+        let ready = || dense_over(3, Flat { ready: true, ..Flat::default() });
+        let wanted = Host::prepared(dense(3, 0), 10, 4).retrieve(&["4"], 3);
+        for vectors in [Kept::F16, Kept::None] {
+            let mut dense = ready();
+            dense.config.vectors = vectors;
+            let host = Host::prepared(dense, 10, 4);
+            assert_eq!(host.retrieve(&["4"], 3), wanted, "{vectors:?}");
+        }
     }
 }

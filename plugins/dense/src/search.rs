@@ -19,8 +19,8 @@ pub(crate) struct Unit {
 pub(crate) struct DenseSearcher {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) units: Vec<Unit>,
-    /// Those of the whole pool: what the indexes were built from.
-    pub(crate) vectors: VectorStore,
+    /// Those of the whole pool, where they are kept: what the indexes were built from.
+    pub(crate) vectors: Option<VectorStore>,
     /// What the indexes are.
     pub(crate) info: IndexInfo,
 }
@@ -97,7 +97,8 @@ impl Searcher for DenseSearcher {
         if self.info.exact {
             return Ok(Judgement::Exact);
         }
-        self.compare_all(ctx, queries, found, nearest)
+        let Some(vectors) = &self.vectors else { return Ok(Judgement::Unknown) };
+        self.compare_all(ctx, vectors, queries, found, nearest)
     }
 }
 

@@ -75,6 +75,10 @@ pub(crate) struct Flat {
     pub(crate) training_vectors: usize,
     /// Whether it says that it misses nothing.
     pub(crate) exact: bool,
+    /// Whether it says that it cannot do without the vectors.
+    pub(crate) needs_vectors: bool,
+    /// Whether it says that it is there already: then it has the row (n, 1) for every n.
+    pub(crate) ready: bool,
     /// Rows, counted in each unit, that it never finds.
     pub(crate) lost: Vec<u64>,
     /// What its scores are off by, like those of codes that stand for vectors.
@@ -83,8 +87,8 @@ pub(crate) struct Flat {
 
 impl IndexFactory for Flat {
     fn info(&self) -> IndexInfo {
-        let (training_vectors, exact) = (self.training_vectors, self.exact);
-        IndexInfo { training_vectors, exact, ..IndexInfo::default() }
+        let &Self { training_vectors, exact, needs_vectors, ready, .. } = self;
+        IndexInfo { training_vectors, exact, needs_vectors, ready, ..IndexInfo::default() }
     }
 
     fn cost(&self, IndexShape { rows, dimension }: IndexShape) -> Result<IndexCost> {
@@ -100,14 +104,20 @@ impl IndexFactory for Flat {
     fn builder(
         &self,
         _ctx: &Context<'_>,
-        _shape: IndexShape,
+        shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
+        if self.ready {
+            let rows = pool_of(shape.rows).into_iter();
+            let numbers = rows.map(|row| row.input.parse::<f32>().expect("a number"));
+            let there = numbers.flat_map(|number| [number, 1.0]).collect();
+            return Ok(Box::new(FlatBuilder { numbers: there, is_ready: true }));
+        }
         let trained = trained.map(|dir| std::fs::read(dir.join("flat")).expect("the codec"));
         if self.training_vectors > 0 {
             assert!(trained.as_ref().is_none_or(|codec| !codec.is_empty()), "an empty codec");
         }
-        Ok(Box::new(FlatBuilder(Vec::new())))
+        Ok(Box::new(FlatBuilder { numbers: Vec::new(), is_ready: false }))
     }
 
     fn open(
@@ -116,28 +126,34 @@ impl IndexFactory for Flat {
         dir: &Path,
         vectors: Option<VectorStore>,
     ) -> Result<Box<dyn Index>> {
-        let vectors = vectors.expect("the vectors are kept");
         let bytes = std::fs::read(dir.join("flat")).expect("an index");
-        assert_eq!(bytes.len(), vectors.len() * vectors.dimension() * size_of::<f32>());
+        assert!(vectors.is_some() || !self.needs_vectors, "the vectors are not kept");
+        if let Some(vectors) = vectors {
+            assert_eq!(bytes.len(), vectors.len() * vectors.dimension() * size_of::<f32>());
+        }
         Ok(Box::new(FlatIndex { bytes, flat: self.clone() }))
     }
 }
 
-struct FlatBuilder(Vec<f32>);
+struct FlatBuilder {
+    numbers: Vec<f32>,
+    is_ready: bool,
+}
 
 impl IndexBuilder for FlatBuilder {
     fn train(&mut self, _ctx: &Context<'_>, sample: Matrix<'_>) -> Result<()> {
-        self.0.extend_from_slice(sample.as_slice());
+        self.numbers.extend_from_slice(sample.as_slice());
         Ok(())
     }
 
     fn add(&mut self, _ctx: &Context<'_>, rows: Matrix<'_>) -> Result<()> {
-        self.0.extend_from_slice(rows.as_slice());
+        assert!(!self.is_ready, "nothing is added to an index that is there");
+        self.numbers.extend_from_slice(rows.as_slice());
         Ok(())
     }
 
     fn finish(&mut self, _ctx: &Context<'_>, dir: &Path) -> Result<()> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let bytes: Vec<u8> = self.numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let file = dir.join("flat");
         std::fs::write(&file, bytes).or_io("cannot write", &file)
     }

@@ -24,7 +24,7 @@ impl Dense {
     ) -> Result<()> {
         let info = self.encoder.info();
         let rows = pool.rows_of_part(unit);
-        let (precision, fingerprint) = (self.config.vectors, &info.fingerprint);
+        let (precision, fingerprint) = (self.config.vectors.stored_as(), &info.fingerprint);
         let (all, dimension) = (rows.clone(), info.dimension);
         let stage = folder_of(dirs.get(ENCODE)?);
         let mut writer =
@@ -57,7 +57,7 @@ impl Dense {
         let vectors = self.open_vectors(pool, dirs)?;
         let rows = sample::draw(vectors.len(), self.index.info().training_vectors, ctx.seed());
         let numbers = sample::read(ctx, &vectors, &rows)?;
-        let mut builder = self.index.builder(ctx, self.shape(0, pool, &vectors), None)?;
+        let mut builder = self.index.builder(ctx, self.shape(0, pool), None)?;
         builder.train(ctx, Matrix::new(&numbers, vectors.dimension())?)?;
         finish(ctx, builder.as_mut(), out)
     }
@@ -71,14 +71,18 @@ impl Dense {
         dirs: &PhaseDirs,
         out: &Path,
     ) -> Result<()> {
+        let info = self.index.info();
+        if info.ready {
+            let mut builder = self.index.builder(ctx, self.shape(unit, pool), None)?;
+            return finish(ctx, builder.as_mut(), out);
+        }
         let vectors = self.open_vectors(pool, dirs)?.slice(self.rows_of_unit(unit, pool))?;
-        let trained = if self.index.info().training_vectors > 0 {
+        let trained = if info.training_vectors > 0 {
             Some(dirs.get(TRAIN)?.join(part_name(0, "")))
         } else {
             None
         };
-        let mut builder =
-            self.index.builder(ctx, self.shape(unit, pool, &vectors), trained.as_deref())?;
+        let mut builder = self.index.builder(ctx, self.shape(unit, pool), trained.as_deref())?;
         let mut numbers = Vec::new();
         for first in (0..vectors.len()).step_by(CHUNK) {
             ctx.check()?;
@@ -93,8 +97,9 @@ impl Dense {
 
 impl Dense {
     /// The shape of one index unit. The first is the largest, and all start from one codec.
-    fn shape(&self, unit: usize, pool: &Pool<'_>, vectors: &VectorStore) -> IndexShape {
-        IndexShape { rows: self.rows_of_unit(unit, pool).len(), dimension: vectors.dimension() }
+    fn shape(&self, unit: usize, pool: &Pool<'_>) -> IndexShape {
+        let rows = self.rows_of_unit(unit, pool).len();
+        IndexShape { rows, dimension: self.encoder.info().dimension }
     }
 }
 
@@ -105,9 +110,8 @@ fn finish(ctx: &Context<'_>, builder: &mut dyn IndexBuilder, out: &Path) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use deft_core::VectorType;
-
     use super::*;
+    use crate::config::Kept;
     use crate::testing::{Host, LONG, bytes_of, dense};
 
     #[test]
@@ -124,14 +128,15 @@ mod tests {
 
     #[test]
     fn vectors_are_stored_in_the_type_asked_for() {
-        let sizes = [VectorType::F16, VectorType::F32].map(|vector_type| {
+        let sizes = [Kept::F16, Kept::F32, Kept::None].map(|vectors| {
             let mut dense = dense(100, 0);
-            dense.config.vectors = vector_type;
+            dense.config.vectors = vectors;
             let host = Host::prepared(dense, 10, 10);
             let part = host.dir(ENCODE).join(part_name(0, ".safetensors"));
             std::fs::metadata(part).expect("written").len()
         });
         assert_eq!(sizes[1] - sizes[0], 10 * 2 * 2, "two components, two bytes more for each");
+        assert_eq!(sizes[2], sizes[0]);
     }
 
     #[test]

@@ -30,7 +30,12 @@ impl Component for Exact {
 
 impl IndexFactory for Exact {
     fn info(&self) -> IndexInfo {
-        IndexInfo { training_vectors: 0, exact: true, metric: self.0.metric }
+        IndexInfo {
+            exact: true,
+            metric: self.0.metric,
+            needs_vectors: true,
+            ..IndexInfo::default()
+        }
     }
 
     /// The vectors lie in the vector store; a search reads them block by block.

@@ -78,7 +78,7 @@ fn factory(ctx: &Context<'_>, config: &FaissConfig, shape: IndexShape) -> Result
 fn open_codec(metric: Metric, dimension: usize, dir: &Path) -> Result<(Native, String)> {
     let card = Card::read(dir)?;
     card.check(dir, metric, None)?;
-    let path = dir.join(INDEX);
+    let path = card.index(dir);
     let native = Native::read(&path, false)?;
     if (native.dimension(), native.len()) == (dimension, 0) {
         return Ok((native, card.factory));
@@ -140,6 +140,6 @@ impl FaissConfig {
     pub(crate) fn training_vectors(&self) -> usize {
         let trains = self.factory == AUTO
             || Recipe::parse(&self.factory).is_ok_and(|recipe| recipe.trains());
-        if trains { self.training_rows } else { 0 }
+        if trains && self.file.is_none() { self.training_rows } else { 0 }
     }
 }

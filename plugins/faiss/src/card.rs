@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use deft_core::prelude::*;
 use deft_scan::Metric;
 
+use crate::factory::Recipe;
+use crate::kind;
+
 /// The index itself, an ordinary FAISS file.
 pub(crate) const INDEX: &str = "index.faiss";
 /// What is known about it.
@@ -14,7 +17,12 @@ const CARD: &str = "faiss.json";
 /// Version of the card.
 const FORMAT: u32 = 1;
 
+/// What the card of a user's own file has for a factory string.
+const FILE: &str = "file";
+
 const REBUILD: &str = "remove the index's folder: the next run builds it again from the vectors";
+const LOOK_AGAIN: &str = "if `file` was moved or replaced on purpose, give `--rebuild index`: the file \
+                          is looked at anew; else put back the one that was there";
 
 /// What was built, and of what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,8 +37,12 @@ pub(crate) struct Card {
     /// Length of the index file, and its CRC-32C.
     bytes: u64,
     checksum: u32,
-    /// Fingerprint of the first and the last row's vectors: tells these rows from others.
+    /// Fingerprint of the first and the last row's vectors: tells these rows from others. Empty where
+    /// the vectors were not seen.
     ends: String,
+    /// The user's own index file, which stays where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
 }
 
 impl Card {
@@ -45,12 +57,36 @@ impl Card {
             bytes: 0,
             checksum: 0,
             ends: String::new(),
+            file: None,
         }
+    }
+
+    /// The card of a user's own index file.
+    pub(crate) fn of_file(file: PathBuf, metric: Metric, dimension: usize) -> Self {
+        Self { file: Some(file), ..Self::new(FILE.to_owned(), metric, dimension) }
+    }
+
+    /// Where the index file is.
+    pub(crate) fn index(&self, dir: &Path) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| dir.join(INDEX))
+    }
+
+    /// What the factory string says; nothing is known of a user's own file.
+    pub(crate) fn recipe(&self) -> Result<Option<Recipe>> {
+        if self.file.is_some() {
+            return Ok(None);
+        }
+        Recipe::parse(&self.factory).map(Some)
+    }
+
+    /// What to do where the index is not what it was.
+    fn remedy(&self) -> &'static str {
+        if self.file.is_some() { LOOK_AGAIN } else { REBUILD }
     }
 
     /// Writes the card of an index file that is there.
     pub(crate) fn write(mut self, dir: &Path, rows: usize, ends: String) -> Result<()> {
-        let index = dir.join(INDEX);
+        let index = self.index(dir);
         (self.bytes, self.checksum) = measure(&index)?;
         (self.rows, self.ends) = (rows, ends);
         let mut text = serde_json::to_string_pretty(&self)
@@ -64,27 +100,53 @@ impl Card {
     /// FAISS would take another for granted.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CARD);
-        let damaged = |message: &str, path: PathBuf| {
-            Error::new(ErrorKind::Data, message)
-                .with_context("file", path.display())
-                .with_hint(REBUILD)
-        };
         let text = std::fs::read_to_string(&path).or_io("cannot read the index's card", &path)?;
         let card: Self = serde_json::from_str(&text).map_err(|error| {
-            damaged("the index's card is damaged", path.clone()).with_source(&error)
+            Error::new(ErrorKind::Data, "the index's card is damaged")
+                .with_context("file", path.display())
+                .with_source(&error)
+                .with_hint(REBUILD)
         })?;
-        same("file format", &card.format, &FORMAT, &path)?;
-        let index = dir.join(INDEX);
-        let bytes = std::fs::metadata(&index).or_io("cannot read the index", &index)?.len();
-        if bytes != card.bytes {
-            return Err(damaged("the index file is not whole", index)
-                .with_context("bytes", bytes)
-                .with_context("wanted", card.bytes));
-        }
-        if measure(&index)?.1 != card.checksum {
-            return Err(damaged("the index file is damaged: its checksum is another", index));
-        }
+        card.same("file format", &card.format, &FORMAT, &path)?;
+        card.check_file(&card.index(dir))?;
         Ok(card)
+    }
+
+    fn check_file(&self, index: &Path) -> Result<()> {
+        let changed = |message: &str| {
+            let message = if self.file.is_some() { "the index file has changed" } else { message };
+            Error::new(ErrorKind::Data, message)
+                .with_context("file", index.display())
+                .with_hint(self.remedy())
+        };
+        kind::check(index)?;
+        let bytes = std::fs::metadata(index).or_io("cannot read the index", index)?.len();
+        if bytes != self.bytes {
+            return Err(changed("the index file is not whole")
+                .with_context("bytes", bytes)
+                .with_context("wanted", self.bytes));
+        }
+        if measure(index)?.1 != self.checksum {
+            return Err(changed("the index file is damaged: its checksum is another"));
+        }
+        Ok(())
+    }
+
+    fn same<T: PartialEq + ToString>(
+        &self,
+        what: &str,
+        found: &T,
+        wanted: &T,
+        path: &Path,
+    ) -> Result<()> {
+        if found == wanted {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Data, format!("the index was built with another {what}"))
+            .with_context("file", path.display())
+            .with_context("found", found.to_string())
+            .with_context("wanted", wanted.to_string())
+            .with_hint(self.remedy()))
     }
 
     /// Refuses an index that other options, or other vectors, have made.
@@ -95,11 +157,11 @@ impl Card {
         vectors: Option<&VectorStore>,
     ) -> Result<()> {
         let path = dir.join(CARD);
-        same("metric", &self.metric, &metric, &path)?;
+        self.same("metric", &self.metric, &metric, &path)?;
         let Some(vectors) = vectors else { return Ok(()) };
-        same("dimension", &self.dimension, &vectors.dimension(), &path)?;
-        same("number of rows", &self.rows, &vectors.len(), &path)?;
-        if self.ends == ends_of(vectors)? {
+        self.same("dimension", &self.dimension, &vectors.dimension(), &path)?;
+        self.same("number of rows", &self.rows, &vectors.len(), &path)?;
+        if self.file.is_some() || self.ends == ends_of(vectors)? {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Data, "the index was built from other vectors")
@@ -123,17 +185,6 @@ fn measure(path: &Path) -> Result<(u64, u32)> {
         length += read as u64;
         checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
     }
-}
-
-fn same<T: PartialEq + ToString>(what: &str, found: &T, wanted: &T, path: &Path) -> Result<()> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Data, format!("the index was built with another {what}"))
-        .with_context("file", path.display())
-        .with_context("found", found.to_string())
-        .with_context("wanted", wanted.to_string())
-        .with_hint(REBUILD))
 }
 
 /// The fingerprint of a first and a last row.

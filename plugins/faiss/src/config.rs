@@ -5,6 +5,7 @@ use deft_scan::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::auto::REFINE;
 use crate::factory::Recipe;
 
 /// The factory string that is chosen by rows and dimension.
@@ -18,6 +19,11 @@ pub(crate) struct FaissConfig {
     /// `auto`: chosen from rows, dimension and `bytes_per_row`, and told.
     #[serde(default = "auto")]
     pub(crate) factory: String,
+    /// A FAISS index file to open instead of building one: its row n must be line n of the pool, and
+    /// the encoder the one that its vectors came from. It stays where it is; once it has changed,
+    /// give `--rebuild index`. Excludes another `factory` than `auto`, which then means nothing.
+    #[serde(default)]
+    pub(crate) file: Option<String>,
     /// How near two vectors are: `l2` (default), the negated squared Euclidean distance, or `ip`,
     /// the inner product.
     #[serde(default)]
@@ -40,7 +46,8 @@ pub(crate) struct FaissConfig {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_048_576), extend("x-deft-mark" = "use"))]
     pub(crate) ef_search: Option<usize>,
-    /// Lists looked at in a search, IVF. Default: a quarter of them; 1 to 1,048,576.
+    /// Lists looked at in a search, IVF. Default: a quarter of them, and for a `file` as many as it
+    /// says itself; 1 to 1,048,576.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_048_576), extend("x-deft-mark" = "use"))]
     pub(crate) nprobe: Option<usize>,
@@ -80,6 +87,7 @@ impl FaissConfig {
     /// What types cannot express.
     pub(crate) fn check(&self) -> Result<()> {
         if self.factory != AUTO {
+            self.check_no_file()?;
             Recipe::parse(&self.factory)?.check_metric(self.metric)?;
         }
         in_range("bytes_per_row", Some(self.bytes_per_row), 64..=usize::MAX)?;
@@ -88,6 +96,20 @@ impl FaissConfig {
         in_range("ef_search", self.ef_search, 1..=1_048_576)?;
         in_range("nprobe", self.nprobe, 1..=1_048_576)?;
         in_range("refine", self.refine, 0..=1000)
+    }
+
+    fn check_no_file(&self) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        Err(Error::option_at("file", "`file` and `factory` exclude each other")
+            .with_context("file", file)
+            .with_context("factory", &self.factory)
+            .with_hint("leave `factory` out: a file says itself what it is"))
+    }
+
+    /// Candidates for each hit that are ranked again.
+    pub(crate) fn refine(&self) -> usize {
+        let is_chosen = self.factory == AUTO && self.file.is_none();
+        self.refine.unwrap_or(if is_chosen { REFINE } else { 0 })
     }
 }
 
@@ -117,6 +139,28 @@ mod tests {
         let config: FaissConfig = deft_core::options::parse(&serde_json::json!({})).expect("all");
         assert_eq!((config.factory.as_str(), config.metric), (AUTO, Metric::L2));
         assert_eq!((config.ef_search, config.refine, config.mmap), (None, None, true));
+    }
+
+    #[test]
+    fn a_file_and_a_factory_exclude_each_other() {
+        check(&serde_json::json!({ "file": "p3.index" })).expect("alone");
+        check(&serde_json::json!({ "file": "p3.index", "factory": "auto" })).expect("the default");
+        let both = serde_json::json!({ "file": "p3.index", "factory": "Flat" });
+        let error = check(&both).expect_err("which of them?");
+        assert_eq!((error.option(), error.context("factory")), (Some("file"), Some("Flat")));
+    }
+
+    #[test]
+    fn only_what_deft_chose_itself_is_ranked_again_unasked() {
+        for (options, refine) in [
+            (serde_json::json!({}), REFINE),
+            (serde_json::json!({ "factory": "HNSW32" }), 0),
+            (serde_json::json!({ "file": "p3.index" }), 0),
+            (serde_json::json!({ "file": "p3.index", "refine": 7 }), 7),
+        ] {
+            let config: FaissConfig = deft_core::options::parse(&options).expect("options");
+            assert_eq!(config.refine(), refine, "{options}");
+        }
     }
 
     #[test]

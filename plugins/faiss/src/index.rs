@@ -1,24 +1,29 @@
 //! The component.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use deft_core::prelude::*;
 use deft_scan::Scan;
 
+use crate::adopt::{self, Adopter};
 use crate::auto;
 use crate::builder::{FaissBuilder, ROWS_AT_ONCE};
-use crate::card::{Card, INDEX};
+use crate::card::Card;
 use crate::config::{AUTO, FaissConfig};
 use crate::factory::Recipe;
 use crate::native::Native;
-use crate::search::{Effort, FaissIndex};
+use crate::search::{Effort, FaissIndex, no_lists};
 
 /// Candidates in a search through a graph, unless the user says: the paper's.
 const EF_SEARCH: usize = 128;
 
 /// The component `faiss`.
 #[derive(Debug)]
-pub(crate) struct Faiss(FaissConfig);
+pub(crate) struct Faiss {
+    config: FaissConfig,
+    /// Where the option `file` leads.
+    file: Option<PathBuf>,
+}
 
 impl Component for Faiss {
     type Config = FaissConfig;
@@ -29,25 +34,32 @@ impl Component for Faiss {
         config.check()
     }
 
-    fn new(_ctx: &Context<'_>, config: FaissConfig, _children: Children) -> Result<Self> {
+    fn new(ctx: &Context<'_>, config: FaissConfig, _children: Children) -> Result<Self> {
         config.check()?;
-        Ok(Self(config))
+        let file = config.file.as_ref().map(|name| adopt::find(ctx, name)).transpose()?;
+        Ok(Self { config, file })
     }
 }
 
 impl IndexFactory for Faiss {
     fn info(&self) -> IndexInfo {
         IndexInfo {
-            training_vectors: self.0.training_vectors(),
+            training_vectors: self.config.training_vectors(),
             exact: false,
-            metric: self.0.metric,
+            metric: self.config.metric,
+            needs_vectors: self.config.refine() > 0,
+            ready: self.file.is_some(),
         }
     }
 
     /// The codes and links of each row, and what is waiting to be added while it is built.
     fn cost(&self, shape: IndexShape) -> Result<IndexCost> {
-        let factory = match self.0.factory.as_str() {
-            AUTO => auto::choose(shape, self.0.bytes_per_row, self.0.training_rows)?.factory,
+        let FaissConfig { factory, bytes_per_row, training_rows, .. } = &self.config;
+        if let Some(file) = &self.file {
+            return Ok(cost_of_file(file, shape));
+        }
+        let factory = match factory.as_str() {
+            AUTO => auto::choose(shape, *bytes_per_row, *training_rows)?.factory,
             factory => factory.to_owned(),
         };
         let rows = Recipe::parse(&factory)?.bytes_per_row(shape.dimension);
@@ -68,7 +80,11 @@ impl IndexFactory for Faiss {
         shape: IndexShape,
         trained: Option<&Path>,
     ) -> Result<Box<dyn IndexBuilder>> {
-        Ok(Box::new(FaissBuilder::new(ctx, &self.0, shape, trained)?))
+        let FaissConfig { metric, mmap, .. } = self.config;
+        if let Some(file) = self.file.clone() {
+            return Ok(Box::new(Adopter { file, metric, shape, mmap }));
+        }
+        Ok(Box::new(FaissBuilder::new(ctx, &self.config, shape, trained)?))
     }
 
     fn open(
@@ -78,9 +94,9 @@ impl IndexFactory for Faiss {
         vectors: Option<VectorStore>,
     ) -> Result<Box<dyn Index>> {
         let card = Card::read(dir)?;
-        card.check(dir, self.0.metric, vectors.as_ref())?;
-        let path = dir.join(INDEX);
-        let native = Native::read(&path, self.0.mmap)?;
+        card.check(dir, self.config.metric, vectors.as_ref())?;
+        let path = card.index(dir);
+        let native = Native::read(&path, self.config.mmap)?;
         if (native.len(), native.dimension()) != (card.rows, card.dimension) {
             return Err(Error::new(ErrorKind::Data, "the index file is not the one of its card")
                 .with_context("file", path.display())
@@ -88,7 +104,7 @@ impl IndexFactory for Faiss {
                 .with_context("wanted", format!("{} rows of {}", card.rows, card.dimension)));
         }
         let effort = self.effort(&card)?;
-        let vectors = vectors.map(|vectors| Scan::new(vectors, self.0.metric));
+        let vectors = vectors.map(|vectors| Scan::new(vectors, self.config.metric));
         if effort.refine > 0 && vectors.is_none() {
             return Err(Error::option_at(
                 "refine",
@@ -103,18 +119,30 @@ impl IndexFactory for Faiss {
 impl Faiss {
     /// How much a search looks at: what the user says, or what goes with the factory.
     fn effort(&self, card: &Card) -> Result<Effort> {
-        let recipe = Recipe::parse(&card.factory)?;
-        let refine = if self.0.factory == AUTO { auto::REFINE } else { 0 };
-        if self.0.nprobe.is_some() && recipe.lists().is_none() {
-            return Err(Error::option_at("nprobe", "this index has no lists to look at")
-                .with_context("factory", &card.factory)
-                .with_hint("`nprobe` goes with `IVF…`, `ef_search` with `HNSW…`"));
+        let recipe = card.recipe()?;
+        let lists = recipe.as_ref().and_then(Recipe::lists);
+        if self.config.nprobe.is_some() && recipe.is_some() && lists.is_none() {
+            return Err(no_lists().with_context("factory", &card.factory));
         }
-        let lists = recipe.lists();
         Ok(Effort {
-            ef_search: self.0.ef_search.unwrap_or(EF_SEARCH),
-            nprobe: lists.map(|lists| self.0.nprobe.unwrap_or(lists.div_ceil(4)).min(lists)),
-            refine: self.0.refine.unwrap_or(refine),
+            ef_search: self.config.ef_search.unwrap_or(EF_SEARCH),
+            nprobe: match lists {
+                Some(lists) => Some(self.config.nprobe.unwrap_or(lists.div_ceil(4)).min(lists)),
+                // Of a user's file FAISS knows whether it has lists.
+                None => self.config.nprobe,
+            },
+            refine: self.config.refine(),
         })
+    }
+}
+
+/// What a user's own file takes: on disk it is there already.
+fn cost_of_file(file: &Path, shape: IndexShape) -> IndexCost {
+    let bytes = adopt::bytes(file);
+    IndexCost {
+        disk: Some(0),
+        build_memory: bytes,
+        search_memory: bytes,
+        thread_memory: Some(Scan::bytes_per_thread(shape) as u64),
     }
 }

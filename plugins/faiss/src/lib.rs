@@ -9,15 +9,18 @@
 //! - [`native`]: a FAISS index, with errors that name what to do.
 //! - [`openmp`]: how many threads FAISS may take.
 //! - [`warnings`]: what FAISS prints while it trains, as one line.
+//! - [`adopt`]: an index file that the user has already. [`kind`]: what is no such file.
 //! - [`index`]: the component. [`builder`]: train, add, finish. [`card`]: what lies beside the file.
 //! - [`search`]: hits, ties at the cut, and [`rerank`] by the stored vectors.
 
+mod adopt;
 mod auto;
 mod builder;
 mod card;
 mod config;
 mod factory;
 mod index;
+mod kind;
 mod native;
 mod openmp;
 mod rerank;

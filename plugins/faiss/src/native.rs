@@ -9,6 +9,8 @@ use faiss::index::io::{IoFlags, read_index_with_flags, write_index};
 use faiss::index::{Index as _, IndexImpl, index_factory};
 use faiss::metric::MetricType;
 
+use crate::kind;
+
 /// FAISS's `IO_FLAG_MMAP_IFC`, which the crate has no name for: files are mapped where an index can
 /// be used so. (The crate's `MEM_MAP` is 1, which FAISS reads as something else.)
 const MAPPED: i32 = 512;
@@ -45,6 +47,7 @@ impl Native {
     /// Reads an index file; mapped, where that is asked for and FAISS can.
     pub(crate) fn read(path: &Path, mapped: bool) -> Result<Self> {
         let name = path_text(path)?;
+        kind::check(path)?;
         let read = |flags: i32| read_index_with_flags(name, IoFlags::from(flags));
         let index = if mapped { read(MAPPED).or_else(|_| read(0)) } else { read(0) };
         index.map(Self).map_err(|error| {
@@ -115,7 +118,7 @@ impl Native {
         self.0.is_trained()
     }
 
-    fn metric(&self) -> Metric {
+    pub(crate) fn metric(&self) -> Metric {
         match self.0.metric_type() {
             MetricType::L2 => Metric::L2,
             MetricType::InnerProduct => Metric::Ip,

@@ -36,8 +36,10 @@ pub(crate) struct FaissIndex {
 
 impl FaissIndex {
     pub(crate) fn new(mut native: Native, effort: Effort, vectors: Option<Scan>) -> Result<Self> {
-        if let Some(nprobe) = effort.nprobe {
-            native.set("nprobe", nprobe)?;
+        if let Some(nprobe) = effort.nprobe
+            && !native.set("nprobe", nprobe)?
+        {
+            return Err(no_lists());
         }
         let (rows, dimension) = (native.len(), native.dimension());
         Ok(Self { native: Mutex::new(native), rows, dimension, effort, vectors })
@@ -49,7 +51,17 @@ impl FaissIndex {
         openmp::set_threads(ctx.threads());
         // FAISS looks at `efSearch` candidates and fills up the places behind them with nothing.
         native.set("efSearch", self.effort.ef_search.max(count))?;
-        native.search(queries, count)
+        let found = native.search(queries, count)?;
+        let rows = self.rows as u64;
+        match found.iter().flatten().find(|hit| hit.id >= rows) {
+            None => Ok(found),
+            Some(hit) => {
+                Err(Error::new(ErrorKind::Data, "the index finds a row that it does not have")
+                    .with_context("row", hit.id)
+                    .with_context("rows", rows)
+                    .with_hint("its rows have ids of their own: name one whose row n is line n"))
+            }
+        }
     }
 
     /// The nearest `count` rows and some more by FAISS's scores.
@@ -77,6 +89,12 @@ impl FaissIndex {
         }
         Ok(found)
     }
+}
+
+/// The error of an index that is none of lists.
+pub(crate) fn no_lists() -> Error {
+    Error::option_at("nprobe", "this index has no lists to look at")
+        .with_hint("`nprobe` goes with `IVF…`, `ef_search` with `HNSW…`")
 }
 
 /// Whether the hits behind the last one wanted may go on with its score.

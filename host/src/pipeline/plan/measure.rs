@@ -13,6 +13,7 @@ use super::watch::Watch;
 use crate::machine;
 use crate::pipeline::units::threads_of_unit;
 use crate::services::HostServices;
+use crate::store::bytes_below;
 
 /// Rows of the first trial: whatever is slow shows here.
 const FEW: usize = 4;
@@ -197,14 +198,6 @@ fn try_units(
         bytes: crate::console::whole_number(bytes as f64 / units),
         peak: machine::peak_memory(),
     })
-}
-
-/// Bytes of all files below a folder, or of a file.
-pub(super) fn bytes_below(path: &Path) -> u64 {
-    match std::fs::read_dir(path) {
-        Ok(entries) => entries.flatten().map(|entry| bytes_below(&entry.path())).sum(),
-        Err(_) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::components::Plan;
 use crate::console::whole_number;
 use crate::pipeline::limits::{Resource, share_of};
 use crate::pipeline::prepare::chained;
+use crate::pipeline::prepared::is_spent;
 use crate::pipeline::{Run, arms};
 use crate::pool::read_examples;
 
@@ -104,6 +105,12 @@ impl Run {
             for ((phase, print), there) in phases.iter().zip(fingerprints).zip(&mut there) {
                 if let Some(stage) = self.store.peek(&phase.artefact, &print) {
                     *there = phase.units - stage.units_left(phase.units, &phase.suffix).len();
+                }
+            }
+            let temporary: Vec<bool> = phases.iter().map(|phase| phase.temporary).collect();
+            for (place, phase) in phases.iter().enumerate() {
+                if is_spent(&temporary, place, |later| there[later] == phases[later].units) {
+                    there[place] = phase.units;
                 }
             }
         }

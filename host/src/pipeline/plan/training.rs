@@ -6,7 +6,7 @@ use std::time::Duration;
 use deft_core::{Example, Examples, PredictionKind, Result, Trainer, Training, TrainingFolders};
 
 use super::fit::Fit;
-use super::measure::{Meter, bytes_below};
+use super::measure::Meter;
 use super::sample::{Sample, Stretched};
 use super::watch::Watch;
 use super::{Forecast, StageForecast};
@@ -18,6 +18,7 @@ use crate::pipeline::schedule::Share;
 use crate::pipeline::train::SeededTrainer;
 use crate::pipeline::{Run, arms};
 use crate::pool::{ReadSource, Rows, glimpse};
+use crate::store::bytes_below;
 
 /// The longest training that is begun: a trainer may hold an order of all its examples.
 const LONGEST: usize = 1_000_000;
