@@ -27,9 +27,9 @@ impl DenseSearcher {
             for query in 0..chunk.len() {
                 nearest.set(first + query, &mut best.of_query(query).collect());
                 let ids: Vec<u64> = found.of_query(first + query).map(|hit| hit.id).collect();
-                let mut scored: Vec<Hit> = Vec::with_capacity(ids.len());
-                scan.score_rows(vectors.row(query), &ids, &mut scored)?;
-                found.set(first + query, &mut scored);
+                let mut ranked: Vec<Hit> = Vec::with_capacity(ids.len());
+                scan.score_rows(vectors.row(query), &ids, &mut ranked)?;
+                found.set(first + query, &mut ranked);
             }
         }
         Ok(Judgement::Compared { truth: truth(stored) })

@@ -19,8 +19,8 @@ use std::time::Instant;
 
 use deft_conformance::Library;
 use deft_core::{
-    Context, Handle, Hit, Hits, Index, IndexShape, Kind, Matrix, NoServices, VectorStore, VectorType,
-    part_name, write_vectors,
+    Context, Handle, Hit, Hits, Index, IndexShape, Kind, Matrix, NoServices, VectorStore,
+    VectorType, part_name, write_vectors,
 };
 use deft_scan::{Metric, Scan};
 use serde_json::{Value, json};
@@ -38,7 +38,10 @@ fn main() {
     let data = Data::read(Path::new(&folder));
     println!(
         "{} rows of {}, {} queries, k {}, {threads} threads",
-        data.rows().rows(), data.dimension, data.queries().rows(), data.k
+        data.rows().rows(),
+        data.dimension,
+        data.queries().rows(),
+        data.k
     );
     let dir = tempfile::tempdir().expect("a temporary folder");
     let part = dir.path().join(part_name(0, ".safetensors"));
@@ -139,7 +142,8 @@ fn recall(found: &[Vec<Hit>], truth: &[Vec<Hit>]) -> f64 {
 
 /// How much the selections have in common: the union of all hits, by the paper's rule.
 fn overlap(found: &[Vec<Hit>], truth: &[Vec<Hit>]) -> f64 {
-    let union = |hits: &[Vec<Hit>]| -> BTreeSet<u64> { hits.iter().flatten().map(|h| h.id).collect() };
+    let union =
+        |hits: &[Vec<Hit>]| -> BTreeSet<u64> { hits.iter().flatten().map(|h| h.id).collect() };
     let (found, truth) = (union(found), union(truth));
     found.intersection(&truth).count() as f64 / found.union(&truth).count() as f64
 }
