@@ -88,7 +88,6 @@ impl Bound {
 
 /// The length of a vector; infinity if a component is not finite.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled for the vectors of the loop around it")]
 pub(crate) fn length(vector: &[f32]) -> f64 {
     /// Independent sums, as in [`crate::score`](crate::score()).
     const LANES: usize = 16;

@@ -129,7 +129,7 @@ impl Scan {
 struct Pass<'a> {
     scan: &'a Scan,
     rows: Range<usize>,
-    groups: Vec<Group<'a>>,
+    groups: Vec<Group>,
     bound: Bound,
     threads: usize,
     block_rows: usize,
@@ -142,7 +142,7 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(
         scan: &'a Scan,
-        queries: Matrix<'a>,
+        queries: Matrix<'_>,
         k: usize,
         rows: Range<usize>,
         threads: usize,
@@ -177,7 +177,7 @@ impl<'a> Pass<'a> {
             .or_error(ErrorKind::Unexpected, "cannot start the threads of the search")?;
         let scanned = pool.broadcast(|thread| self.scan(ctx, thread.index()));
         scanned.into_iter().collect::<Result<()>>()?;
-        let hits = |group: Group<'_>| group.into_hits(first);
+        let hits = |group: Group| group.into_hits(first);
         Ok(pool.install(|| self.groups.into_par_iter().flat_map_iter(hits).collect()))
     }
 
