@@ -33,8 +33,7 @@ impl Key {
     fn halves(self) -> [u32; 2] {
         #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
         let lower = self.0 as u32;
-        let upper = (self.0 >> 32) as u32;
-        [upper, lower]
+        [(self.0 >> 32) as u32, lower]
     }
 }
 

@@ -6,6 +6,7 @@ use deft_core::prelude::*;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::Metric;
+use crate::aligned::Aligned;
 use crate::bound::length;
 
 /// Numbers of a block: 1 MiB, which a core's second cache holds beside a panel of queries.
@@ -26,7 +27,7 @@ pub(crate) struct Block {
     /// Number of the first row.
     pub(crate) first: u32,
     dimension: usize,
-    numbers: Vec<f32>,
+    numbers: Aligned,
     lengths: Vec<f64>,
     /// What the product of each row starts from: −|b|²/2 for L2, 0 for the inner product.
     starts: Vec<f32>,
@@ -42,8 +43,8 @@ impl Block {
         rows: Range<usize>,
         first: u32,
     ) -> Result<()> {
-        vectors.read(rows, &mut self.numbers)?;
         self.dimension = vectors.dimension();
+        vectors.read_into(rows.clone(), self.numbers.resize(rows.len() * self.dimension))?;
         self.first = first;
         Ok(())
     }
@@ -51,8 +52,8 @@ impl Block {
     /// Computes what the product needs.
     pub(crate) fn prepare(&mut self, metric: Metric) {
         self.lengths.clear();
-        let (numbers, lengths) = (self.numbers.chunks_exact(self.dimension), &mut self.lengths);
-        Arch::new().dispatch(Lengths { numbers, lengths });
+        let numbers = self.numbers.as_slice().chunks_exact(self.dimension);
+        Arch::new().dispatch(Lengths { numbers, lengths: &mut self.lengths });
         self.longest = self.lengths.iter().copied().fold(0.0, f64::max);
         self.starts.clear();
         #[expect(clippy::cast_possible_truncation, reason = "the bound counts this rounding")]
@@ -64,11 +65,11 @@ impl Block {
     }
 
     pub(crate) fn row(&self, row: usize) -> &[f32] {
-        &self.numbers[row * self.dimension..(row + 1) * self.dimension]
+        &self.numbers.as_slice()[row * self.dimension..(row + 1) * self.dimension]
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.numbers.chunks_exact(self.dimension)
+        self.numbers.as_slice().chunks_exact(self.dimension)
     }
 
     pub(crate) fn starts(&self) -> &[f32] {

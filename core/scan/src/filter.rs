@@ -12,6 +12,7 @@
 
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
+use crate::aligned::Aligned;
 use crate::block::Block;
 
 /// Vectors of queries in a panel, at most.
@@ -38,9 +39,7 @@ pub(crate) fn panel_queries(lanes: usize) -> usize {
 /// Queries, component by component.
 #[derive(Debug)]
 pub(crate) struct Panel {
-    numbers: Vec<f32>,
-    /// Where the first number is: at the start of a cache line.
-    start: usize,
+    numbers: Aligned,
     vectors: usize,
 }
 
@@ -50,20 +49,15 @@ impl Panel {
         let dimension = queries[0].len();
         let vectors = queries.len().div_ceil(lanes);
         let width = vectors * lanes;
-        let line = 64 / size_of::<f32>();
-        let mut numbers = vec![0.0; dimension * width + line];
-        // Only for speed: a load across two lines counts as two.
-        let start = numbers.as_ptr().align_offset(64).min(line);
+        let mut packed = Aligned::default();
+        let numbers = packed.resize(dimension * width);
+        numbers.fill(0.0);
         for (lane, query) in queries.iter().enumerate() {
-            for (component, &x) in query.iter().enumerate() {
-                numbers[start + component * width + lane] = x;
+            for (numbers, &x) in numbers.chunks_exact_mut(width).zip(*query) {
+                numbers[lane] = x;
             }
         }
-        Self { numbers, start, vectors }
-    }
-
-    fn numbers(&self) -> &[f32] {
-        &self.numbers[self.start..]
+        Self { numbers: packed, vectors }
     }
 }
 
@@ -112,7 +106,7 @@ impl Filter<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const N: usize>(self, simd: S) {
-        let panel = S::as_simd_f32s(self.panel.numbers()).0.as_chunks::<N>().0;
+        let panel = S::as_simd_f32s(self.panel.numbers.as_slice()).0.as_chunks::<N>().0;
         let tests = Tests::<S, N>::new(simd, self.thresholds);
         let starts = self.block.starts();
         let rows = starts.len();
@@ -133,13 +127,18 @@ impl Filter<'_> {
 fn product<S: Simd, const ROWS: usize, const N: usize>(
     simd: S,
     panel: &[[S::f32s; N]],
-    rows: [&[f32]; ROWS],
+    mut rows: [&[f32]; ROWS],
     starts: [f32; ROWS],
 ) -> [[S::f32s; N]; ROWS] {
-    let mut sums = starts.map(|start| [simd.splat_f32s(start); N]);
+    let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
+    for (sums, start) in sums.iter_mut().zip(starts) {
+        *sums = [simd.splat_f32s(start); N];
+    }
     // One length for all spares the test of each index.
     let panel = &panel[..rows[0].len()];
-    let rows = rows.map(|row| &row[..panel.len()]);
+    for row in &mut rows {
+        *row = &row[..panel.len()];
+    }
     for (component, queries) in panel.iter().enumerate() {
         for (sums, row) in sums.iter_mut().zip(&rows) {
             let x = simd.splat_f32s(row[component]);

@@ -8,6 +8,7 @@ use deft_core::{Hit, Matrix};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::Metric;
+use crate::aligned::Aligned;
 use crate::best::{Best, Key};
 use crate::block::Block;
 use crate::bound::{Bound, length};
@@ -22,8 +23,8 @@ const WITHOUT_VECTORS: usize = 48;
 
 /// Queries, and the best rows of each so far.
 #[derive(Debug)]
-pub(crate) struct Group<'a> {
-    queries: Vec<&'a [f32]>,
+pub(crate) struct Group {
+    queries: Aligned,
     /// Length of each query.
     lengths: Vec<f64>,
     /// The queries packed for the product, unless all rows are scored.
@@ -41,20 +42,26 @@ pub(crate) struct Work {
     found: Vec<(usize, Key)>,
 }
 
-impl<'a> Group<'a> {
+impl Group {
     /// Divides queries into groups, for the best `k` rows of each.
-    pub(crate) fn of(queries: Matrix<'a>, k: usize) -> Vec<Self> {
+    pub(crate) fn of(queries: Matrix<'_>, k: usize) -> Vec<Self> {
         let lanes = lanes();
-        let all: Vec<_> = (0..queries.rows()).map(|query| queries.row(query)).collect();
-        let vectors = lanes > 1;
-        let size = if vectors { panel_queries(lanes) } else { WITHOUT_VECTORS };
-        let group = |queries: &[&'a [f32]]| Self {
-            queries: queries.to_vec(),
-            lengths: queries.iter().map(|query| length(query)).collect(),
-            panel: (vectors && queries.len() > FEW).then(|| Panel::new(queries, lanes)),
-            best: Mutex::new(queries.iter().map(|_| Best::new(k)).collect()),
-        };
-        all.chunks(size).map(group).collect()
+        let size = if lanes > 1 { panel_queries(lanes) } else { WITHOUT_VECTORS };
+        let dimension = queries.dimension();
+        let groups = queries.as_slice().chunks(size * dimension);
+        groups.map(|numbers| Self::new(numbers, dimension, k, lanes)).collect()
+    }
+
+    fn new(numbers: &[f32], dimension: usize, k: usize, lanes: usize) -> Self {
+        let each: Vec<_> = numbers.chunks_exact(dimension).collect();
+        let mut queries = Aligned::default();
+        queries.resize(numbers.len()).copy_from_slice(numbers);
+        Self {
+            queries,
+            lengths: each.iter().map(|query| length(query)).collect(),
+            panel: (lanes > 1 && each.len() > FEW).then(|| Panel::new(&each, lanes)),
+            best: Mutex::new(each.iter().map(|_| Best::new(k)).collect()),
+        }
     }
 
     /// Whether [`Block::prepare`] is needed.
@@ -104,7 +111,7 @@ impl<'a> Group<'a> {
 
 /// Scores the pairs that the filter let through, or all.
 struct Scoring<'a> {
-    group: &'a Group<'a>,
+    group: &'a Group,
     block: &'a Block,
     metric: Metric,
     work: &'a mut Work,
@@ -122,7 +129,7 @@ impl WithSimd for Scoring<'_> {
             }
         } else {
             for (row, numbers) in (0..).zip(self.block.rows()) {
-                for query in 0..self.group.queries.len() {
+                for query in 0..self.group.lengths.len() {
                     self.score(simd, numbers, row, query);
                 }
             }
@@ -133,7 +140,9 @@ impl WithSimd for Scoring<'_> {
 impl Scoring<'_> {
     #[inline(always)]
     fn score<S: Simd>(&mut self, simd: S, numbers: &[f32], row: u32, query: usize) {
-        let score = score_with(simd, self.metric, self.group.queries[query], numbers);
+        let start = query * numbers.len();
+        let query_numbers = &self.group.queries.as_slice()[start..start + numbers.len()];
+        let score = score_with(simd, self.metric, query_numbers, numbers);
         let key = Key::new(score, self.block.first + row);
         if Some(key) >= self.work.floors[query] {
             self.work.found.push((query, key));

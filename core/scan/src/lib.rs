@@ -13,8 +13,10 @@
 //! - [`bound`]: how far the product may be off, and what it may therefore rule out;
 //! - [`filter`]: the product of a block of rows with a panel of queries, and the test of each number;
 //! - [`block`]: rows in memory; [`best`]: the best rows of a query so far; [`group`]: both together;
+//! - [`aligned`]: memory for both;
 //! - [`search`]: blocks and groups handed to threads.
 
+mod aligned;
 mod best;
 mod block;
 mod bound;

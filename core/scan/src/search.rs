@@ -134,7 +134,7 @@ impl Scan {
 struct Pass<'a> {
     scan: &'a Scan,
     rows: Range<usize>,
-    groups: Vec<Group<'a>>,
+    groups: Vec<Group>,
     bound: Bound,
     threads: usize,
     block_rows: usize,
@@ -147,7 +147,7 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(
         scan: &'a Scan,
-        queries: Matrix<'a>,
+        queries: Matrix<'_>,
         k: usize,
         rows: Range<usize>,
         threads: usize,
@@ -182,7 +182,7 @@ impl<'a> Pass<'a> {
             .or_error(ErrorKind::Unexpected, "cannot start the threads of the search")?;
         let scanned = pool.broadcast(|thread| self.scan(ctx, thread.index()));
         scanned.into_iter().collect::<Result<()>>()?;
-        let hits = |group: Group<'_>| group.into_hits(first);
+        let hits = |group: Group| group.into_hits(first);
         Ok(pool.install(|| self.groups.into_par_iter().flat_map_iter(hits).collect()))
     }
 
@@ -217,18 +217,26 @@ impl<'a> Pass<'a> {
 
 #[cfg(test)]
 mod tests {
-    use deft_core::{Hits, NoServices, VectorType, part_name, write_vectors};
+    use std::path::PathBuf;
+
+    use deft_core::{Hits, NoServices, Services, VectorType, part_name, write_vectors};
 
     use super::*;
 
-    #[test]
-    fn many_passes_find_what_one_finds() {
+    /// 500 rows of 7 components, and all their numbers.
+    fn scan() -> (tempfile::TempDir, Scan, Vec<f32>) {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let numbers: Vec<_> = (0..500 * 7).map(|i| (i as f32 * 0.7).sin()).collect();
         let rows = Matrix::new(&numbers, 7).expect("whole rows");
         let part = dir.path().join(part_name(0, ".safetensors"));
         write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
         let scan = Scan::new(VectorStore::open(dir.path()).expect("opened"), Metric::L2);
+        (dir, scan, numbers)
+    }
+
+    #[test]
+    fn many_passes_find_what_one_finds() {
+        let (_dir, scan, numbers) = scan();
         let queries = Matrix::new(&numbers[..7 * 20], 7).expect("whole rows");
         let found = |rows_per_pass| {
             let mut hits = Hits::new(queries.rows(), 30);
@@ -239,5 +247,43 @@ mod tests {
         for rows_per_pass in [1, 33, 499] {
             assert_eq!(found(rows_per_pass), found(PASS));
         }
+    }
+
+    /// A host that stops at the first progress, which it keeps.
+    #[derive(Default)]
+    struct Stopping(AtomicUsize);
+
+    impl Services for Stopping {
+        fn log(&self, _level: log::Level, _target: &str, _message: &str) {}
+
+        fn progress(&self, done: u64, total: u64, unit: &str) {
+            assert_eq!((total, unit), (500, "rows"));
+            self.0.fetch_add(usize::try_from(done).expect("small"), Ordering::Relaxed);
+        }
+
+        fn is_cancelled(&self) -> bool {
+            self.0.load(Ordering::Relaxed) > 0
+        }
+
+        fn resolve(&self, name: &str) -> Result<PathBuf> {
+            Ok(PathBuf::from(name))
+        }
+
+        fn call(&self, _name: &str, _json: &str) -> Result<String> {
+            Ok(String::new())
+        }
+    }
+
+    #[test]
+    fn a_search_stops_when_the_user_asks_for_it_and_tells_rows() {
+        let (_dir, scan, numbers) = scan();
+        let queries = Matrix::new(&numbers, 7).expect("whole rows");
+        let mut hits = Hits::new(queries.rows(), 30);
+        let stopping = Stopping::default();
+        let ctx = Context::new(&stopping, 0, 1);
+        let error = scan.search(&ctx, queries, hits.as_mut()).expect_err("stopped");
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        let block = block_rows(500, 7, 1);
+        assert_eq!(stopping.0.into_inner(), block, "the first block, and nothing after it");
     }
 }

@@ -109,6 +109,7 @@ mod tests {
             let slice = store.slice(1..5).expect("stored");
             slice.read(3..4, &mut out).expect("read");
             assert_near(&out, &[8.0, 9.0], vector_type);
+            assert!(slice.read_into(3..4, &mut [0.0; 3]).is_err(), "no room for two numbers");
             slice.read(4..4, &mut out).expect("nothing to read");
             assert!(out.is_empty());
         }

@@ -23,10 +23,25 @@ impl VectorStore {
     /// [`ErrorKind::Io`] when a file cannot be read; [`ErrorKind::Unexpected`] when a row is out of
     /// range.
     pub fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        let of_pool = |row: usize| self.rows().start.saturating_add(row);
-        let wanted = self.slice(of_pool(rows.start)..of_pool(rows.end))?.rows();
+        let wanted = self.within(&rows)?;
         out.resize(wanted.len() * self.dimension(), 0.0);
-        let mut rest = out.as_mut_slice();
+        self.read_into(rows, out)
+    }
+
+    /// The same into memory for just as many numbers.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VectorStore::read`]; [`ErrorKind::Unexpected`] when there is room for fewer numbers
+    /// or for more.
+    pub fn read_into(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let wanted = self.within(&rows)?;
+        if out.len() != wanted.len() * self.dimension() {
+            return Err(Error::new(ErrorKind::Unexpected, "the rows have not as many numbers")
+                .with_context("room", out.len())
+                .with_context("numbers", wanted.len() * self.dimension()));
+        }
+        let mut rest = out;
         let mut buffer = Buffer::default();
         for part in &self.parts()[self.part_of(wanted.start)..] {
             let rows = wanted.start.max(part.rows.start)..wanted.end.min(part.rows.end);
@@ -81,6 +96,12 @@ impl VectorStore {
             opened = Some((part, file));
         }
         Ok(())
+    }
+
+    /// The pool rows of these rows of the slice.
+    fn within(&self, rows: &Range<usize>) -> Result<Range<usize>> {
+        let of_pool = |row: usize| self.rows().start.saturating_add(row);
+        Ok(self.slice(of_pool(rows.start)..of_pool(rows.end))?.rows())
     }
 
     /// The pool rows of these rows of the slice, with their places, in rising order.

@@ -9,8 +9,8 @@
 //! The vectors are seeded points around a hundred centres, or the rows of a numpy file of `float32`
 //! (the last of them are the queries). Each run prints queries per second by the clock and by the
 //! processor (as if all threads had been busy all the time: that number also means something on a
-//! busy machine), GFLOP/s of the product that a full scan is, and where the processor's time goes: to
-//! reading, to the rest. `--write` leaves rows and queries as raw little-endian f32, as the rows are
+//! busy machine), GFLOP/s of the product that a full scan is, and how much of the processor's time
+//! reading alone takes. `--write` leaves rows and queries as raw little-endian f32, as the rows are
 //! stored, and a line with their shape: what `flat.py` times faiss on. `--naive` also times scoring
 //! every row and keeping the best in a heap.
 
@@ -73,39 +73,42 @@ fn main() {
     }
     if arguments.naive {
         let rows = Matrix::new(&rows, dimension).expect("whole rows");
-        let clock = Clock::start();
-        let hits = naive(arguments.metric, rows, queries, arguments.k);
-        report("naive, 1 thread", &clock, &scan, hits.len(), 1, 0.0);
+        let time = Time::once(|| {
+            std::hint::black_box(naive(arguments.metric, rows, queries, arguments.k));
+        });
+        report("naive, 1 thread", &time, &scan, queries.rows(), 1);
     }
 }
 
 fn time_scan(arguments: &Arguments, scan: &Scan, queries: Matrix<'_>) {
-    let mut numbers = Vec::new();
-    let clock = Clock::start();
-    for first in (0..scan.len()).step_by(1024) {
-        let end = (first + 1024).min(scan.len());
-        scan.vectors().read(first..end, &mut numbers).expect("read");
-    }
-    let reading = clock.seconds().1;
     let ctx = Context::new(&NoServices, 0, arguments.threads);
     let mut hits = Hits::new(queries.rows(), arguments.k);
-    let clock = Clock::start();
-    scan.search(&ctx, queries, hits.as_mut()).expect("found");
-    report("scan", &clock, scan, queries.rows(), arguments.threads, reading);
+    let time =
+        Time::of(|| scan.search(&ctx, queries, hits.as_mut()).expect("the rows can be read"));
+    report("scan", &time, scan, queries.rows(), arguments.threads);
+    let mut numbers = Vec::new();
+    let reading = Time::of(|| {
+        for first in (0..scan.len()).step_by(1024) {
+            let end = (first + 1024).min(scan.len());
+            scan.vectors().read(first..end, &mut numbers).expect("read");
+        }
+    });
+    println!("      reading: {:.0} % of the processor's time", 100.0 * reading.cpu / time.cpu);
 }
 
-fn report(what: &str, clock: &Clock, scan: &Scan, queries: usize, threads: usize, reading: f64) {
-    let (wall, cpu) = clock.seconds();
+fn report(what: &str, time: &Time, scan: &Scan, queries: usize, threads: usize) {
+    let Time { wall, cpu } = *time;
     let per_processor = cpu / threads as f64;
     let flop = 2.0 * scan.len() as f64 * scan.vectors().dimension() as f64 * queries as f64;
     println!(
-        "{what}: {wall:.3} s, processor {cpu:.3} s; queries/s {:.0} by clock, {:.0} by processor; \
-         GFLOP/s {:.0} by clock, {:.0} by processor; reading {:.0} % of the processor's time",
+        "{what}: {:.1} ms, processor {:.1} ms; queries/s {:.0} by clock, {:.0} by processor; \
+         GFLOP/s {:.0} by clock, {:.0} by processor",
+        wall * 1e3,
+        cpu * 1e3,
         queries as f64 / wall,
         queries as f64 / per_processor,
         flop / wall / 1e9,
         flop / per_processor / 1e9,
-        100.0 * reading / cpu,
     );
 }
 
@@ -166,19 +169,31 @@ fn write_raw(folder: &Path, rows: &[f32], queries: Matrix<'_>, k: usize) -> std:
     std::fs::write(folder.join("shape"), format!("{} {k}\n", queries.dimension()))
 }
 
-/// Seconds since a moment: by the clock, and of this process on all processors.
-struct Clock {
-    moment: Instant,
+/// Seconds that something takes: by the clock, and of this process on all processors.
+struct Time {
+    wall: f64,
     cpu: f64,
 }
 
-impl Clock {
-    fn start() -> Self {
-        Self { moment: Instant::now(), cpu: cpu_seconds() }
+impl Time {
+    fn once(mut work: impl FnMut()) -> Self {
+        let (moment, cpu) = (Instant::now(), cpu_seconds());
+        work();
+        Self { wall: moment.elapsed().as_secs_f64(), cpu: cpu_seconds() - cpu }
     }
 
-    fn seconds(&self) -> (f64, f64) {
-        (self.moment.elapsed().as_secs_f64(), cpu_seconds() - self.cpu)
+    /// The mean of as many times as half a second has: the processor's time is counted in
+    /// hundredths.
+    fn of(mut work: impl FnMut()) -> Self {
+        let mut times = 0;
+        let all = Self::once(|| {
+            let start = Instant::now();
+            while start.elapsed().as_secs_f64() < 0.5 {
+                work();
+                times += 1;
+            }
+        });
+        Self { wall: all.wall / f64::from(times), cpu: all.cpu / f64::from(times) }
     }
 }
 
