@@ -212,7 +212,7 @@ fn too_low(k: usize, measured: &Measurement, least: f64) -> Error {
         .with_context("queries measured", queries)
         .with_context("truth", format!("a scan of {truth}"))
         .with_hint(
-            "search deeper (`ef_search`, `refine`), take another index (`factory: auto`, or \
+            "search deeper (`ef_search`, `nprobe`, `refine`), take another index (`factory: auto`, or \
              `exact`), let `below_min_recall: exact` compare every query with the whole pool, or \
              ask for less; what was built stays, and the next run searches anew",
         )

@@ -79,7 +79,7 @@ fn a_search_that_misses_too_much_is_refused_before_anything_is_selected() {
         "task: mood",
         "arm: retrieved",
         "at: --set selection.min_recall",
-        "hint: search deeper (`ef_search`",
+        "hint: search deeper (`ef_search`, `nprobe`, `refine`)",
     ] {
         assert!(refused.stderr.contains(part), "no «{part}» in:\n{}", refused.stderr);
     }
