@@ -44,10 +44,16 @@ plugins: ## the plugins outside the workspace, into target/examples/release
 bench: deps ## benchmarks
 	cargo bench --workspace --locked
 
-# A C compiler links, and compiles zstd; Python makes the demonstration's pool.
+# A C compiler links, and compiles zstd; FAISS wants C++ and cmake, OpenMP (which comes with g++), and
+# a BLAS with LAPACK. Of Debian's BLAS libraries, OpenBLAS with OpenMP keeps to the threads that FAISS is
+# given; any other that links is left as it is. Python makes the demonstration's pool.
 deps: ## install what the build needs, or say what is missing
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v c++ >/dev/null || missing="$$missing g++"; \
+	command -v cmake >/dev/null || missing="$$missing cmake"; \
+	echo 'int main(void) { return 0; }' | cc -x c - -lblas -llapack -o /dev/null 2>/dev/null \
+		|| missing="$$missing libopenblas-openmp-dev"; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	if [ -z "$$missing" ]; then :; \
 	elif command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null; }; then \

@@ -1,45 +1,45 @@
 //! Memory and speed of the program by the length of the pool: `cargo bench -p deft-e2e --bench scale
-//! [-- ROWS…]`. The pool is generated; the encoder hashes words, so that the host is what is measured.
+//! [-- ROWS… [real]]`. The pool is generated, or with `real` made of the samples' prompts; the encoder
+//! hashes words, so that the host and the index are what is measured.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it finds")]
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deft_e2e::{Deft, examples_dir};
+use deft_e2e::{Deft, LARGE_RETRIEVERS, Texts, examples_dir, large_manifest, skipped};
 
-/// Words of the generated texts; a row has 40 of them, about 250 characters.
-const WORDS: u64 = 50_000;
+/// The program's own: fewer and larger parts than where runs are killed.
+const ROWS_PER_PART: usize = 100_000;
 
-/// A manifest over `pool.jsonl`, with the retriever that is measured.
-fn manifest(retriever: &str) -> String {
-    format!(
-        "version: 1\nname: scale\nplugins: [p3, bm25, dense, exact, hash-encoder]\n\
-         pool: [{{ reader: p3, source: pool.jsonl }}]\nretriever: {retriever}\n\
-         selection: {{ queries: 32, neighbors: 500 }}\n\
-         tasks: [{{ name: t, reader: p3, query_source: queries.jsonl }}]\n"
-    )
-}
-
-const BM25: &str = "bm25";
-const DENSE: &str = "{ use: dense, encoder: { use: hash, dimension: 64 }, index: exact }";
+/// A stage that was shorter is not told.
+const SHORT: Duration = Duration::from_millis(5);
 
 fn main() {
-    let rows: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let rows: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let rows = if rows.is_empty() { vec![10_000, 100_000, 1_000_000] } else { rows };
+    let wants_real = std::env::args().any(|argument| argument == "real");
+    let real = wants_real.then(Texts::of_samples).flatten();
+    if wants_real && real.is_none() {
+        skipped("the samples of P3 and NI are not there; rows are generated");
+    }
+    let texts = real.unwrap_or(Texts::Generated);
     println!(
         "{:>9}  {:<26}  {:>9}  {:>12}  {:>10}  {:>14}",
         "rows", "what", "seconds", "rows/s", "peak RSS", "without files"
     );
     for rows in rows {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        write_rows(&dir.path().join("pool.jsonl"), 0, rows);
-        write_rows(&dir.path().join("queries.jsonl"), rows, 32);
-        for (name, retriever) in [("bm25", BM25), ("dense, exact", DENSE)] {
-            fs::write(dir.path().join("manifest.yaml"), manifest(retriever)).expect("written");
+        texts.write(&dir.path().join("pool.jsonl"), 0..rows, 0);
+        texts.write(&dir.path().join("queries.jsonl"), rows..rows + 32, 0);
+        // `bm25` reads the pool, `exact` encodes it, and `faiss` has its own phases to do.
+        for name in ["bm25", "exact", "faiss"] {
+            let retriever = LARGE_RETRIEVERS.iter().find(|(word, _)| *word == name);
+            let &(_, retriever) = retriever.expect("one of them");
+            let manifest = large_manifest(retriever, ROWS_PER_PART);
+            fs::write(dir.path().join("manifest.yaml"), manifest).expect("written");
             for command in ["index", "retrieve"] {
                 measure(dir.path(), rows, name, command);
             }
@@ -47,10 +47,12 @@ fn main() {
     }
 }
 
-fn measure(dir: &Path, rows: u64, name: &str, command: &str) {
+fn measure(dir: &Path, rows: usize, name: &str, command: &str) {
     let call = Deft::new(&[command]).arg(dir.join("manifest.yaml"));
     let start = Instant::now();
-    let mut child = call.arg("--plugin-dir").arg(examples_dir()).spawn();
+    let mut child = call.arg("--plugin-dir").arg(examples_dir()).spawn_with_stderr();
+    let stderr = child.stderr.take().expect("piped");
+    let stages = std::thread::spawn(move || stages(stderr, start));
     let (mut peak, mut anonymous) = (0, 0);
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child") {
@@ -60,14 +62,48 @@ fn measure(dir: &Path, rows: u64, name: &str, command: &str) {
         anonymous = anonymous.max(memory(child.id(), "RssAnon:"));
         std::thread::sleep(Duration::from_millis(2));
     };
+    let whole = start.elapsed();
     assert!(status.success(), "{command} with {name} failed");
-    let seconds = start.elapsed().as_secs_f64();
+    let (seconds, speed) = (whole.as_secs_f64(), rows as f64 / whole.as_secs_f64());
     let what = format!("{name}: {command}");
-    let speed = rows as f64 / seconds;
     let (peak, anonymous) = (peak / 1000, anonymous / 1000);
     println!(
         "{rows:>9}  {what:<26}  {seconds:>9.1}  {speed:>12.0}  {peak:>7} MB  {anonymous:>11} MB"
     );
+    let stages = stages.join().expect("it reads");
+    for (place, (stage, begun)) in stages.iter().enumerate() {
+        let end = stages.get(place + 1).map_or(whole, |(_, begun)| *begun);
+        let took = end.saturating_sub(*begun);
+        if took > SHORT {
+            let (seconds, speed) = (took.as_secs_f64(), rows as f64 / took.as_secs_f64());
+            println!("{:>9}    {stage:<24}  {seconds:>9.1}  {speed:>12.0}", "");
+        }
+    }
+}
+
+/// The stages that the program's messages tell of, and when each began.
+fn stages(stderr: impl Read, start: Instant) -> Vec<(String, Duration)> {
+    let mut stages = vec![("start and pool".to_owned(), Duration::ZERO)];
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if let Some(stage) = begins(&line) {
+            stages.push((stage.to_owned(), start.elapsed()));
+        }
+    }
+    stages
+}
+
+/// The stage that begins with a message.
+fn begins(line: &str) -> Option<&str> {
+    if line.ends_with(" units to do") {
+        return line.split_once(" (").map(|(phase, _)| phase);
+    }
+    if line.starts_with("pool: ") {
+        return Some("read the queries, search");
+    }
+    if line.contains(": searched with ") {
+        return Some("measure the recall");
+    }
+    (line.contains(": recall@") || line.ends_with(": it misses nothing")).then_some("select")
 }
 
 /// Memory of a process, in kB: the most so far (`VmHWM:`), or now without mapped files (`RssAnon:`).
@@ -75,24 +111,4 @@ fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
-}
-
-/// Rows whose words follow from their number, frequent ones more often.
-fn write_rows(path: &Path, first: u64, count: u64) {
-    let mut out = BufWriter::new(File::create(path).expect("made"));
-    let mut text = String::new();
-    for row in first..first + count {
-        text.clear();
-        let mut state = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        for _ in 0..40 {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let uniform = (state >> 33) % (WORDS * WORDS);
-            let _ = write!(text, "w{} ", uniform / WORDS * (uniform % WORDS) / WORDS);
-        }
-        let line = serde_json::json!({"input": text.trim(), "target": "yes", "dataset": "d"});
-        writeln!(out, "{line}").expect("written");
-    }
-    out.flush().expect("written");
 }

@@ -10,16 +10,33 @@ use std::time::{Duration, Instant};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, living};
+use crate::{Large, Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, examples_dir, living};
 
-/// What is run, and by how many worker processes.
-const RUNS: [(&str, &str, &str); 3] = [
-    ("dense", RETRIEVER_DENSE, "0"),
-    ("bm25", RETRIEVER_BM25, "0"),
-    ("dense with 2 workers", RETRIEVER_DENSE, "2"),
+/// What is run, killed, and run again.
+#[derive(Debug, Clone, Copy)]
+struct Trial<'a> {
+    name: &'a str,
+    of: Of<'a>,
+    /// Number of worker processes.
+    workers: &'a str,
+}
+
+/// What a trial's project is.
+#[derive(Debug, Clone, Copy)]
+enum Of<'a> {
+    /// A small one with this retriever, trained and evaluated.
+    Small(&'a str),
+    /// A large one, which ends with its selection.
+    Large(&'a Large),
+}
+
+const SMALL: [Trial<'_>; 3] = [
+    Trial { name: "dense", of: Of::Small(RETRIEVER_DENSE), workers: "0" },
+    Trial { name: "bm25", of: Of::Small(RETRIEVER_BM25), workers: "0" },
+    Trial { name: "dense with 2 workers", of: Of::Small(RETRIEVER_DENSE), workers: "2" },
 ];
 
-/// Pool rows: 8 parts.
+/// Pool rows of a small project: 8 parts.
 const ROWS: usize = 2000;
 
 /// How long workers may live on once their host was killed: a component has two seconds to come
@@ -61,6 +78,28 @@ impl fmt::Display for Kills {
     }
 }
 
+impl Trial<'_> {
+    fn project(&self) -> Project {
+        match self.of {
+            Of::Small(retriever) => {
+                let project = Project::with_pool(ROWS);
+                project.manifest(&[retriever, TRAINER]);
+                project
+            }
+            Of::Large(large) => large.project(),
+        }
+    }
+
+    fn start(&self, project: &Project) -> Child {
+        let run = project.deft("run").arg("--workers").arg(self.workers);
+        let run = match self.of {
+            Of::Small(_) => run,
+            Of::Large(_) => run.arg("--plugin-dir").arg(examples_dir()),
+        };
+        run.in_own_group().spawn()
+    }
+}
+
 /// Kills runs at `wanted` random moments that follow from `seed`, and continues each to its end.
 ///
 /// # Errors
@@ -70,14 +109,43 @@ impl fmt::Display for Kills {
 /// # Panics
 ///
 /// When the program cannot be started.
-pub fn kill_runs(seed: u64, wanted: usize, mut tell: impl FnMut(&str)) -> Result<Kills, String> {
+pub fn kill_runs(seed: u64, wanted: usize, tell: impl FnMut(&str)) -> Result<Kills, String> {
+    kill(&SMALL, seed, wanted, tell)
+}
+
+/// The same with a large project, alone and with worker processes.
+///
+/// # Errors
+///
+/// Those of [`kill_runs`].
+///
+/// # Panics
+///
+/// When the program cannot be started.
+pub fn kill_large_runs(
+    large: &Large,
+    seed: u64,
+    wanted: usize,
+    tell: impl FnMut(&str),
+) -> Result<Kills, String> {
+    let trials = [("large", "0"), ("large with 2 workers", "2")];
+    let trials = trials.map(|(name, workers)| Trial { name, of: Of::Large(large), workers });
+    kill(&trials, seed, wanted, tell)
+}
+
+fn kill(
+    trials: &[Trial<'_>],
+    seed: u64,
+    wanted: usize,
+    mut tell: impl FnMut(&str),
+) -> Result<Kills, String> {
     let random = ChaCha8Rng::seed_from_u64(seed);
     let mut killer = Killer { random, kills: Kills::default(), orphans: Vec::new() };
     let mut expected = Vec::new();
-    for (name, retriever, workers) in RUNS {
-        let project = project(retriever);
+    for trial in trials {
+        let (name, project) = (trial.name, trial.project());
         let start = Instant::now();
-        if !start_run(&project, workers).wait().expect("it ends").success() {
+        if !trial.start(&project).wait().expect("it ends").success() {
             return Err(format!("{name}: the run that is not killed fails"));
         }
         tell(&format!("{name}: {:.1} s without a kill", start.elapsed().as_secs_f64()));
@@ -88,27 +156,17 @@ pub fn kill_runs(seed: u64, wanted: usize, mut tell: impl FnMut(&str)) -> Result
         if before >= wanted {
             break;
         }
-        let (name, retriever, workers) = RUNS[turn % RUNS.len()];
-        let (whole, expected) = &expected[turn % RUNS.len()];
-        let project = project(retriever);
+        let trial = &trials[turn % trials.len()];
+        let (whole, expected) = &expected[turn % trials.len()];
+        let (name, project) = (trial.name, trial.project());
         killer
-            .run_to_end(&project, workers, *whole)
+            .run_to_end(trial, &project, *whole)
             .and_then(|()| compare(&project.stable_results(), expected))
             .map_err(|why| format!("{name}, after {before} kills with seed {seed}: {why}"))?;
         let now = killer.kills.total();
         tell(&format!("{name}: equal after {} kills ({now} of {wanted})", now - before));
     }
     Ok(killer.kills)
-}
-
-fn project(retriever: &str) -> Project {
-    let project = Project::with_pool(ROWS);
-    project.manifest(&[retriever, TRAINER]);
-    project
-}
-
-fn start_run(project: &Project, workers: &str) -> Child {
-    project.deft("run").arg("--workers").arg(workers).in_own_group().spawn()
 }
 
 struct Killer {
@@ -122,12 +180,12 @@ impl Killer {
     /// Starts a run again and again, each time killed after a random while, until it ends by itself.
     fn run_to_end(
         &mut self,
+        trial: &Trial<'_>,
         project: &Project,
-        workers: &str,
         whole: Duration,
     ) -> Result<(), String> {
         loop {
-            let mut run = start_run(project, workers);
+            let mut run = trial.start(project);
             let time = whole.mul_f64(self.random.random_range(0.02..0.8));
             let ended = match self.wait(&mut run, time)? {
                 Some(status) => Some(status),

@@ -6,17 +6,21 @@
 mod failure;
 mod flaky;
 mod kills;
+mod large;
 mod library;
 mod processes;
 mod program;
 mod project;
 mod shared;
+mod texts;
 
 pub use failure::fails;
 pub use flaky::{Flaky, wait_until};
-pub use kills::{Kills, kill_runs};
+pub use kills::{Kills, kill_large_runs, kill_runs};
+pub use large::{LARGE_RETRIEVERS, Large, large_manifest};
 pub use library::{copy_with_descriptor, copy_with_word};
 pub use processes::{living, wait_for_end};
 pub use program::{Deft, Output, QUICK_RETRIES, examples_dir, program_dir};
 pub use project::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
 pub use shared::{shared, skipped};
+pub use texts::Texts;
