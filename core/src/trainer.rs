@@ -104,7 +104,7 @@ pub struct TrainReport {
     /// Tokens trained on, inputs and targets, padding not counted.
     #[serde(default)]
     pub tokens: u64,
-    /// After each epoch, where there were validation examples.
+    /// What the validation examples said, each time that they were looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validation: Vec<ValidationReport>,
     /// Whatever else the trainer has to say.

@@ -119,7 +119,10 @@ impl Card {
                 .with_context("file", index.display())
                 .with_hint(self.remedy())
         };
-        kind::check(index)?;
+        kind::check(index).map_err(|error| match error.hint() {
+            Some(_) => error,
+            None => error.with_hint(self.remedy()),
+        })?;
         let bytes = std::fs::metadata(index).or_io("cannot read the index", index)?.len();
         if bytes != self.bytes {
             return Err(changed("the index file is not whole")

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auto::REFINE;
 use crate::factory::Recipe;
+use crate::native::Native;
 
 /// The factory string that is chosen by rows and dimension.
 pub(crate) const AUTO: &str = "auto";
@@ -89,6 +90,7 @@ impl FaissConfig {
         if self.factory != AUTO {
             self.check_no_file()?;
             Recipe::parse(&self.factory)?.check_metric(self.metric)?;
+            Native::check_spelling(&self.factory, self.metric)?;
         }
         in_range("bytes_per_row", Some(self.bytes_per_row), 64..=usize::MAX)?;
         in_range("training_rows", Some(self.training_rows), 256..=usize::MAX)?;
@@ -160,6 +162,18 @@ mod tests {
         ] {
             let config: FaissConfig = deft_core::options::parse(&options).expect("options");
             assert_eq!(config.refine(), refine, "{options}");
+        }
+    }
+
+    #[test]
+    fn a_typo_in_the_factory_is_found_before_anything_is_encoded() {
+        for factory in ["HSNW32,PQ8", "OPQ8_512,HNSW512,QP8", "flat"] {
+            let error = check(&serde_json::json!({ "factory": factory })).expect_err(factory);
+            assert_eq!(error.option(), Some("factory"));
+        }
+        // Whether it fits a dimension is seen when there are vectors.
+        for factory in ["OPQ8_512,HNSW512,PQ8", "PQ7", "IVF64,SQ8", "HNSW32", "PQ96x4fs,RFlat"] {
+            check(&serde_json::json!({ "factory": factory })).expect(factory);
         }
     }
 

@@ -15,6 +15,12 @@ use crate::kind;
 /// be used so. (The crate's `MEM_MAP` is 1, which FAISS reads as something else.)
 const MAPPED: i32 = 512;
 
+/// A dimension that most numbers of codes divide.
+const DIVISIBLE: usize = 7680;
+
+/// The key of FAISS's own words in an error.
+const SAYS: &str = "FAISS says";
+
 /// A FAISS index; all calls that FAISS allows one at a time take `&mut self`.
 pub(crate) struct Native(IndexImpl);
 
@@ -26,7 +32,7 @@ impl Native {
             Error::option_at("factory", "FAISS cannot make this index")
                 .with_context("factory", factory)
                 .with_context("dimension", dimension)
-                .with_context("FAISS says", reason(&error))
+                .with_context(SAYS, reason(&error))
                 .with_hint("look at the spelling, and at the numbers: they divide the dimension")
         })?;
         let index = Self(index);
@@ -44,6 +50,18 @@ impl Native {
         Ok(index)
     }
 
+    /// Refuses a factory string that FAISS does not understand, whatever the dimension.
+    pub(crate) fn check_spelling(factory: &str, metric: Metric) -> Result<()> {
+        let spelt = Self::new(factory, DIVISIBLE, metric);
+        let is_unknown = |error: &Error| {
+            error.context(SAYS).is_some_and(|reason| reason.contains("could not parse"))
+        };
+        match spelt {
+            Err(error) if is_unknown(&error) || error.option() == Some("metric") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads an index file; mapped, where that is asked for and FAISS can.
     pub(crate) fn read(path: &Path, mapped: bool) -> Result<Self> {
         let name = path_text(path)?;
@@ -53,7 +71,7 @@ impl Native {
         index.map(Self).map_err(|error| {
             Error::new(ErrorKind::Data, "FAISS cannot read this index")
                 .with_context("file", path.display())
-                .with_context("FAISS says", reason(&error))
+                .with_context(SAYS, reason(&error))
         })
     }
 
@@ -63,7 +81,7 @@ impl Native {
             // FAISS tells a full disk as a failed write among other failures.
             Error::new(ErrorKind::Io, "cannot write the index")
                 .with_context("file", path.display())
-                .with_context("FAISS says", reason(&error))
+                .with_context(SAYS, reason(&error))
                 .with_hint("look at the free space on the disk")
         })?;
         // Errors of closing a file are only printed by FAISS: here they are told.
@@ -76,7 +94,7 @@ impl Native {
         self.0.train(sample).map_err(|error| {
             Error::new(ErrorKind::Data, "FAISS cannot train on this sample")
                 .with_context("vectors", sample.len() / self.dimension())
-                .with_context("FAISS says", reason(&error))
+                .with_context(SAYS, reason(&error))
                 .with_hint("codes of 8 bits need 256 vectors, IVF one for each list: use `exact` for so small a pool")
         })
     }
@@ -147,7 +165,7 @@ fn path_text(path: &Path) -> Result<&str> {
 }
 
 fn failed(message: &str, error: &faiss::error::Error) -> Error {
-    Error::new(ErrorKind::Unexpected, message).with_context("FAISS says", reason(error))
+    Error::new(ErrorKind::Unexpected, message).with_context(SAYS, reason(error))
 }
 
 /// The gist of FAISS's message, which starts with a function's signature and a source file.
