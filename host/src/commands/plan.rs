@@ -84,6 +84,9 @@ fn line(stage: &StageForecast, exact: bool) -> Line {
     };
     let [disk, memory, time] = if stage.is_done {
         [String::new(), String::new(), "there".to_owned()]
+    } else if stage.stage == "select" {
+        // Neither counts beside the rest.
+        [known(stage.disk), String::new(), String::new()]
     } else {
         [known(stage.disk), known(stage.memory), time(stage.seconds)]
     };
@@ -97,8 +100,7 @@ fn total(stages: &[StageForecast]) -> Line {
     let memory = stages.iter().filter_map(|stage| stage.memory).max().unwrap_or(0);
     let seconds: f64 = stages.iter().filter_map(|stage| stage.seconds).sum();
     let known_by = |known: fn(&StageForecast) -> bool| mark(stages.iter().all(known));
-    // Selecting takes no time beside the rest, and no memory.
-    let disk_mark = known_by(|stage| stage.disk.is_some() || stage.stage == "evaluate");
+    let disk_mark = known_by(|stage| stage.disk.is_some());
     let memory_mark = known_by(|stage| stage.memory.is_some() || stage.stage == "select");
     let time_mark = known_by(|stage| stage.seconds.is_some() || stage.stage == "select");
     [

@@ -22,7 +22,7 @@ use crate::recall::Recall;
 use crate::store::{self, LineWriter};
 
 /// Examples predicted in one call.
-const EXAMPLES_AT_ONCE: usize = 128;
+pub(super) const EXAMPLES_AT_ONCE: usize = 128;
 
 /// A task's evaluation examples, and how they are scored.
 pub(super) struct Evaluation {

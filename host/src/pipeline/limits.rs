@@ -154,7 +154,7 @@ impl Run {
         let mut found = block.map_or_else(Vec::new, |block| knobs(stage, resource, block));
         let mut add = |text: &str| found.push(text.to_owned());
         match (resource, stage) {
-            (Resource::Disk, "train") => add("train fewer arms or seeds"),
+            (Resource::Disk, "train" | "evaluate") => add("train fewer arms or seeds"),
             (Resource::Memory, "train" | "evaluate") => {
                 add("take a smaller model, or smaller batches, in `trainer`");
             }

@@ -16,6 +16,9 @@ use crate::pipeline::prepared::is_spent;
 use crate::pipeline::{Run, arms};
 use crate::pool::read_examples;
 
+/// Bytes that a line of `selection.jsonl` has beside its example: the id, and the evidence.
+const ID_BYTES: u64 = 20;
+const EVIDENCE_BYTES: u64 = 80;
 /// Bytes of a hit in `hits.jsonl` and `hits.run`, about.
 const HIT_BYTES: u64 = 80;
 
@@ -241,12 +244,14 @@ impl Run {
                 };
                 let is_there = self.arm_dir(task, arm).join("selection.jsonl").exists();
                 // One that needs hits follows from them.
-                let follows = arms::needs_hits(&self.manifest, arm)
-                    && !self.arm_dir(task, arm).join("hits.jsonl").exists();
+                let needs_hits = arms::needs_hits(&self.manifest, arm);
+                let follows = needs_hits && !self.arm_dir(task, arm).join("hits.jsonl").exists();
+                let evidence = if needs_hits { EVIDENCE_BYTES } else { 0 };
+                let line = sample.mean_bytes() + ID_BYTES + evidence;
                 forecast.stages.push(if is_there && !follows {
                     stage.finished()
                 } else {
-                    StageForecast { disk: Some(rows as u64 * sample.mean_bytes()), ..stage }
+                    StageForecast { disk: Some(rows as u64 * line), ..stage }
                 });
             }
         }

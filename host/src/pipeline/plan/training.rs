@@ -13,6 +13,7 @@ use super::{Forecast, StageForecast};
 use crate::components::Plan;
 use crate::machine;
 use crate::manifest::{PartSource, Task};
+use crate::pipeline::evaluate::EXAMPLES_AT_ONCE;
 use crate::pipeline::limits::Resource;
 use crate::pipeline::schedule::Share;
 use crate::pipeline::train::SeededTrainer;
@@ -24,8 +25,11 @@ use crate::store::bytes_below;
 const LONGEST: usize = 1_000_000;
 /// Bytes of a weight as it is saved.
 const WEIGHT_BYTES: u64 = 4;
-/// Evaluation examples that are predicted at first, and then.
-const PREDICTED: [usize; 2] = [1, 8];
+/// Evaluation examples that are predicted, as far as there is time: at last as many as a run
+/// predicts at once, since its peak of memory is that of so many.
+const PREDICTED: [usize; 3] = [1, 8, EXAMPLES_AT_ONCE];
+/// Bytes of a line of `predictions.jsonl`, about.
+const PREDICTION_BYTES: u64 = 250;
 
 /// What one training took, or would.
 #[derive(Debug, Clone, Default)]
@@ -139,6 +143,7 @@ impl Run {
         let stage = StageForecast {
             rows: rows.count,
             units: seeds,
+            disk_remedies: self.remedies("evaluate", Resource::Disk, None),
             memory_remedies: self.remedies("evaluate", Resource::Memory, None),
             ..StageForecast::new("evaluate", &format!("{}/{arm}", task.name))
         };
@@ -153,7 +158,13 @@ impl Run {
         }
         let one = &known.predictions[&key];
         let seconds = one.time.map(|fit| fit.at(rows.count as f64) * seeds as f64);
-        Ok(StageForecast { memory: one.peak, seconds, note: one.why.clone(), ..stage })
+        Ok(StageForecast {
+            disk: Some((rows.count * seeds) as u64 * PREDICTION_BYTES),
+            memory: one.peak,
+            seconds,
+            note: one.why.clone(),
+            ..stage
+        })
     }
 
     /// Examples of an epoch, at most.
@@ -197,7 +208,7 @@ impl Run {
         let watch = Watch::begin(&services, Duration::MAX);
         let ctx = watch.context(self.manifest.seed, self.threads);
         let source = ReadSource { reader, identity, paths, limit: None };
-        let seen = glimpse(&source, Duration::from_secs(1), PREDICTED[1], &ctx)?;
+        let seen = glimpse(&source, Duration::from_secs(1), EXAMPLES_AT_ONCE, &ctx)?;
         Ok(Some((seen.rows, seen.examples)))
     }
 }
