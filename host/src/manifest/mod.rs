@@ -134,8 +134,8 @@ pub struct Task {
     /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_source: Option<String>,
-    /// File, folder or glob with labelled examples that a training is watched with after each
-    /// epoch; none of them is trained on.
+    /// File, folder or glob with labelled examples that a training is watched with; none of
+    /// them is trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_source: Option<String>,
     /// File, folder or glob with labelled examples. Without it the task ends with its models.

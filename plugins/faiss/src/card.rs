@@ -119,9 +119,10 @@ impl Card {
                 .with_context("file", index.display())
                 .with_hint(self.remedy())
         };
+        // What to do about a file of the user's is the user's matter; one of ours is built again.
         kind::check(index).map_err(|error| match error.hint() {
-            Some(_) => error,
-            None => error.with_hint(self.remedy()),
+            Some(_) if self.file.is_some() => error,
+            _ => error.with_hint(self.remedy()),
         })?;
         let bytes = std::fs::metadata(index).or_io("cannot read the index", index)?.len();
         if bytes != self.bytes {

@@ -142,8 +142,8 @@ fn damages(whole: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static s
     vec![
         ("cut short", whole[..whole.len() / 2].to_vec(), cut),
         ("empty", Vec::new(), cut),
-        ("a pointer of Git LFS", pointer.into_bytes(), cut),
-        ("a file of NumPy", numpy, damaged),
+        ("a pointer of Git LFS", pointer.into_bytes(), "is a Git LFS pointer"),
+        ("a file of NumPy", numpy, "is a NumPy array"),
         ("one bit", flipped, damaged),
         ("the other unit's index", other.to_vec(), damaged),
     ]
