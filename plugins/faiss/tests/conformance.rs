@@ -18,6 +18,6 @@ fn faiss_keeps_the_promises_of_an_index() {
     // Graphs, and the codes of the paper's index, miss some.
     let graph = json!({"factory": "HNSW32", "refine": 1, "ef_search": 500});
     library.index("faiss", graph).with_recall(0.9).check();
-    let paper = json!({"factory": "OPQ8_16,HNSW32,PQ8", "refine": 4});
+    let paper = json!({"factory": "OPQ8_16,HNSW32,PQ8np", "refine": 4});
     library.index("faiss", paper).with_recall(0.2).check();
 }
