@@ -105,8 +105,6 @@ impl Run {
         let (seed, dir) = (self.manifest.seed, self.arm_dir(task, arm));
         let mut fingerprint = Fingerprint::new()
             .with(&prepared.fingerprint)
-            // Options that act in a search alone, `ef_search`, are no part of that.
-            .with(prepared.plan.completed().to_string())
             .with(identity.to_string())
             .with(hash)
             .with(format!("{seed} {} {}", selection.queries, selection.neighbors));

@@ -157,6 +157,8 @@ pub(super) fn one_vector(it: &IndexChecks) -> Verdict {
 }
 
 pub(super) fn duplicates(it: &IndexChecks) -> Verdict {
+    // A graph, for one, hangs few of them together.
+    skip_unless!(it.is_exact(), "an index that misses some may miss most of many equal rows");
     let one = data::vectors(1, it.dimension, 16);
     let rows: Vec<f32> = one.iter().copied().cycle().take(it.rows * it.dimension).collect();
     let built = Built::new(it, rows)?;
