@@ -15,6 +15,8 @@ pub(crate) const REFINE: usize = 4;
 const MANY: usize = 200_000;
 /// Vectors of the sample for each list: FAISS asks for 39, and uses up to 256.
 const SAMPLE_PER_LIST: usize = 64;
+/// Components for one code of 4 bits that say too little, where there is room for more.
+const COARSE: usize = 4;
 /// Bytes of a row's number in a list.
 const NUMBER: usize = 8;
 
@@ -34,13 +36,10 @@ pub(crate) fn choose(shape: IndexShape, budget: usize, training_rows: usize) -> 
     let IndexShape { rows, dimension } = shape;
     let has_lists = rows > MANY;
     let room = budget.saturating_sub(if has_lists { NUMBER } else { 0 });
-    let codes = codes(dimension, room).ok_or_else(|| too_small(dimension, budget))?;
-    let lists = (training_rows / SAMPLE_PER_LIST).max(1);
-    let (factory, bytes) = if has_lists {
-        (format!("IVF{lists},PQ{codes}x4fs"), codes.div_ceil(2) + NUMBER)
-    } else {
-        (format!("PQ{codes}x4fs"), codes.div_ceil(2))
-    };
+    let (code, bytes) = code(dimension, room).ok_or_else(|| too_small(dimension, budget))?;
+    let lists = (training_rows.min(rows) / SAMPLE_PER_LIST).max(1);
+    let (factory, bytes) =
+        if has_lists { (format!("IVF{lists},{code}"), bytes + NUMBER) } else { (code, bytes) };
     let why = format!(
         "{rows} rows of {dimension} components in at most {budget} bytes each: codes of {bytes} bytes, \
          {REFINE} candidates per hit ranked again by the stored vectors{}",
@@ -49,10 +48,20 @@ pub(crate) fn choose(shape: IndexShape, budget: usize, training_rows: usize) -> 
     Ok(Choice { factory, why })
 }
 
-/// How many codes of 4 bits: one for two components, or for as few more as fit.
-fn codes(dimension: usize, room: usize) -> Option<usize> {
+/// A code and its bytes: 4 bits for two components, or for as few more as fit. Where the dimension
+/// has no such divisor (it may be a prime), 8 or 4 bits for each component, if they fit.
+fn code(dimension: usize, room: usize) -> Option<(String, usize)> {
+    let product = |codes: usize| (format!("PQ{codes}x4fs"), codes.div_ceil(2));
     let fits = |codes: &usize| dimension.is_multiple_of(*codes) && codes.div_ceil(2) <= room;
-    (1..=(dimension / 2).max(1)).rev().find(fits)
+    let codes = (1..=(dimension / 2).max(1)).rev().find(fits);
+    let scalar = [("SQ8", dimension), ("SQ4", dimension.div_ceil(2))];
+    let scalar = scalar.into_iter().find(|(_, bytes)| *bytes <= room);
+    match (codes, scalar) {
+        (Some(codes), Some((name, bytes))) if codes * COARSE < dimension => {
+            Some((name.to_owned(), bytes))
+        }
+        (codes, _) => codes.map(product),
+    }
 }
 
 fn too_small(dimension: usize, budget: usize) -> Error {
@@ -87,9 +96,27 @@ mod tests {
     fn the_number_of_codes_divides_every_dimension() {
         for dimension in 1..300 {
             let choice = factory(1000, dimension, 64);
-            let codes: usize = choice[2..choice.len() - 4].parse().expect("a number");
-            assert!(dimension.is_multiple_of(codes) && codes <= 128, "{dimension}: {choice}");
+            if let Some(codes) = choice.strip_prefix("PQ").and_then(|it| it.strip_suffix("x4fs")) {
+                let codes: usize = codes.parse().expect("a number");
+                assert!(dimension.is_multiple_of(codes) && codes <= 128, "{dimension}: {choice}");
+            }
         }
+    }
+
+    #[test]
+    fn a_prime_dimension_has_a_code_for_each_component() {
+        for (dimension, budget, wanted) in
+            [(101, 1024, "SQ8"), (257, 200, "SQ4"), (383, 1024, "SQ8")]
+        {
+            assert_eq!(factory(20_000, dimension, budget), wanted);
+        }
+    }
+
+    #[test]
+    fn lists_have_enough_of_the_pool_each() {
+        let shape = IndexShape { rows: 250_000, dimension: 384 };
+        let choice = choose(shape, 1024, 1_000_000).expect("a choice");
+        assert_eq!(choice.factory, "IVF3906,PQ192x4fs");
     }
 
     #[test]

@@ -111,7 +111,13 @@ impl Recipe {
     fn number(&self, name: &str) -> Option<usize> {
         let part = self.parts.iter().find_map(|part| part.strip_prefix(name))?;
         let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
-        Some(digits.parse().unwrap_or(0))
+        // FAISS reads `IVF4k` as 4,096 lists.
+        let unit = match part[digits.len()..].chars().next() {
+            Some('k') => 1 << 10,
+            Some('M') => 1 << 20,
+            _ => 1,
+        };
+        Some(digits.parse::<usize>().unwrap_or(0).saturating_mul(unit))
     }
 }
 
@@ -191,6 +197,7 @@ mod tests {
     #[test]
     fn lists_are_counted() {
         assert_eq!(recipe("OPQ8,IVF4096_HNSW32,PQ8").lists(), Some(4096));
+        assert_eq!(recipe("IVF4k,PQ8").lists(), Some(4096));
         assert_eq!(recipe("HNSW32,PQ8").lists(), None);
     }
 }

@@ -56,12 +56,14 @@ impl IndexFactory for Faiss {
     fn cost(&self, shape: IndexShape) -> Result<IndexCost> {
         let FaissConfig { factory, bytes_per_row, training_rows, .. } = &self.config;
         if let Some(file) = &self.file {
-            return Ok(cost_of_file(file, shape));
+            return Ok(cost_of_file(file, self.config.mmap, shape));
         }
         let factory = match factory.as_str() {
             AUTO => auto::choose(shape, *bytes_per_row, *training_rows)?.factory,
             factory => factory.to_owned(),
         };
+        // Asked before anything is encoded: whether its numbers fit the dimension.
+        Native::new(&factory, shape.dimension, self.config.metric)?;
         let rows = Recipe::parse(&factory)?.bytes_per_row(shape.dimension);
         let index = rows.map(|bytes| (bytes * shape.rows) as u64);
         let waiting = (ROWS_AT_ONCE.min(shape.rows) * shape.dimension * size_of::<f32>()) as u64;
@@ -137,8 +139,9 @@ impl Faiss {
 }
 
 /// What a user's own file takes: on disk it is there already.
-fn cost_of_file(file: &Path, shape: IndexShape) -> IndexCost {
-    let bytes = adopt::bytes(file);
+fn cost_of_file(file: &Path, mmap: bool, shape: IndexShape) -> IndexCost {
+    // What is mapped can be given back.
+    let bytes = if mmap { Some(0) } else { adopt::bytes(file) };
     IndexCost {
         disk: Some(0),
         build_memory: bytes,
