@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use deft_core::prelude::*;
+use deft_workers::Workers;
 
 use crate::config::EncoderConfig;
 use crate::folder::{Folder, Step};
 use crate::head::Head;
 use crate::network::{Bert, NetworkConfig, defect};
-use crate::parallel::Workers;
 use crate::tokens::{Encoded, Tokens};
 use crate::weights::Weights;
 

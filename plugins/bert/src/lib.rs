@@ -4,14 +4,13 @@
 //! to that (`folder`, `head`). The network is written on candle's matrix products: the BERT of
 //! candle-transformers gives the same vectors (`parity`) at a fraction of the speed. Texts are not
 //! padded: those of a batch stand behind each other. Every batch is computed by one thread, batches
-//! side by side (`parallel`), so that results are the same bytes at any thread count.
+//! side by side (`deft_workers`), so that results are the same bytes at any thread count.
 
 mod config;
 mod encoder;
 mod folder;
 mod head;
 mod network;
-mod parallel;
 mod tokens;
 mod weights;
 

@@ -1,12 +1,12 @@
 //! The encoder: texts into vectors.
 
 use deft_core::prelude::*;
+use deft_workers::Workers;
 
 use crate::config::{EncoderConfig, Pooling};
 use crate::model::Model;
 use crate::network::ops::Values;
 use crate::network::{Batch, Part, Pass, T5, Tensors, kernels};
-use crate::parallel::Workers;
 use crate::tokens::Encoded;
 
 /// Texts of a tokenising task.

@@ -3,7 +3,7 @@
 //!
 //! The network is written on candle's tensors (`network/`): the T5 of candle-transformers has no
 //! padding mask, no logits but the last and no gradient for its attention. Every batch is computed
-//! by one thread, batches side by side (`parallel`), so that results are the same bytes at any
+//! by one thread, batches side by side (`deft_workers`), so that results are the same bytes at any
 //! thread count.
 
 mod adapter;
@@ -13,7 +13,6 @@ mod hub;
 mod init;
 mod model;
 mod network;
-mod parallel;
 mod pickle;
 mod pickle_bounds;
 mod predict;

@@ -15,9 +15,9 @@ use crate::hub;
 use crate::init::random_tensor;
 use crate::network::ops::Values;
 use crate::network::{Head, Initial, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
-use crate::parallel::Workers;
 use crate::tokens::{self, Tokens};
 use crate::weights::{Checkpoint, Stamp, le_bytes};
+use deft_workers::Workers;
 
 pub(crate) use writing::write_tensors;
 

@@ -8,6 +8,7 @@ mod optimizers;
 use candle_core::{Device, Tensor};
 use deft_core::NoServices;
 use deft_core::prelude::*;
+use deft_workers::Workers;
 use serde_json::{Value, json};
 
 use self::case::{Case, cases};
@@ -17,7 +18,6 @@ use crate::model::{Model, WHOLE};
 use crate::network::ops::Values;
 use crate::network::projection::IA3;
 use crate::network::{Batch, Pass, T5, Tensors, Work};
-use crate::parallel::Workers;
 use crate::predict::{Generation, generate};
 use crate::testing;
 use crate::training::Optimizer;

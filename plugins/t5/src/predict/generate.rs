@@ -2,6 +2,7 @@
 //! are kept side by side ([`beams`](super::beams)). Keys and values of earlier positions are kept.
 
 use deft_core::{Context, Prediction, Result};
+use deft_workers::Workers;
 
 use super::beams::Beams;
 use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
@@ -9,7 +10,6 @@ use crate::config::TrainerConfig;
 use crate::encoder::batches;
 use crate::network::ops::Values;
 use crate::network::{Batch, Generated, Memory, Pass, T5};
-use crate::parallel::Workers;
 
 /// How texts are generated.
 #[derive(Debug, Clone, Copy)]

@@ -13,8 +13,8 @@ use deft_core::prelude::*;
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE};
 use crate::network::{Pass, T5};
-use crate::parallel::Workers;
 use crate::tokens::Encoded;
+use deft_workers::Workers;
 
 #[cfg(test)]
 pub(crate) use generate::{Generation, generate};

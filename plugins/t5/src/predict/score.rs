@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use deft_core::{Context, Prediction, Result};
+use deft_workers::Workers;
 
 use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
 use crate::network::ops::Values;
 use crate::network::{Batch, Memory, Pass, kernels};
-use crate::parallel::Workers;
 
 impl Predicting<'_> {
     /// The log-probability of every option of every example, summed over its tokens.

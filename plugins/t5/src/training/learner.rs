@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use deft_core::{Context, Error, ErrorKind, Examples, Result};
+use deft_workers::Workers;
 
 use crate::adapter::AdapterSpec;
 use crate::config::{Objective, TrainerConfig};
@@ -10,7 +11,6 @@ use crate::model::{Model, WHOLE, defect};
 use crate::network::kernels::Limits;
 use crate::network::projection::Adapting;
 use crate::network::{Pass, T5, Tensors};
-use crate::parallel::Workers;
 
 use super::micro_batch::{Maker, MicroBatch};
 use super::objective;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use deft_core::Result;
+use deft_workers::Workers;
 use serde_json::{Value, json};
 
 use super::learner::limits;
@@ -15,7 +16,6 @@ use crate::model::{Model, WHOLE, Weights};
 use crate::network::dropout::Dropout;
 use crate::network::projection::{Adapting, LORA_A, LORA_B};
 use crate::network::{Batch, Pass, T5, Tensors, Work};
-use crate::parallel::Workers;
 use crate::testing::{context, model_dir};
 
 fn config(options: &Value) -> TrainerConfig {

@@ -2,13 +2,13 @@
 
 use candle_core::{Tensor, Var};
 use deft_core::{Error, ErrorKind, Result};
+use deft_workers::Workers;
 
 use crate::model::defect;
 use crate::network::head::{HeadRows, SLICE};
 use crate::network::kernels;
 use crate::network::ops::{Values, in_place};
 use crate::network::{Gradients, Tensors};
-use crate::parallel::Workers;
 
 use super::optimizer::{Optimizer, Slot, Update};
 

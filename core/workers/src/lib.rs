@@ -8,12 +8,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use deft_core::{ErrorKind, Result, ResultExt};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+/// Bytes of a worker's stack: candle walks the graph of a training step by recursion.
+const STACK: usize = 32 << 20;
+
 /// Threads that compute whole tasks.
 ///
 /// Each is a rayon pool of its own: candle's kernels split their work over the pool they are called
 /// in, and with one thread in it they stay where they are, whatever `RAYON_NUM_THREADS` says. One
 /// batch per thread is faster than one batch on all of them, and gives the same bytes at any count.
-pub(crate) struct Workers {
+pub struct Workers {
     pools: Vec<ThreadPool>,
 }
 
@@ -30,10 +33,14 @@ enum Failure {
 }
 
 impl Workers {
-    /// Starts the threads.
-    pub(crate) fn new(threads: usize) -> Result<Self> {
+    /// Starts so many threads, one at least.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unexpected`] when the system gives none.
+    pub fn new(threads: usize) -> Result<Self> {
         let pool = || {
-            let builder = ThreadPoolBuilder::new().num_threads(1);
+            let builder = ThreadPoolBuilder::new().num_threads(1).stack_size(STACK);
             builder.build().or_error(ErrorKind::Unexpected, "cannot start a thread")
         };
         Ok(Self { pools: (0..threads.max(1)).map(|_| pool()).collect::<Result<_>>()? })
@@ -43,7 +50,15 @@ impl Workers {
     ///
     /// No more results wait than there are threads. The first error, in the order of the tasks,
     /// ends it; a panic in a task goes on in the caller.
-    pub(crate) fn run<T: Send>(
+    ///
+    /// # Errors
+    ///
+    /// Those of `compute` and `consume`.
+    ///
+    /// # Panics
+    ///
+    /// When one of them does.
+    pub fn run<T: Send>(
         &self,
         tasks: usize,
         compute: impl Fn(usize) -> Result<T> + Sync,
@@ -86,6 +101,20 @@ impl Workers {
             Err(Failure::Panic(panic)) => resume_unwind(panic),
         }
     }
+
+    /// Calls `f` for every item.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`: the first in the order of the items.
+    pub fn for_each_mut<T: Send>(
+        &self,
+        items: &mut [T],
+        f: impl Fn(&mut T) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let items: Vec<Mutex<&mut T>> = items.iter_mut().map(Mutex::new).collect();
+        self.run(items.len(), |task| f(&mut lock(&items[task])), |_, ()| Ok(()))
+    }
 }
 
 impl std::fmt::Debug for Workers {
@@ -105,7 +134,8 @@ fn settle<T>(
         .map_err(Failure::Error)
 }
 
-/// No code that can panic runs under these locks, so that poison means nothing.
+/// Poison tells nothing here: a panic under the turn's lock is caught under it ([`settle`]), and one
+/// under an item's is the outcome of its only task.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
