@@ -142,20 +142,9 @@ fn check_name(path: &str, name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Document;
-    use super::*;
+    use super::super::testing::{HEAD, load};
     use std::fmt::Write as _;
     use std::time::{Duration, Instant};
-
-    const HEAD: &str = "version: 1\nname: x\nplugins: []\npool: [{ reader: p3, source: a }]\n\
-                        tasks: []\nretriever: bm25\n";
-
-    fn load(text: &str) -> Result<(Manifest, Document)> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.yaml");
-        std::fs::write(&path, text).unwrap();
-        Manifest::load(&path, &[])
-    }
 
     #[test]
     fn arms_follow_those_whose_size_or_selection_they_take_and_else_the_list() {

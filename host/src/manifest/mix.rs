@@ -309,19 +309,12 @@ fn nothing_called<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Document;
+    use super::super::testing::load;
     use super::*;
 
     const HEAD: &str = "version: 1\nname: x\nplugins: []\npool: [{ reader: p3, source: a }]\n\
                         retriever: bm25\ntasks:\n\
                         \x20 - { name: taught, reader: p3, query_source: q, training_source: t }\n";
-
-    fn load(text: &str) -> Result<(Manifest, Document)> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.yaml");
-        std::fs::write(&path, text).unwrap();
-        Manifest::load(&path, &[])
-    }
 
     fn with_arms(arms: &str) -> String {
         format!("{HEAD}arms:\n{arms}")

@@ -8,6 +8,8 @@ mod document;
 mod mix;
 mod outline;
 mod selection;
+#[cfg(test)]
+mod testing;
 mod variables;
 
 use std::collections::BTreeMap;

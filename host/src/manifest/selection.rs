@@ -153,18 +153,7 @@ impl Selection {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Document, Manifest};
-    use super::*;
-
-    const HEAD: &str = "version: 1\nname: x\nplugins: []\npool: [{ reader: p3, source: a }]\n\
-                        tasks: []\nretriever: bm25\n";
-
-    fn load(text: &str) -> Result<(Manifest, Document)> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.yaml");
-        std::fs::write(&path, text).unwrap();
-        Manifest::load(&path, &[])
-    }
+    use super::super::testing::{HEAD, load};
 
     #[test]
     fn what_is_said_of_recall_is_checked_with_its_place() {

@@ -3,17 +3,14 @@
 use std::borrow::Cow;
 
 use deft_core::prelude::*;
-use deft_workers::Workers;
+use deft_neural::{Encoding, encode};
 
 use crate::config::EncoderConfig;
 use crate::folder::{Folder, Step};
 use crate::head::Head;
 use crate::network::{Bert, NetworkConfig, defect};
-use crate::tokens::{Encoded, Tokens};
+use crate::tokens::Tokens;
 use crate::weights::Weights;
-
-/// Texts of a tokenising task.
-const TOKENISED_AT_ONCE: usize = 64;
 
 /// The last states of a BERT over a text's tokens, as one vector, as sentence-transformers makes it.
 ///
@@ -94,73 +91,24 @@ impl Encoder for BertEncoder {
         role: TextRole,
         out: &mut [f32],
     ) -> Result<EncodeReport> {
-        let dimension = self.info.dimension;
-        if out.len() != texts.len() * dimension {
-            return Err(Error::new(ErrorKind::Unexpected, "`out` has not the vectors' length")
-                .with_context("found", out.len())
-                .with_context("wanted", texts.len() * dimension));
-        }
-        let workers = Workers::new(ctx.threads())?;
-        let encoded = self.tokenise(ctx, &workers, texts, role)?;
-        let lengths: Vec<usize> = encoded.iter().map(|text| text.ids.len()).collect();
-        let batches = batches(&lengths, self.batch_tokens);
-        let mut done = 0;
-        workers.run(
-            batches.len(),
-            |task| {
-                ctx.check()?;
-                let rows = batches[task].iter().map(|&text| encoded[text].ids.as_slice());
-                self.vectors(&rows.collect::<Vec<_>>())
-            },
-            |task, vectors| {
-                for (&text, vector) in batches[task].iter().zip(vectors) {
-                    out[text * dimension..][..dimension].copy_from_slice(&vector);
-                }
-                done += batches[task].len();
-                ctx.progress(done, texts.len(), "rows");
-                Ok(())
-            },
-        )?;
-        Ok(EncodeReport {
-            tokens: lengths.iter().sum::<usize>() as u64,
-            truncated: encoded.iter().filter(|text| text.is_cut).count() as u64,
-        })
-    }
-}
-
-impl BertEncoder {
-    fn tokenise(
-        &self,
-        ctx: &Context<'_>,
-        workers: &Workers,
-        texts: &[&str],
-        role: TextRole,
-    ) -> Result<Vec<Encoded>> {
         let role = match role {
             TextRole::Query => &self.query,
             // The pool's, and that of roles which are not there yet.
             _ => &self.pool,
         };
-        let tasks: Vec<&[&str]> = texts.chunks(TOKENISED_AT_ONCE).collect();
-        let mut encoded = Vec::with_capacity(texts.len());
-        workers.run(
-            tasks.len(),
-            |task| {
-                ctx.check()?;
-                let encode =
-                    |text: &&str| self.tokens.encode(&role.prefixed(text), role.max_tokens);
-                tasks[task].iter().map(encode).collect::<Result<Vec<_>>>()
-            },
-            |_, some| {
-                encoded.extend(some);
-                Ok(())
-            },
-        )?;
-        Ok(encoded)
+        let encoding = Encoding {
+            dimension: self.info.dimension,
+            tokenise: |text: &str| self.tokens.encode(&role.prefixed(text), role.max_tokens),
+            batches: |lengths: &[usize]| batches(lengths, self.batch_tokens),
+            vectors: |rows: &[&[u32]]| self.vectors(rows),
+        };
+        encode(ctx, texts, out, &encoding)
     }
+}
 
-    /// The vectors of one batch.
-    fn vectors(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
+impl BertEncoder {
+    /// The vectors of one batch, row-major.
+    fn vectors(&self, texts: &[&[u32]]) -> Result<Vec<f32>> {
         let states = self.network.states(texts).map_err(|e| defect(&e))?;
         let mut rest = states.as_slice();
         let vector = |ids: &&[u32]| {
@@ -168,7 +116,7 @@ impl BertEncoder {
             rest = others;
             self.head.vector(own, self.width)
         };
-        Ok(texts.iter().map(vector).collect())
+        Ok(texts.iter().flat_map(vector).collect())
     }
 }
 

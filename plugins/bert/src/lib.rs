@@ -4,7 +4,7 @@
 //! to that (`folder`, `head`). The network is written on candle's matrix products: the BERT of
 //! candle-transformers gives the same vectors (`parity`) at a fraction of the speed. Texts are not
 //! padded: those of a batch stand behind each other. Every batch is computed by one thread, batches
-//! side by side (`deft_workers`), so that results are the same bytes at any thread count.
+//! side by side (`deft_neural`), so that results are the same bytes at any thread count.
 
 mod config;
 mod encoder;

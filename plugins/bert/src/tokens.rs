@@ -1,9 +1,9 @@
 //! Texts to token ids, by a `tokenizer.json`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use deft_core::{Error, ErrorKind, Result, ResultExt, excerpt};
+use deft_neural::{Encoded, attempt, tokenizer};
 use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::network::NetworkConfig;
@@ -22,14 +22,6 @@ pub(crate) struct Tokens {
     lower_case: bool,
 }
 
-/// A text's ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Encoded {
-    pub(crate) ids: Vec<u32>,
-    /// Whether the text was longer than allowed.
-    pub(crate) is_cut: bool,
-}
-
 impl Tokens {
     /// Reads the tokenizer in a model's folder.
     pub(crate) fn read(dir: &Path, config: &NetworkConfig, lower_case: bool) -> Result<Self> {
@@ -41,27 +33,7 @@ impl Tokens {
                  `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`",
                 )
             })?;
-        let wrong = |message: String| {
-            Error::new(ErrorKind::Model, message).with_context("file", path.display())
-        };
-        let mut tokenizer = attempt(|| Tokenizer::from_bytes(&bytes))
-            .ok_or_else(|| {
-                wrong("this is no tokenizer.json: a part of it is malformed".to_owned())
-            })?
-            .map_err(|e| wrong("this is no tokenizer.json".to_owned()).with_source(e.as_ref()))?;
-        // Files may carry limits of their own; ours are options.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| {
-            wrong("its truncation cannot be unset".to_owned()).with_source(e.as_ref())
-        })?;
-        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        if largest as usize >= config.vocabulary {
-            return Err(wrong(format!(
-                "the tokenizer has token ids up to {largest}, the model a vocabulary of {}",
-                config.vocabulary
-            ))
-            .with_hint("use the tokenizer that the model was trained with"));
-        }
+        let tokenizer = tokenizer(&bytes, &path, config.vocabulary)?;
         let added = tokenizer.get_post_processor().map_or(0, |last| last.added_tokens(false));
         Ok(Self { tokenizer, bytes, added, vocabulary: config.vocabulary, lower_case })
     }
@@ -112,11 +84,6 @@ impl Tokens {
         let encoding = self.tokenizer.post_process(encoding, None, true)?;
         Ok((encoding.get_ids().to_vec(), is_cut))
     }
-}
-
-/// What the tokenizers crate makes of a file; `None` where it panics over it instead of refusing it.
-fn attempt<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 #[cfg(test)]

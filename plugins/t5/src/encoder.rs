@@ -1,16 +1,11 @@
 //! The encoder: texts into vectors.
 
 use deft_core::prelude::*;
-use deft_workers::Workers;
+use deft_neural::{Encoding, Values, encode};
 
 use crate::config::{EncoderConfig, Pooling};
 use crate::model::Model;
-use crate::network::ops::Values;
 use crate::network::{Batch, Part, Pass, T5, Tensors, kernels};
-use crate::tokens::Encoded;
-
-/// Texts of a tokenising task.
-const TOKENISED_AT_ONCE: usize = 64;
 
 /// The encoder's last states over a text's tokens, `</s>` included and padding not, as one vector.
 ///
@@ -67,70 +62,25 @@ impl Encoder for T5Encoder {
         role: TextRole,
         out: &mut [f32],
     ) -> Result<EncodeReport> {
-        let dimension = self.model.config().d_model;
-        if out.len() != texts.len() * dimension {
-            return Err(Error::new(ErrorKind::Unexpected, "`out` has not the vectors' length")
-                .with_context("found", out.len())
-                .with_context("wanted", texts.len() * dimension));
-        }
-        let workers = Workers::new(ctx.threads())?;
-        let encoded = self.tokenise(ctx, &workers, texts, role)?;
-        let lengths: Vec<usize> = encoded.iter().map(|text| text.ids.len()).collect();
-        let batches = batches(&lengths, self.config.batch_tokens);
-        let mut done = 0;
-        workers.run(
-            batches.len(),
-            |task| {
-                let pass = Pass::interruptible(ctx);
-                let rows = batches[task].iter().map(|&text| encoded[text].ids.as_slice());
-                self.pooled(rows, &pass).map_err(|e| pass.error(&e))
-            },
-            |task, vectors| {
-                for (&text, vector) in batches[task].iter().zip(vectors.chunks_exact(dimension)) {
-                    out[text * dimension..][..dimension].copy_from_slice(vector);
-                }
-                done += batches[task].len();
-                ctx.progress(done, texts.len(), "rows");
-                Ok(())
-            },
-        )?;
-        Ok(EncodeReport {
-            tokens: lengths.iter().sum::<usize>() as u64,
-            truncated: encoded.iter().filter(|text| text.is_cut).count() as u64,
-        })
-    }
-}
-
-impl T5Encoder {
-    fn tokenise(
-        &self,
-        ctx: &Context<'_>,
-        workers: &Workers,
-        texts: &[&str],
-        role: TextRole,
-    ) -> Result<Vec<Encoded>> {
         let limit = match role {
             TextRole::Query => self.config.max_query_tokens,
             // The pool's, and that of roles which are not there yet.
             _ => Some(self.config.max_tokens),
         };
-        let tasks: Vec<&[&str]> = texts.chunks(TOKENISED_AT_ONCE).collect();
-        let mut encoded = Vec::with_capacity(texts.len());
-        workers.run(
-            tasks.len(),
-            |task| {
-                ctx.check()?;
-                let encode = |text: &&str| self.model.tokens().encode(text, limit);
-                tasks[task].iter().map(encode).collect::<Result<Vec<_>>>()
+        let encoding = Encoding {
+            dimension: self.model.config().d_model,
+            tokenise: |text: &str| self.model.tokens().encode(text, limit),
+            batches: |lengths: &[usize]| batches(lengths, self.config.batch_tokens),
+            vectors: |rows: &[&[u32]]| {
+                let pass = Pass::interruptible(ctx);
+                self.pooled(rows.iter().copied(), &pass).map_err(|e| pass.error(&e))
             },
-            |_, some| {
-                encoded.extend(some);
-                Ok(())
-            },
-        )?;
-        Ok(encoded)
+        };
+        encode(ctx, texts, out, &encoding)
     }
+}
 
+impl T5Encoder {
     /// The vectors of one batch, row-major.
     fn pooled<'a>(
         &self,

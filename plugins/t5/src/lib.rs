@@ -3,7 +3,7 @@
 //!
 //! The network is written on candle's tensors (`network/`): the T5 of candle-transformers has no
 //! padding mask, no logits but the last and no gradient for its attention. Every batch is computed
-//! by one thread, batches side by side (`deft_workers`), so that results are the same bytes at any
+//! by one thread, batches side by side (`deft_neural`), so that results are the same bytes at any
 //! thread count.
 
 mod adapter;

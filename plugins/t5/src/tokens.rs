@@ -1,9 +1,9 @@
 //! Texts to token ids and back, by a `tokenizer.json`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use deft_core::{Context, Error, ErrorKind, Result, ResultExt, excerpt};
+use deft_neural::{Encoded, attempt, tokenizer};
 use tokenizers::Tokenizer;
 
 use crate::network::NetworkConfig;
@@ -20,40 +20,11 @@ pub(crate) struct Tokens {
     eos: u32,
 }
 
-/// A text's ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Encoded {
-    /// At least one id, the last being `</s>`.
-    pub(crate) ids: Vec<u32>,
-    /// Whether the text was longer than allowed.
-    pub(crate) is_cut: bool,
-}
-
 impl Tokens {
     /// Reads a tokenizer that goes with a network.
     pub(crate) fn read(path: &Path, config: &NetworkConfig) -> Result<Self> {
         let bytes = read(path)?;
-        let wrong = |message: String| {
-            Error::new(ErrorKind::Model, message).with_context("file", path.display())
-        };
-        let mut tokenizer = attempt(|| Tokenizer::from_bytes(&bytes))
-            .ok_or_else(|| {
-                wrong("this is no tokenizer.json: a part of it is malformed".to_owned())
-            })?
-            .map_err(|e| wrong("this is no tokenizer.json".to_owned()).with_source(e.as_ref()))?;
-        // Files may carry limits of their own; ours are options.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| {
-            wrong("its truncation cannot be unset".to_owned()).with_source(e.as_ref())
-        })?;
-        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        if largest as usize >= config.vocabulary {
-            return Err(wrong(format!(
-                "the tokenizer has token ids up to {largest}, the model a vocabulary of {}",
-                config.vocabulary
-            ))
-            .with_hint("use the tokenizer that the model was trained with"));
-        }
+        let tokenizer = tokenizer(&bytes, path, config.vocabulary)?;
         Ok(Self { tokenizer, bytes, eos: config.eos })
     }
 
@@ -108,11 +79,6 @@ impl Tokens {
                 .with_source(error.as_ref())
         })
     }
-}
-
-/// What the tokenizers crate makes of a file; `None` where it panics over it instead of refusing it.
-fn attempt<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// Where the tokenizer of a model lies.

@@ -21,6 +21,6 @@ pub use large::{LARGE_RETRIEVERS, Large, large_manifest};
 pub use library::{copy_with_descriptor, copy_with_word};
 pub use processes::{living, wait_for_end};
 pub use program::{Deft, Output, QUICK_RETRIES, examples_dir, program_dir};
-pub use project::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
+pub use project::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, assert_same_results};
 pub use shared::{shared, skipped};
 pub use texts::Texts;

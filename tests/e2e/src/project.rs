@@ -197,3 +197,21 @@ fn lines(rows: std::ops::Range<usize>) -> String {
     }
     text
 }
+
+/// The same files are there with the same bytes.
+///
+/// # Panics
+///
+/// When a file is missing, was left over, or differs; `when` is said with it.
+pub fn assert_same_results(
+    found: &BTreeMap<String, Vec<u8>>,
+    wanted: &BTreeMap<String, Vec<u8>>,
+    when: &str,
+) {
+    let (names, wanted_names) =
+        (found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    assert_eq!(names, wanted_names, "a file is missing, or a temporary was left: {when}");
+    for (name, content) in found {
+        assert!(content == &wanted[name], "{name} differs: {when}");
+    }
+}

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER};
+use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE, TRAINER, assert_same_results};
 
 #[test]
 fn one_and_two_threads_give_the_same_bytes() {
@@ -16,11 +16,7 @@ fn one_and_two_threads_give_the_same_bytes() {
                 project.stable_results()
             })
             .collect();
-        for (one, two) in results[0].iter().zip(&results[1]) {
-            assert_eq!(one.0, two.0);
-            assert!(one.1 == two.1, "{} differs", one.0);
-        }
-        assert_eq!(results[0].len(), results[1].len());
+        assert_same_results(&results[1], &results[0], "at two threads");
     }
 }
 

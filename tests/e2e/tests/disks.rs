@@ -7,7 +7,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-use deft_e2e::{Output, Project, QUICK_RETRIES, RETRIEVER_DENSE, TRAINER, program_dir, skipped};
+use deft_e2e::{
+    Output, Project, QUICK_RETRIES, RETRIEVER_DENSE, TRAINER, assert_same_results, program_dir,
+    skipped,
+};
 
 /// Runs a shell script with `$deft`, `$project` set, where it may mount.
 fn in_name_space(project: &Project, script: &str) -> Option<Output> {
@@ -73,10 +76,7 @@ fn a_full_disk_is_named_with_what_to_do_and_the_run_goes_on_with_more_room() {
     let _ = std::fs::remove_dir(project.path("runs"));
     std::fs::rename(project.path("runs-kept"), project.path("runs")).unwrap();
     let (expected, found) = (undisturbed.results(), project.results());
-    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-    for (name, content) in found {
-        assert!(content == expected[&name], "{name} differs after a full disk");
-    }
+    assert_same_results(&found, &expected, "after a full disk");
 }
 
 #[test]

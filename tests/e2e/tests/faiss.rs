@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deft_e2e::{Deft, Project, Texts, examples_dir, fails, large_manifest};
+use deft_e2e::{Deft, Project, Texts, assert_same_results, examples_dir, fails, large_manifest};
 use serde_json::Value;
 
 /// Two units of the index.
@@ -107,10 +107,7 @@ fn threads_and_workers_change_no_byte() {
         project.stable_results()
     });
     for other in &left[1..] {
-        assert_eq!(left[0].keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
-        for (name, content) in other {
-            assert!(content == &left[0][name], "{name} differs");
-        }
+        assert_same_results(other, &left[0], "otherwise divided");
     }
 }
 
@@ -168,11 +165,7 @@ fn a_damaged_index_file_is_named_with_the_remedy_and_nothing_else_is_lost() {
         fs::remove_dir_all(&index).unwrap();
         let again = call(&project, "run").succeed();
         assert!(!again.stderr.contains("encode ("), "{what}:\n{}", again.stderr);
-        let results = project.stable_results();
-        assert_eq!(results.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-        for (name, content) in &results {
-            assert!(content == &expected[name], "{what}: {name} differs");
-        }
+        assert_same_results(&project.stable_results(), &expected, what);
         fs::remove_dir_all(project.path("runs/small")).unwrap();
     }
 }

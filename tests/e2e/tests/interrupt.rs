@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use deft_e2e::{Deft, Project, examples_dir, wait_for_end};
+use deft_e2e::{Deft, Project, assert_same_results, examples_dir, wait_for_end};
 
 const SIGABRT: i32 = 6;
 const SIGSEGV: i32 = 11;
@@ -139,10 +139,7 @@ fn workers_end_with_their_host_at_ctrl_c_and_the_run_goes_on_afterwards() {
     }
     run(&project, "good").args(&["--workers", "2"]).succeed();
     let found = project.stable_results();
-    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-    for (name, content) in found {
-        assert!(content == expected[&name], "{name} differs after stops");
-    }
+    assert_same_results(&found, &expected, "after stops");
 }
 
 #[test]

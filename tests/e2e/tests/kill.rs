@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use deft_e2e::{Flaky, Output, Project, RETRIEVER_DENSE, TRAINER, wait_until};
+use deft_e2e::{Flaky, Output, Project, RETRIEVER_DENSE, TRAINER, assert_same_results, wait_until};
 
 /// A stage, and how its beginning shows on disk.
 type Moment = (&'static str, fn(&Project) -> bool);
@@ -70,15 +70,7 @@ fn a_run_killed_in_every_stage_and_continued_ends_like_one_never_killed() {
         assert!(kill_when(&killed, begun), "the run ended before it was killed while {stage}");
     }
     killed.deft("run").succeed();
-    let results = killed.results();
-    assert_eq!(
-        results.keys().collect::<Vec<_>>(),
-        expected.keys().collect::<Vec<_>>(),
-        "a file is missing, or a temporary was left"
-    );
-    for (name, content) in &results {
-        assert!(content == &expected[name], "{name} differs after kills");
-    }
+    assert_same_results(&killed.results(), &expected, "after kills");
 }
 
 #[test]
@@ -147,10 +139,7 @@ fn the_second_of_two_survives(
     let output: Output = second.wait_with_output().unwrap().into();
     assert_eq!(output.code, 0, "{text}");
     let (found, expected) = (left_by(&project, folder), left_by(&undisturbed, folder));
-    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-    for (name, content) in found {
-        assert!(content == expected[&name], "{name} differs after a kill");
-    }
+    assert_same_results(&found, &expected, "after a kill");
 }
 
 fn slow() -> Flaky {

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use deft_e2e::{
-    Deft, Flaky, Output, Project, RETRIEVER_BM25, RETRIEVER_DENSE, examples_dir, program_dir,
-    wait_for_end, wait_until,
+    Deft, Flaky, Output, Project, RETRIEVER_BM25, RETRIEVER_DENSE, assert_same_results,
+    examples_dir, program_dir, wait_for_end, wait_until,
 };
 
 #[test]
@@ -23,10 +23,7 @@ fn one_and_three_workers_leave_the_same_bytes_as_none() {
             project.stable_results()
         });
         for other in &left[1..] {
-            assert_eq!(left[0].keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
-            for (name, content) in other {
-                assert!(content == &left[0][name], "{name} differs");
-            }
+            assert_same_results(other, &left[0], "otherwise divided");
         }
     }
 }

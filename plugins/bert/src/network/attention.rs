@@ -1,8 +1,8 @@
 //! Attention of texts that stand behind each other.
 
 use candle_core::{Device, Result, Tensor};
+use deft_neural::{Values, in_place};
 
-use super::ops::{Values, in_place};
 use super::{Linear, kernels};
 
 /// Scores that are computed at once: 256 kB stay in a core's cache.

@@ -1,8 +1,7 @@
 //! Row kernels on plain slices: what candle does in several passes, in one.
 //!
 //! Each public function picks the processor's widest vectors once ([`pulp::Arch`]) and then runs
-//! ordinary loops that the compiler vectorises. Sums run over [`LANES`] partial sums whatever the
-//! vector width, so that a result does not depend on it.
+//! ordinary loops that the compiler vectorises, on what all networks need ([`deft_neural::row`]).
 
 #![expect(
     clippy::inline_always,
@@ -11,12 +10,10 @@
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
+use deft_neural::row::{self, LANES, exp, max, total};
 use pulp::Arch;
 
 use super::config::Activation;
-
-/// Partial sums of a reduction: the floats of the widest vector.
-const LANES: usize = 16;
 
 /// A layer norm's numbers, of one row's width each.
 #[derive(Debug, Clone)]
@@ -76,7 +73,7 @@ pub(crate) fn softmax_rows(x: &mut [f32], width: usize, scale: f32) {
 
 /// The inner product of two vectors of one length.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    Arch::new().dispatch(|| sum_of_products(a, b))
+    Arch::new().dispatch(|| row::dot(a, b))
 }
 
 #[inline(always)]
@@ -107,7 +104,7 @@ fn normalise(row: &mut [f32], norm: &Norm) {
     for x in row.iter_mut() {
         *x -= mean;
     }
-    let scale = 1.0 / (sum_of_products(row, row) / width + norm.epsilon).sqrt();
+    let scale = 1.0 / (row::dot(row, row) / width + norm.epsilon).sqrt();
     for ((x, w), b) in row.iter_mut().zip(&norm.weight).zip(&norm.bias) {
         *x = *x * scale * w + b;
     }
@@ -135,18 +132,6 @@ fn softmax(row: &mut [f32], scale: f32) {
 }
 
 #[inline(always)]
-fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (x, lane) in chunk.iter().zip(&mut lanes) {
-            *lane = if *x > *lane { *x } else { *lane };
-        }
-    }
-    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |max, &x| max.max(x))
-}
-
-#[inline(always)]
 fn sum(row: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     let (chunks, rest) = row.as_chunks::<LANES>();
@@ -159,33 +144,6 @@ fn sum(row: &[f32]) -> f32 {
         *sum += x;
     }
     total(sums)
-}
-
-#[inline(always)]
-fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for ((a, b), sum) in a.iter().zip(b).zip(&mut sums) {
-            *sum += a * b;
-        }
-    }
-    for ((a, b), sum) in a_rest.iter().zip(b_rest).zip(&mut sums) {
-        *sum += a * b;
-    }
-    total(sums)
-}
-
-#[inline(always)]
-fn total(mut sums: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] += sums[i + half];
-        }
-        half /= 2;
-    }
-    sums[0]
 }
 
 /// `x · Φ(x)`, with the error function of Abramowitz and Stegun (7.1.26), off by 1.5e-7 at most.
@@ -210,31 +168,6 @@ fn gelu_tanh(x: f32) -> f32 {
     /// `2·√(2/π)`.
     const SCALE: f32 = 1.595_769;
     x / (1.0 + exp(-SCALE * (x + 0.044_715 * x * x * x)))
-}
-
-/// `e^x` to about 1e-7 relative, without branches or calls (the polynomial is Cephes').
-///
-/// Below −69 it is 0: what is under 1e-30 of a sum changes nothing, but its products would be
-/// numbers so small that processors take a hundred times as long for them. Above 88 it stays what it
-/// is there; NaN stays NaN.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    /// 1.5·2²³: adding it rounds to the nearest integer, which stands in the low bits then.
-    const ROUND: f32 = 12_582_912.0;
-    let is_nothing = x < -69.0;
-    let x = x.clamp(-69.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
-    let power = if is_nothing { 0.0 } else { power };
-    (p * r * r + r + 1.0) * power
 }
 
 #[cfg(test)]

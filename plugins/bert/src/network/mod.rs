@@ -8,9 +8,9 @@ mod attention;
 mod config;
 pub(crate) mod kernels;
 mod names;
-mod ops;
 
 use candle_core::{Device, Result, Tensor};
+use deft_neural::{Values, in_place};
 
 use crate::weights::{EMBEDDINGS, Weights};
 
@@ -18,7 +18,6 @@ use attention::Attention;
 pub(crate) use config::{Activation, Family, NetworkConfig};
 use kernels::Norm;
 use names::block_names;
-use ops::{Values, in_place};
 
 /// A network of BERT's kind, up to its last states.
 #[derive(Debug)]

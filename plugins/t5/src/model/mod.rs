@@ -13,11 +13,11 @@ use crate::adapter::SavedAdapter;
 use crate::config::{Init, ModelOptions};
 use crate::hub;
 use crate::init::random_tensor;
-use crate::network::ops::Values;
 use crate::network::{Head, Initial, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
 use crate::tokens::{self, Tokens};
 use crate::weights::{Checkpoint, Stamp, le_bytes};
-use deft_workers::Workers;
+use deft_neural::Values;
+use deft_neural::Workers;
 
 pub(crate) use writing::write_tensors;
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use deft_neural::Values;
 
 use super::kernels::{self, Visible};
-use super::ops::{Values, gradient, last, slice};
+use super::ops::{gradient, last, slice};
 
 /// Attention probabilities from scores `[batch, heads, queries, keys]`, with or without a position
 /// bias `[heads, queries, keys]`.

@@ -1,11 +1,12 @@
 //! Dropout as an operation for candle.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use deft_neural::Values;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::kernels;
-use super::ops::{Values, slice};
+use super::ops::slice;
 
 /// Zeroes elements with a probability and scales the rest up; backward draws the same mask again.
 #[derive(Debug)]

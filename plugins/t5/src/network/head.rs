@@ -8,9 +8,9 @@
 //! ([`HeadRows`]), again slice by slice.
 
 use candle_core::{Device, Result, Tensor};
+use deft_neural::{Values, in_place};
 
 use super::kernels::{self, OnlineSoftmax};
-use super::ops::{Values, in_place};
 
 /// Rows of the output layer, which are ids of the vocabulary, in a slice.
 pub(crate) const SLICE: usize = 2048;

@@ -8,11 +8,10 @@
     reason = "a loop is vectorised only within the dispatched closure"
 )]
 
+use deft_neural::row::{dot, exp, max};
 use pulp::Arch;
 
-use super::row::{
-    GELU_CUBE, GELU_SCALE, dot, exp, exp_row, gelu_gate, inverse_rms, log_sum_exp, max, softmax,
-};
+use super::row::{GELU_CUBE, GELU_SCALE, exp_row, gelu_gate, inverse_rms, log_sum_exp, softmax};
 
 /// One row of attention: the scores of a query with all keys.
 #[derive(Debug, Clone, Copy)]

@@ -5,12 +5,9 @@
 //! their arguments and result. What is frozen, or before the first thing trained, gets no gradient:
 //! candle asks for all and would keep them.
 
-use std::cell::RefCell;
-
 use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CustomOp2, InplaceOp1, Layout, Result, Shape, Storage, StorageRef, Tensor, bail,
-};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use deft_neural::Values;
 
 use super::kernels;
 
@@ -212,52 +209,6 @@ impl CustomOp2 for GatedGelu {
         kernels::gated_gelu_backward(a_values, b_values, grads, &mut grad_a, &mut grad_b);
         let grad_a = a.track_op().then(|| like(a, grad_a)).transpose()?;
         Ok((grad_a, b.track_op().then(|| like(b, grad_b)).transpose()?))
-    }
-}
-
-/// Lets `change` write to the values of a contiguous f32 tensor.
-///
-/// Whoever shares its storage sees the new values, networks that hold it and detached copies among
-/// them. No graph that was made with the old ones may be gone back through afterwards.
-pub(crate) fn in_place(tensor: &Tensor, change: impl FnMut(&mut [f32])) -> Result<()> {
-    tensor.inplace_op1(&InPlace(RefCell::new(change)))
-}
-
-/// candle lends operations immutably, though it calls each once: hence the cell.
-struct InPlace<F>(RefCell<F>);
-
-impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
-    fn name(&self) -> &'static str {
-        "t5-in-place"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
-        else {
-            bail!("{} needs a contiguous f32 tensor", self.name())
-        };
-        (self.0.borrow_mut())(&mut values[start..end]);
-        Ok(())
-    }
-}
-
-/// Read access to a contiguous f32 tensor in main memory.
-pub(crate) struct Values<'a> {
-    storage: StorageRef<'a>,
-    layout: &'a Layout,
-}
-
-impl<'a> Values<'a> {
-    pub(crate) fn of(tensor: &'a Tensor) -> Self {
-        let (storage, layout) = tensor.storage_and_layout();
-        Self { storage, layout }
-    }
-
-    pub(crate) fn get(&self) -> Result<&[f32]> {
-        match &*self.storage {
-            Storage::Cpu(storage) => slice(storage, self.layout),
-            _ => bail!("the tensor is not in main memory"),
-        }
     }
 }
 

@@ -8,14 +8,13 @@ mod optimizers;
 use candle_core::{Device, Tensor};
 use deft_core::NoServices;
 use deft_core::prelude::*;
-use deft_workers::Workers;
+use deft_neural::{Values, Workers};
 use serde_json::{Value, json};
 
 use self::case::{Case, cases};
 use crate::adapter::AdapterSpec;
 use crate::encoder::T5Encoder;
 use crate::model::{Model, WHOLE};
-use crate::network::ops::Values;
 use crate::network::projection::IA3;
 use crate::network::{Batch, Pass, T5, Tensors, Work};
 use crate::predict::{Generation, generate};

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use deft_core::NoServices;
 use deft_core::prelude::*;
+use deft_neural::Values;
 use serde_json::json;
 
 use super::case::{Case, cases};
 use super::{assert_near, numbers};
 use crate::model::{Model, WHOLE, Weights};
-use crate::network::ops::Values;
 use crate::testing;
 
 /// The learning rate of the steps in the goldens, but for Adafactor.

@@ -1,9 +1,10 @@
 //! Beam search, as in transformers with `early_stopping=False`.
 
+use deft_neural::Values;
+
 use super::generate::{Decoder, Generation};
 use super::{Failure, index};
 use crate::network::kernels;
-use crate::network::ops::Values;
 
 /// The searches for the texts of a batch.
 pub(super) struct Beams<'a> {

@@ -2,13 +2,12 @@
 //! are kept side by side ([`beams`](super::beams)). Keys and values of earlier positions are kept.
 
 use deft_core::{Context, Prediction, Result};
-use deft_workers::Workers;
+use deft_neural::{Values, Workers};
 
 use super::beams::Beams;
 use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
 use crate::config::TrainerConfig;
 use crate::encoder::batches;
-use crate::network::ops::Values;
 use crate::network::{Batch, Generated, Memory, Pass, T5};
 
 /// How texts are generated.
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
     use crate::model::{Model, WHOLE, Weights};
     use crate::testing::{context, model_dir};
-    use crate::tokens::Encoded;
+    use deft_neural::Encoded;
     use serde_json::{Value, json};
 
     fn network(seed: u64) -> T5 {

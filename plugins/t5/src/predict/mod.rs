@@ -13,8 +13,8 @@ use deft_core::prelude::*;
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE};
 use crate::network::{Pass, T5};
-use crate::tokens::Encoded;
-use deft_workers::Workers;
+use deft_neural::Encoded;
+use deft_neural::Workers;
 
 #[cfg(test)]
 pub(crate) use generate::{Generation, generate};

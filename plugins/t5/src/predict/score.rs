@@ -5,10 +5,9 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use deft_core::{Context, Prediction, Result};
-use deft_workers::Workers;
+use deft_neural::{Values, Workers};
 
 use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
-use crate::network::ops::Values;
 use crate::network::{Batch, Memory, Pass, kernels};
 
 impl Predicting<'_> {
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
     use crate::model::{Model, WHOLE, Weights};
     use crate::testing::{context, model_dir};
-    use crate::tokens::Encoded;
+    use deft_neural::Encoded;
     use serde_json::json;
 
     /// An example of an input of so many tokens, and of `options` of one to four.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deft_core::{ErrorKind, Result, ResultExt};
+use deft_neural::Values;
 
 use crate::config::TrainerConfig;
 use crate::model::defect;
-use crate::network::ops::Values;
 use crate::weights::{self, Outgoing, Safetensors};
 
 use super::files::{put, sync};

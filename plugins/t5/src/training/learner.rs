@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use deft_core::{Context, Error, ErrorKind, Examples, Result};
-use deft_workers::Workers;
+use deft_neural::Workers;
 
 use crate::adapter::AdapterSpec;
 use crate::config::{Objective, TrainerConfig};

@@ -30,7 +30,7 @@ use deft_core::{Context, Error, ErrorKind, Examples, Result, TrainReport, Traini
 
 use crate::config::{Keep, TrainerConfig};
 use crate::model::Model;
-use deft_workers::Workers;
+use deft_neural::Workers;
 
 use self::learner::Learner;
 use self::run::Run;

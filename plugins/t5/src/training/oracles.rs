@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use deft_core::Result;
-use deft_workers::Workers;
+use deft_neural::Workers;
 use serde_json::{Value, json};
 
 use super::learner::limits;

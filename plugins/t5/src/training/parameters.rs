@@ -2,12 +2,11 @@
 
 use candle_core::{Tensor, Var};
 use deft_core::{Error, ErrorKind, Result};
-use deft_workers::Workers;
+use deft_neural::{Values, Workers, in_place};
 
 use crate::model::defect;
 use crate::network::head::{HeadRows, SLICE};
 use crate::network::kernels;
-use crate::network::ops::{Values, in_place};
 use crate::network::{Gradients, Tensors};
 
 use super::optimizer::{Optimizer, Slot, Update};

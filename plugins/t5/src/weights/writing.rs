@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 use deft_core::{Error, ErrorKind, Result, ResultExt};
+use deft_neural::Values;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::model::defect;
-use crate::network::ops::Values;
 
 /// Values that become bytes at once.
 const CHUNK: usize = 1 << 16;

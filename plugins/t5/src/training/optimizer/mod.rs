@@ -4,10 +4,10 @@ mod adafactor;
 mod adam;
 
 use candle_core::Var;
+use deft_neural::in_place;
 
 use crate::config::{self, TrainerConfig};
 use crate::network::kernels::{AdamUpdate, Limits};
-use crate::network::ops::in_place;
 
 use adafactor::{Adafactor, AdafactorUpdate};
 use adam::Adam;

@@ -1,11 +1,18 @@
-//! Access to the values of candle's tensors, for [`kernels`](super::kernels).
+//! Access to the values of candle's tensors.
 
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, StorageRef, Tensor, bail};
 
 /// Lets `change` write to the values of a contiguous f32 tensor.
-pub(super) fn in_place(tensor: &Tensor, change: impl FnMut(&mut [f32])) -> Result<()> {
+///
+/// Whoever shares its storage sees the new values, networks that hold it and detached copies among
+/// them. No graph that was made with the old ones may be gone back through afterwards.
+///
+/// # Errors
+///
+/// candle's when the tensor is no such one.
+pub fn in_place(tensor: &Tensor, change: impl FnMut(&mut [f32])) -> Result<()> {
     tensor.inplace_op1(&InPlace(RefCell::new(change)))
 }
 
@@ -14,7 +21,7 @@ struct InPlace<F>(RefCell<F>);
 
 impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
     fn name(&self) -> &'static str {
-        "bert-in-place"
+        "in-place"
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
@@ -28,18 +35,25 @@ impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
 }
 
 /// Read access to a contiguous f32 tensor in main memory.
-pub(crate) struct Values<'a> {
+#[derive(Debug)]
+pub struct Values<'a> {
     storage: StorageRef<'a>,
     layout: &'a Layout,
 }
 
 impl<'a> Values<'a> {
-    pub(crate) fn of(tensor: &'a Tensor) -> Self {
+    /// Those of a tensor.
+    pub fn of(tensor: &'a Tensor) -> Self {
         let (storage, layout) = tensor.storage_and_layout();
         Self { storage, layout }
     }
 
-    pub(crate) fn get(&self) -> Result<&[f32]> {
+    /// The values.
+    ///
+    /// # Errors
+    ///
+    /// candle's when the tensor is no such one.
+    pub fn get(&self) -> Result<&[f32]> {
         match (&*self.storage, self.layout.contiguous_offsets()) {
             (Storage::Cpu(storage), Some((start, end))) => {
                 Ok(&storage.as_slice::<f32>()?[start..end])
