@@ -1,7 +1,7 @@
 # Everything is built once, with the profile `release`, into one folder: target/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build plugins bench deps
+.PHONY: help demo test lint build avx512 plugins bench deps
 .NOTPARALLEL:
 
 # Plugins outside the workspace: the example, and those that the whole-program tests load.
@@ -35,6 +35,12 @@ lint: ## formatting, lints, documentation
 
 build: ## the program and its plugins, into target/release
 	cargo build --release --locked
+
+# FAISS is compiled a second time, into a folder of its own: the flags are part of no cargo fingerprint.
+avx512: build ## a second build of the plugin faiss, which processors with AVX-512 take
+	CARGO_TARGET_DIR=$(CURDIR)/target/avx512 CXXFLAGS_x86_64_unknown_linux_gnu=-march=x86-64-v4 \
+		cargo build --release --locked -p deft-faiss
+	cp target/avx512/release/libdeft_faiss.so target/release/libdeft_faiss.x86-64-v4.so
 
 plugins: ## the plugins outside the workspace, into target/examples/release
 	set -e; for project in $(OUTSIDE); do \

@@ -17,7 +17,8 @@ use crate::{Context, Encoder, Error, ErrorKind, IndexFactory, Reader, Result, Re
 ///   every field with its unit, default and range: `deft plugin inspect` prints that.
 /// - Every option is part of the fingerprint of what the component builds, unless it is marked
 ///   `#[schemars(extend("x-deft-mark" = "use"))]`: mark those that cannot change a result (device,
-///   threads, batch size).
+///   threads, batch size). `"search"` marks those of an index that change hits and nothing that is
+///   built, `"predict"` those of a trainer that change predictions and not the model.
 /// - A failed `new` leaves nothing behind.
 pub trait Component: Sized + Send + Sync + 'static {
     /// What a user may write beside `use:`.

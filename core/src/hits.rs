@@ -152,7 +152,7 @@ impl HitsMut<'_> {
 
     /// Sets the hits of one query: sorts them into [`Hit::rank_order`] and keeps the first `k`.
     pub fn set(&mut self, query: usize, hits: &mut Vec<Hit>) {
-        hits.sort_unstable_by(Hit::rank_order);
+        sort(hits);
         hits.truncate(self.k);
         let start = query * self.k;
         for (i, hit) in hits.iter().enumerate() {
@@ -160,6 +160,16 @@ impl HitsMut<'_> {
             self.scores[start + i] = hit.score;
         }
         self.counts[query] = u32::try_from(hits.len()).unwrap_or(u32::MAX);
+    }
+}
+
+/// Sorts hits into [`Hit::rank_order`]. Many come sorted by score already: then ties alone are.
+fn sort(hits: &mut [Hit]) {
+    if hits.is_sorted_by(|a, b| a.score.total_cmp(&b.score).is_ge()) {
+        let is_tie = |a: &Hit, b: &Hit| a.score.total_cmp(&b.score).is_eq();
+        hits.chunk_by_mut(is_tie).for_each(|tie| tie.sort_unstable_by_key(|hit| hit.id));
+    } else {
+        hits.sort_unstable_by(Hit::rank_order);
     }
 }
 
@@ -231,6 +241,20 @@ mod tests {
         hits.as_mut().set(0, &mut top.into_vec());
         let found: Vec<_> = hits.of_query(0).map(|hit| hit.id).collect();
         assert_eq!(found, [3, 5]);
+    }
+
+    #[test]
+    fn hits_sorted_by_score_have_their_ties_sorted_by_id() {
+        for scores in [[3.0, 1.0, 1.0, 1.0, 0.0], [1.0, 3.0, 0.0, 1.0, 1.0]] {
+            let ids = [4, 9, 2, 7, 1];
+            let mut found: Vec<Hit> =
+                ids.into_iter().zip(scores).map(|(id, score)| Hit { id, score }).collect();
+            let mut wanted = found.clone();
+            wanted.sort_by(Hit::rank_order);
+            let mut hits = Hits::new(1, 5);
+            hits.as_mut().set(0, &mut found);
+            assert_eq!(hits.of_query(0).collect::<Vec<_>>(), wanted);
+        }
     }
 
     #[test]

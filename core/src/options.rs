@@ -12,6 +12,9 @@ pub const MARK: &str = "x-deft-mark";
 /// The mark of options that cannot change a result.
 pub const USE: &str = "use";
 
+/// The mark of an index's options that can change hits, and nothing that is built.
+pub const SEARCH: &str = "search";
+
 /// The mark of a trainer's options that can change predictions, and cannot change the model.
 pub const PREDICT: &str = "predict";
 

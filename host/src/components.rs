@@ -90,7 +90,7 @@ impl Plan {
         json!({
             "component": format!("{} {}", self.kind, self.name),
             "plugin": self.plugin_version(),
-            "options": self.marked(|mark| mark != options::USE && !self.is_for_predictions(mark)),
+            "options": self.marked(|mark| self.builds(mark)),
             "children": children,
         })
     }
@@ -100,10 +100,35 @@ impl Plan {
         self.marked(|mark| self.is_for_predictions(mark))
     }
 
-    /// Trainers alone predict. A mark that nobody knows counts as none: a result that is made again
-    /// costs time, a stale one costs trust.
+    /// The options that can change hits and nothing that is built, of the component and of its
+    /// children; null where there are none.
+    pub fn search_options(&self) -> Value {
+        let mut found = match self.marked(|mark| self.is_for_searches(mark)) {
+            Value::Object(options) => options,
+            _ => Map::new(),
+        };
+        for (slot, child) in &self.children {
+            let below = child.search_options();
+            if !below.is_null() {
+                found.insert(slot.clone(), below);
+            }
+        }
+        if found.is_empty() { Value::Null } else { Value::Object(found) }
+    }
+
+    /// Trainers alone predict.
     fn is_for_predictions(&self, mark: &str) -> bool {
         self.kind == Kind::Trainer && mark == options::PREDICT
+    }
+
+    fn is_for_searches(&self, mark: &str) -> bool {
+        matches!(self.kind, Kind::Index | Kind::Retriever) && mark == options::SEARCH
+    }
+
+    /// A mark that nobody knows counts as none: a result that is made again costs time, a stale one
+    /// costs trust.
+    fn builds(&self, mark: &str) -> bool {
+        mark != options::USE && !self.is_for_predictions(mark) && !self.is_for_searches(mark)
     }
 
     fn marked(&self, keep: impl Fn(&str) -> bool) -> Value {

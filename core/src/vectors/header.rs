@@ -94,6 +94,7 @@ pub(super) struct Header {
     pub(super) vector_type: VectorType,
     pub(super) encoder: String,
     pub(super) stage: Option<String>,
+    pub(super) relative_error: Option<f32>,
     pub(super) part: Part,
 }
 
@@ -134,7 +135,8 @@ impl Header {
             rows: first..end,
         };
         let Tensors { dimension, vector_type, .. } = tensors;
-        Ok(Self { dimension, vector_type, encoder: deft.encoder, stage: deft.stage, part })
+        let Metadata { encoder, stage, relative_error, .. } = deft;
+        Ok(Self { dimension, vector_type, encoder, stage, relative_error, part })
     }
 }
 

@@ -195,6 +195,7 @@ mod tests {
         let deft: serde_json::Value = serde_json::from_str(deft).expect("JSON");
         let error = deft["relative_error"].as_f64().expect("a number");
         assert!(error > 0.0 && error < 0.004, "{error}");
+        assert!(store.relative_error().is_some_and(|largest| f64::from(largest) >= error));
         let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
         let vectors = tensors.tensor("vectors").expect("there");
         assert_eq!((vectors.shape(), vectors.dtype()), ([2, 2].as_slice(), Dtype::I8));

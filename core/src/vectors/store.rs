@@ -19,6 +19,8 @@ pub struct VectorStore {
     vector_type: VectorType,
     encoder: String,
     stage: Option<String>,
+    /// Largest of all parts.
+    relative_error: Option<f32>,
     rows: Range<usize>,
 }
 
@@ -50,10 +52,13 @@ impl VectorStore {
                 vector_type: header.vector_type,
                 encoder: header.encoder.clone(),
                 stage: header.stage.clone(),
+                relative_error: None,
                 rows: 0..0,
             });
             first.check_part(&header, &path)?;
             first.rows.end = header.part.rows.end;
+            let errors = [first.relative_error, header.relative_error];
+            first.relative_error = errors.into_iter().flatten().reduce(f32::max);
             parts.push(header.part);
         }
         let store = store.ok_or_else(|| {
@@ -67,7 +72,8 @@ impl VectorStore {
             Err(Error::new(ErrorKind::Data, format!("the vector parts differ in {what}"))
                 .with_context("file", path.display())
                 .with_context("found", found)
-                .with_context("wanted", wanted))
+                .with_context("wanted", wanted)
+                .with_hint("remove the parts of another run: the next one makes them again"))
         };
         if header.dimension != self.dimension {
             return wrong("dimension", header.dimension.to_string(), self.dimension.to_string());
@@ -149,6 +155,12 @@ impl VectorStore {
     /// How the vectors are stored.
     pub fn vector_type(&self) -> VectorType {
         self.vector_type
+    }
+
+    /// How far a vector is from the one that was stored, at most, as a share of its length; `None`
+    /// where that follows from the type.
+    pub fn relative_error(&self) -> Option<f32> {
+        self.relative_error
     }
 
     pub(super) fn parts(&self) -> &[Part] {

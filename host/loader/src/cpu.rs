@@ -26,6 +26,23 @@ pub(crate) fn has(_set: &str) -> bool {
     true
 }
 
+/// What `x86-64-v4` adds to `v3`, and `v3` to the first of these processors, as far as code asks
+/// for it (the psABI of x86-64, section 3.1.1).
+const LEVELS: [(&str, &[&str]); 2] = [
+    ("x86-64-v4", &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
+    ("x86-64-v3", &["avx2", "fma", "f16c", "bmi1", "bmi2", "lzcnt", "movbe"]),
+];
+
+/// The highest level of x86-64 that this machine's processor has: `x86-64-v4` (AVX-512) or
+/// `x86-64-v3` (AVX2). `None` for older ones, and for other architectures.
+pub fn level() -> Option<&'static str> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return None;
+    }
+    let has_all = |(_, sets): &&(&str, &[&str])| sets.iter().all(|set| has(set));
+    LEVELS.iter().find(has_all).map(|(name, _)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod linker;
 mod open;
 mod plugin;
 
+pub use cpu::level;
 pub use descriptor::{check_descriptor, read_descriptor};
 pub use environment::prepare_environment;
 pub use plugin::Plugin;

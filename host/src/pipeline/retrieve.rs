@@ -108,6 +108,10 @@ impl Run {
             .with(identity.to_string())
             .with(hash)
             .with(format!("{seed} {} {}", selection.queries, selection.neighbors));
+        let search_options = prepared.plan.search_options();
+        if !search_options.is_null() {
+            fingerprint = fingerprint.with(search_options.to_string());
+        }
         if let Some(least) = selection.scanned_below() {
             // What is measured decides where the hits come from.
             fingerprint = fingerprint.with(format!("{least} {}", selection.recall_queries));

@@ -8,6 +8,9 @@ use deft_core::{Error, ErrorKind, Result, options};
 use deft_loader::read_descriptor;
 
 /// Folders that are searched for plugins, in order; the first file of a name counts.
+///
+/// A plugin may lie there a second time, built for newer processors: beside `libdeft_faiss.so` a
+/// `libdeft_faiss.x86-64-v4.so`. It is taken where this machine's processor has that level.
 #[derive(Debug, Clone, Default)]
 pub struct SearchPath(Vec<PathBuf>);
 
@@ -45,7 +48,7 @@ impl SearchPath {
         let file = file_name(name);
         let paths: Vec<PathBuf> = self.0.iter().map(|dir| dir.join(&file)).collect();
         if let Some(path) = paths.iter().find(|path| path.is_file()) {
-            return Ok(path.clone());
+            return Ok(fitting(path.clone()));
         }
         let message = format!("plugin `{name}` is not found");
         let error = Error::new(ErrorKind::Plugin, message).with_context("file", file);
@@ -106,7 +109,7 @@ impl SearchPath {
             for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
                 let name = path.file_name().and_then(|name| name.to_str()).and_then(plugin_name);
                 if let Some(name) = name {
-                    found.entry(name).or_insert(path);
+                    found.entry(name).or_insert_with(|| fitting(path));
                 }
             }
         }
@@ -133,9 +136,48 @@ fn file_name(plugin: &str) -> String {
     format!("{}{stem}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
+/// The plugin whose file has this name; none has a full stop in its name, but builds for newer
+/// processors have.
 fn plugin_name(file: &str) -> Option<String> {
     file.strip_prefix(std::env::consts::DLL_PREFIX)?
         .strip_prefix("deft_")?
         .strip_suffix(std::env::consts::DLL_SUFFIX)
+        .filter(|stem| !stem.contains('.'))
         .map(|stem| stem.replace('_', "-"))
+}
+
+/// The build of a plugin that lies beside it for this machine's processor, or the plugin itself.
+fn fitting(path: PathBuf) -> PathBuf {
+    let Some(level) = deft_loader::level() else { return path };
+    let newer = path.with_extension(format!("{level}{}", std::env::consts::DLL_SUFFIX));
+    if newer.is_file() { newer } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_for_this_processor_is_taken_and_one_for_another_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = dir.path().join(format!(
+                "{}{name}{}",
+                std::env::consts::DLL_PREFIX,
+                std::env::consts::DLL_SUFFIX
+            ));
+            std::fs::write(&path, "").unwrap();
+            path
+        };
+        let path = SearchPath(vec![dir.path().to_owned()]);
+        let found = || (path.find("one", Path::new("")).unwrap(), path.files()["one"].clone());
+        let plain = file("deft_one");
+        file("deft_one.x86-64-v9");
+        assert_eq!(found(), (plain.clone(), plain));
+        assert_eq!(path.files().len(), 1);
+        if let Some(level) = deft_loader::level() {
+            let fitting = file(&format!("deft_one.{level}"));
+            assert_eq!(found(), (fitting.clone(), fitting));
+        }
+    }
 }

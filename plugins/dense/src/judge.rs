@@ -36,9 +36,13 @@ impl DenseSearcher {
     }
 }
 
-/// What is compared: `f16 vectors`.
+/// What is compared: `f16 vectors`; of lossy ones, how far they are from those that were encoded.
 fn truth(stored: &VectorStore) -> String {
-    format!("{:?} vectors", stored.vector_type()).to_lowercase()
+    let name = format!("{:?} vectors", stored.vector_type()).to_lowercase();
+    match stored.relative_error() {
+        Some(error) => format!("{name}, off by {:.2} % at most", 100.0 * error),
+        None => name,
+    }
 }
 
 #[cfg(test)]

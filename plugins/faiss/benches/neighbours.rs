@@ -2,7 +2,7 @@
 //! left; `neighbours.py` says the same of Python's faiss on the same files.
 //!
 //! ```text
-//! cargo bench -p deft-faiss -- FOLDER [threads]
+//! cargo bench -p deft-faiss -- FOLDER [threads [factory…]]
 //! ```
 //!
 //! The plugin is the built library, across the boundary. Truth is the exact scan over the same f16
@@ -29,12 +29,18 @@ use serde_json::{Value, json};
 const AT_ONCE: usize = 256;
 
 fn main() {
+    #[expect(unsafe_code, reason = "the program `deft` does the same before there is a thread")]
+    // SAFETY: this is the first statement of the program.
+    unsafe {
+        deft_loader::prepare_environment();
+    }
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
     let Some(folder) = words.next() else {
         println!("skipped: no FOLDER with vectors was named");
         return;
     };
     let threads = words.next().map_or(2, |word| word.parse().expect("a number of threads"));
+    let factories: Vec<String> = words.collect();
     let data = Data::read(Path::new(&folder));
     println!(
         "{} rows of {}, {} queries, k {}, {threads} threads",
@@ -52,13 +58,17 @@ fn main() {
     let (truth, clock) = search(&data, |queries, hits| scan.search(&ctx, queries, hits));
     println!("exact | recall 1 | {} | nothing beside the vectors", clock.rates(truth.len()));
     let library = Library::of_package(env!("CARGO_PKG_NAME"));
-    for options in indexes(data.dimension) {
+    for options in indexes(data.dimension, &factories) {
         measure(&library, &options, &data, &store, &truth, threads);
     }
 }
 
-/// Flat, the paper's index and what `auto` makes; each as FAISS has it, and ranked again.
-fn indexes(dimension: usize) -> Vec<Value> {
+/// Those that were named, or Flat, the paper's index, and the codes that `auto` takes, as FAISS has
+/// them and ranked again.
+fn indexes(dimension: usize, named: &[String]) -> Vec<Value> {
+    if !named.is_empty() {
+        return named.iter().map(|factory| json!({"factory": factory})).collect();
+    }
     // The paper keeps 512 of 2,048 components.
     let paper = format!("OPQ8_{},HNSW512,PQ8np", dimension / 4);
     let auto = format!("PQ{}x4fs", dimension / 2);

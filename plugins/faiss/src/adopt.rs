@@ -101,7 +101,7 @@ impl IndexBuilder for Adopter {
         let native = Native::read(&self.file, self.mmap)?;
         self.check(&native)?;
         let card = Card::of_file(self.file.clone(), self.metric, self.shape.dimension);
-        card.write(dir, native.len(), String::new())
+        card.write(ctx, dir, native.len(), String::new())
     }
 }
 

@@ -11,8 +11,9 @@ use crate::factory::Recipe;
 use crate::native::Native;
 use crate::{auto, openmp, warnings};
 
-/// Rows that FAISS gets at once. A graph depends on them: they must not depend on how rows come.
-pub(crate) const ROWS_AT_ONCE: usize = 8192;
+/// Rows that FAISS gets at once: a second's work for the paper's graph, so that Ctrl-C is heard. A
+/// graph depends on them: they must not depend on how rows come.
+pub(crate) const ROWS_AT_ONCE: usize = 1024;
 
 /// An index on its way; only one builder uses it, on one thread.
 pub(crate) struct FaissBuilder {
@@ -34,7 +35,7 @@ impl FaissBuilder {
         trained: Option<&Path>,
     ) -> Result<Self> {
         let (mut native, factory) = if let Some(dir) = trained {
-            open_codec(config.metric, shape.dimension, dir)?
+            open_codec(ctx, config.metric, shape.dimension, dir)?
         } else {
             let factory = factory(ctx, config, shape)?;
             (Native::new(&factory, shape.dimension, config.metric)?, factory)
@@ -75,8 +76,13 @@ fn factory(ctx: &Context<'_>, config: &FaissConfig, shape: IndexShape) -> Result
 }
 
 /// The trained, empty index in a folder that [`FaissBuilder::finish`] wrote.
-fn open_codec(metric: Metric, dimension: usize, dir: &Path) -> Result<(Native, String)> {
-    let card = Card::read(dir)?;
+fn open_codec(
+    ctx: &Context<'_>,
+    metric: Metric,
+    dimension: usize,
+    dir: &Path,
+) -> Result<(Native, String)> {
+    let card = Card::read(ctx, dir)?;
     card.check(dir, metric, None)?;
     let path = card.index(dir);
     let native = Native::read(&path, false)?;
@@ -86,7 +92,8 @@ fn open_codec(metric: Metric, dimension: usize, dir: &Path) -> Result<(Native, S
     Err(Error::new(ErrorKind::Data, "the codec was trained for other vectors")
         .with_context("file", path.display())
         .with_context("found", format!("{} rows of {}", native.len(), native.dimension()))
-        .with_context("wanted", format!("0 rows of {dimension}")))
+        .with_context("wanted", format!("0 rows of {dimension}"))
+        .with_hint(card.remedy()))
 }
 
 impl IndexBuilder for FaissBuilder {
@@ -131,7 +138,7 @@ impl IndexBuilder for FaissBuilder {
         }
         self.native.write(&dir.join(INDEX))?;
         let ends = if self.is_codec { String::new() } else { card::ends(&self.first, &self.last) };
-        self.card.clone().write(dir, self.native.len(), ends)
+        self.card.clone().write(ctx, dir, self.native.len(), ends)
     }
 }
 

@@ -20,7 +20,10 @@ const FORMAT: u32 = 1;
 /// What the card of a user's own file has for a factory string.
 const FILE: &str = "file";
 
-const REBUILD: &str = "remove the index's folder: the next run builds it again from the vectors";
+/// Bytes from which on reading an index is shown.
+const SHOWN_FROM: u64 = 1 << 30;
+
+const REBUILD: &str = "remove the index's folder: the next run builds it again";
 const LOOK_AGAIN: &str = "if `file` was moved or replaced on purpose, give `--rebuild index`: the file \
                           is looked at anew; else put back the one that was there";
 
@@ -80,14 +83,20 @@ impl Card {
     }
 
     /// What to do where the index is not what it was.
-    fn remedy(&self) -> &'static str {
+    pub(crate) fn remedy(&self) -> &'static str {
         if self.file.is_some() { LOOK_AGAIN } else { REBUILD }
     }
 
     /// Writes the card of an index file that is there.
-    pub(crate) fn write(mut self, dir: &Path, rows: usize, ends: String) -> Result<()> {
+    pub(crate) fn write(
+        mut self,
+        ctx: &Context<'_>,
+        dir: &Path,
+        rows: usize,
+        ends: String,
+    ) -> Result<()> {
         let index = self.index(dir);
-        (self.bytes, self.checksum) = measure(&index)?;
+        (self.bytes, self.checksum) = measure(ctx, &index)?;
         (self.rows, self.ends) = (rows, ends);
         let mut text = serde_json::to_string_pretty(&self)
             .or_error(ErrorKind::Unexpected, "the index's card is no JSON")?;
@@ -98,7 +107,7 @@ impl Card {
 
     /// Reads a card, and checks that the index file is the one that was written, to the last bit:
     /// FAISS would take another for granted.
-    pub(crate) fn read(dir: &Path) -> Result<Self> {
+    pub(crate) fn read(ctx: &Context<'_>, dir: &Path) -> Result<Self> {
         let path = dir.join(CARD);
         let text = std::fs::read_to_string(&path).or_io("cannot read the index's card", &path)?;
         let card: Self = serde_json::from_str(&text).map_err(|error| {
@@ -108,11 +117,11 @@ impl Card {
                 .with_hint(REBUILD)
         })?;
         card.same("file format", &card.format, &FORMAT, &path)?;
-        card.check_file(&card.index(dir))?;
+        card.check_file(ctx, &card.index(dir))?;
         Ok(card)
     }
 
-    fn check_file(&self, index: &Path) -> Result<()> {
+    fn check_file(&self, ctx: &Context<'_>, index: &Path) -> Result<()> {
         let changed = |message: &str| {
             let message = if self.file.is_some() { "the index file has changed" } else { message };
             Error::new(ErrorKind::Data, message)
@@ -130,7 +139,7 @@ impl Card {
                 .with_context("bytes", bytes)
                 .with_context("wanted", self.bytes));
         }
-        if measure(index)?.1 != self.checksum {
+        if measure(ctx, index)?.1 != self.checksum {
             return Err(changed("the index file is damaged: its checksum is another"));
         }
         Ok(())
@@ -176,18 +185,24 @@ impl Card {
     }
 }
 
-/// Length and CRC-32C of a file.
-fn measure(path: &Path) -> Result<(u64, u32)> {
+/// Length and CRC-32C of a file. It may take minutes: it is shown, and ends when the user asks.
+fn measure(ctx: &Context<'_>, path: &Path) -> Result<(u64, u32)> {
     let failed = "cannot read the index";
     let mut file = File::open(path).or_io(failed, path)?;
+    let all = file.metadata().or_io(failed, path)?.len();
+    let megabytes = |bytes: u64| usize::try_from(bytes >> 20).unwrap_or(usize::MAX);
     let (mut length, mut checksum, mut buffer) = (0, 0, vec![0; 1 << 20]);
     loop {
+        ctx.check()?;
         let read = file.read(&mut buffer).or_io(failed, path)?;
         if read == 0 {
             return Ok((length, checksum));
         }
         length += read as u64;
         checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
+        if all > SHOWN_FROM {
+            ctx.progress(megabytes(length), megabytes(all), "MB checked");
+        }
     }
 }
 

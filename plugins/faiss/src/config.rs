@@ -45,17 +45,17 @@ pub(crate) struct FaissConfig {
     /// Candidates looked at in a search through a graph; never fewer than the hits looked for.
     /// Default 128 (the paper's); 1 to 1,048,576.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 1_048_576), extend("x-deft-mark" = "use"))]
+    #[schemars(range(min = 1, max = 1_048_576), extend("x-deft-mark" = "search"))]
     pub(crate) ef_search: Option<usize>,
     /// Lists looked at in a search, IVF. Default: a quarter of them, and for a `file` as many as it
     /// says itself; 1 to 1,048,576.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 1_048_576), extend("x-deft-mark" = "use"))]
+    #[schemars(range(min = 1, max = 1_048_576), extend("x-deft-mark" = "search"))]
     pub(crate) nprobe: Option<usize>,
     /// Candidates for each hit that are ranked again by the stored vectors; 0 keeps FAISS's own
     /// scores and order, as the original does. Default 0, and 4 for `factory: auto`; 0 to 1,000.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 1000), extend("x-deft-mark" = "use"))]
+    #[schemars(range(min = 0, max = 1000), extend("x-deft-mark" = "search"))]
     pub(crate) refine: Option<usize>,
     /// Whether index files are mapped where FAISS can: memory is then taken as it is needed, and can
     /// be given back (default true).

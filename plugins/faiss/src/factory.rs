@@ -43,18 +43,32 @@ impl Recipe {
 
     /// Refuses a metric that FAISS would take and compute something else.
     pub(crate) fn check_metric(&self, metric: Metric) -> Result<()> {
+        let has = |name: &str| self.parts.iter().any(|part| part.starts_with(name));
+        // Vectors are ranked again, and recall is measured, by the metric itself.
+        if has("L2norm") {
+            return Err(Error::option_at(
+                "factory",
+                "`L2norm` changes the vectors: the order is another than that of the metric",
+            )
+            .with_hint("let the encoder do it: `normalize: true`"));
+        }
+        if has("PCAW") {
+            return Err(Error::option_at(
+                "factory",
+                "`PCAW` whitens the vectors: the order is another than that of the metric",
+            )
+            .with_hint("use `OPQ`, `RR` or `PCA` to reduce dimensions"));
+        }
         // Centring moves the vectors: distances stay, inner products do not.
-        let centres = self.parts.iter().any(|part| part.starts_with("PCA"));
-        if metric == Metric::Ip && centres {
+        if metric == Metric::Ip && has("PCA") {
             return Err(Error::option_at(
                 "metric",
                 "`PCA` subtracts the mean: inner products after it are others",
             )
             .with_hint("use `OPQ` or `RR` to reduce dimensions, or `metric: l2`"));
         }
-        let is_graph_of_codes = self.number("HNSW").is_some()
-            && self.number("IVF").is_none()
-            && self.parts.iter().any(|part| part.starts_with("PQ"));
+        let is_graph_of_codes =
+            self.number("HNSW").is_some() && self.number("IVF").is_none() && has("PQ");
         if metric == Metric::Ip && is_graph_of_codes {
             return Err(Error::option_at(
                 "metric",
@@ -191,6 +205,10 @@ mod tests {
             assert!(recipe(factory).check_metric(Metric::L2).is_ok(), "{factory}");
         }
         assert!(recipe("IVF64_HNSW32,PQ8").check_metric(Metric::Ip).is_ok());
+        for (factory, metric) in [("L2norm,Flat", Metric::Ip), ("PCAW64,Flat", Metric::L2)] {
+            let error = recipe(factory).check_metric(metric).expect_err(factory);
+            assert_eq!(error.option(), Some("factory"));
+        }
         assert!(Recipe::parse("IDMap,Flat").is_err() && Recipe::parse(" , ").is_err());
     }
 

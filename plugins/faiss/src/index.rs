@@ -91,11 +91,11 @@ impl IndexFactory for Faiss {
 
     fn open(
         &self,
-        _ctx: &Context<'_>,
+        ctx: &Context<'_>,
         dir: &Path,
         vectors: Option<VectorStore>,
     ) -> Result<Box<dyn Index>> {
-        let card = Card::read(dir)?;
+        let card = Card::read(ctx, dir)?;
         card.check(dir, self.config.metric, vectors.as_ref())?;
         let path = card.index(dir);
         let native = Native::read(&path, self.config.mmap)?;
@@ -103,7 +103,8 @@ impl IndexFactory for Faiss {
             return Err(Error::new(ErrorKind::Data, "the index file is not the one of its card")
                 .with_context("file", path.display())
                 .with_context("found", format!("{} rows of {}", native.len(), native.dimension()))
-                .with_context("wanted", format!("{} rows of {}", card.rows, card.dimension)));
+                .with_context("wanted", format!("{} rows of {}", card.rows, card.dimension))
+                .with_hint(card.remedy()));
         }
         let effort = self.effort(&card)?;
         let vectors = vectors.map(|vectors| Scan::new(vectors, self.config.metric));

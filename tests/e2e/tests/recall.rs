@@ -70,6 +70,18 @@ fn what_was_measured_is_not_measured_again_and_changes_nothing() {
 }
 
 #[test]
+fn another_option_of_the_search_has_the_pool_searched_anew_and_nothing_built() {
+    let project = Flaky::new(LOSSY);
+    retrieve(&project, "");
+    let (before, units) = (first_ids(&project), project.begun());
+    let set = ["--set", "retriever.misses=0", "--set", "selection={queries: 8, neighbors: 10}"];
+    let deeper = project.call("retrieve").args(&set).succeed();
+    assert!(deeper.stderr.contains("making hits again"), "{}", deeper.stderr);
+    assert_ne!(first_ids(&project), before);
+    assert_eq!(project.begun(), units);
+}
+
+#[test]
 fn a_search_that_misses_too_much_is_refused_before_anything_is_selected() {
     let project = Flaky::new(LOSSY);
     let refused = retrieve(&project, "min_recall: 0.95");

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deft_core::{
-    Context, Example, Hits, Phase, PhaseDirs, Pool, Result, ResultExt, Retriever, part_name,
+    Context, Example, Hits, Judgement, Phase, PhaseDirs, Pool, Result, ResultExt, Retriever,
+    part_name,
 };
 
 use super::fit::Fit;
@@ -19,8 +20,9 @@ use crate::store::bytes_below;
 const FEW: usize = 4;
 /// Rows from which on a second trial tells more than the first.
 const ENOUGH: usize = 32;
-/// Queries that are searched with.
+/// Queries that are searched with, and hits of each: few examples have no more.
 const QUERIES: usize = 4;
+const HITS: usize = 10;
 
 /// How measurements are made.
 pub(super) struct Meter<'a> {
@@ -49,7 +51,7 @@ impl Meter<'_> {
     }
 }
 
-/// What one unit of a phase took, or the search for one query.
+/// What one unit of a phase took, the search for one query, or its comparison with every example.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Taken {
     /// The phase's cost for a unit, or the rows searched: what the time grows with.
@@ -81,7 +83,8 @@ struct Trial {
     seconds: f64,
 }
 
-/// Measures a retriever: each of its phases, and last a search.
+/// Measures a retriever: each of its phases, then a search, and last, where it does not find all, how
+/// that is seen.
 pub(super) fn retriever(
     meter: &Meter<'_>,
     retriever: &dyn Retriever,
@@ -164,11 +167,22 @@ fn try_phases(
     let searcher = retriever.open(&ctx, &pool, &dirs)?;
     let texts: Vec<&str> = queries.iter().take(QUERIES).map(|one| one.input.as_str()).collect();
     let began = watch.seconds();
-    let mut hits = Hits::new(texts.len(), examples.len().min(10));
+    let k = examples.len().min(HITS);
+    let mut hits = Hits::new(texts.len(), k);
     searcher.retrieve(&ctx, &texts, hits.as_mut())?;
-    let seconds = (watch.seconds() - began) / texts.len() as f64;
-    let (amount, peak) = (examples.len() as f64, machine::peak_memory());
-    taken.push(Taken { amount, seconds, bytes: 0, peak });
+    let searched = watch.seconds();
+    let of_query = |seconds: f64| Taken {
+        amount: examples.len() as f64,
+        seconds: seconds / texts.len() as f64,
+        bytes: 0,
+        peak: machine::peak_memory(),
+    };
+    taken.push(of_query(searched - began));
+    let mut nearest = Hits::new(texts.len(), k);
+    let judged = searcher.judge(&ctx, &texts, hits.as_mut(), nearest.as_mut())?;
+    if matches!(judged, Judgement::Compared { .. }) {
+        taken.push(of_query(watch.seconds() - searched));
+    }
     Ok(())
 }
 

@@ -199,7 +199,12 @@ impl Run {
             return stage.finished();
         }
         let measured = retrieval.measured.get(retrieval.phases.len());
-        let neighbors = self.manifest.selection_of(arm).neighbors.min(sample.rows.count);
+        let selection = self.manifest.selection_of(arm);
+        let neighbors = selection.neighbors.min(sample.rows.count);
+        let of_query = |measured: &Measured| Some(measured.time?.at(sample.rows.count as f64));
+        // Some of the queries are compared with every example, to measure the recall.
+        let comparison = retrieval.measured.get(retrieval.phases.len() + 1).and_then(of_query);
+        let compared = comparison.unwrap_or(0.0) * selection.recall_queries.min(queries) as f64;
         let held: Option<u64> = retrieval.phases.iter().map(|phase| phase.search_memory).sum();
         let note = held.is_none().then(|| "the index does not tell what a search holds".to_owned());
         StageForecast {
@@ -208,9 +213,7 @@ impl Run {
                 Some(peak) => Some(peak + held.unwrap_or(0)),
                 None => held,
             },
-            seconds: measured
-                .and_then(|one| one.time)
-                .map(|fit| fit.at(sample.rows.count as f64) * queries as f64),
+            seconds: measured.and_then(of_query).map(|seconds| seconds * queries as f64 + compared),
             note: measured.and_then(|one| one.why.clone()).or(note),
             ..stage
         }
