@@ -11,7 +11,7 @@ OUTSIDE := $(EXAMPLE) $(addprefix tests/e2e/fixtures/,panicky not-a-plugin other
 OUTSIDE_TARGET := $(CURDIR)/target/examples
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
 
 demo: deps build ## make a pool of 6,000 examples and compare four ways to train on it
 	python3 manifests/quickstart/make_pool.py
