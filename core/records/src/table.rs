@@ -112,8 +112,8 @@ impl Table {
                 None => return Ok(None),
                 Some(b'\n') => {
                     self.line += 1;
-                    // Else it is the second half of a row's CRLF.
                     empty.end = self.line;
+                    // After a row that ended at the CR of its CRLF, this is the second half of that.
                     if !self.is_blank {
                         empty.start = self.line;
                     }
