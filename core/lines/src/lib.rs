@@ -54,6 +54,43 @@ impl Compression {
             Self::Zstd => "zstd",
         }
     }
+
+    /// Opens a file and decompresses it as it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be opened.
+    pub fn open(self, path: &Path) -> Result<Box<dyn BufRead + Send>> {
+        let file = File::open(path).or_io("cannot open the source", path)?;
+        let plain = BufReader::with_capacity(BUFFER, file);
+        let input: Box<dyn BufRead + Send> = match self {
+            Self::None => Box::new(plain),
+            // Several members in a row are one stream, as `gzip` itself has it.
+            Self::Gzip => {
+                let decoder = flate2::bufread::MultiGzDecoder::new(plain);
+                Box::new(BufReader::with_capacity(BUFFER, decoder))
+            }
+            Self::Zstd => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(plain)
+                    .or_io("cannot open the source", path)?;
+                Box::new(BufReader::with_capacity(BUFFER, decoder))
+            }
+        };
+        Ok(input)
+    }
+
+    /// What it means that reading from what [`Compression::open`] gave has failed.
+    pub fn unreadable(self, path: &Path, source: &io::Error) -> Error {
+        // What the operating system did not refuse, the decoder did.
+        let damaged = self != Self::None && source.raw_os_error().is_none();
+        let error = if damaged {
+            Error::new(ErrorKind::Data, "the compressed file is damaged or incomplete")
+                .with_hint("copy the file again")
+        } else {
+            Error::new(ErrorKind::Io, "cannot read the source")
+        };
+        error.with_context("file", path.display()).with_source(source)
+    }
 }
 
 /// A file of JSON lines, positioned at one of them.
@@ -95,24 +132,9 @@ impl JsonLines {
     ///
     /// [`ErrorKind::Io`] when it cannot be opened.
     pub fn open(path: &Path, compression: Compression) -> Result<Self> {
-        let file = File::open(path).or_io("cannot open the source", path)?;
-        let plain = BufReader::with_capacity(BUFFER, file);
-        let input: Box<dyn BufRead + Send> = match compression {
-            Compression::None => Box::new(plain),
-            // Several members in a row are one stream, as `gzip` itself has it.
-            Compression::Gzip => {
-                let decoder = flate2::bufread::MultiGzDecoder::new(plain);
-                Box::new(BufReader::with_capacity(BUFFER, decoder))
-            }
-            Compression::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(plain)
-                    .or_io("cannot open the source", path)?;
-                Box::new(BufReader::with_capacity(BUFFER, decoder))
-            }
-        };
         Ok(Self {
             path: path.to_owned(),
-            input,
+            input: compression.open(path)?,
             compression,
             max_line: MAX_LINE,
             line: Vec::new(),
@@ -210,18 +232,7 @@ impl JsonLines {
     }
 
     fn unreadable(&self, source: &io::Error) -> Error {
-        // What the operating system did not refuse, the decoder did.
-        let damaged = self.compression != Compression::None && source.raw_os_error().is_none();
-        let error = if damaged {
-            Error::new(ErrorKind::Data, "the compressed file is damaged or incomplete")
-                .with_hint("copy the file again")
-        } else {
-            Error::new(ErrorKind::Io, "cannot read the source")
-        };
-        error
-            .with_context("file", self.path.display())
-            .with_context("after line", self.number)
-            .with_source(source)
+        self.compression.unreadable(&self.path, source).with_context("after line", self.number)
     }
 }
 

@@ -1,25 +1,18 @@
-//! The reader of any task, and the stream of a source's examples.
+//! The reader of any task.
 
 use std::marker::PhantomData;
 use std::path::Path;
 
 use deft_core::metrics::{self, ExampleScore, TaskSpec};
 use deft_core::prelude::*;
+use deft_records::{Made, Record, RecordStream};
 
 use crate::config::{T0Config, Variant};
-use crate::record::Record;
-use crate::source;
 use crate::tasks::{Prompt, Task};
-use deft_lines::{JsonLines, Line};
 
-/// Rows between two questions whether the user wants to stop.
-const ROWS_BETWEEN_CHECKS: usize = 1024;
-
-/// Why a row is no example.
-const EMPTY_LINE: &str = "empty line";
-
-/// Fields that are kept in an example's `extra`.
-const KEPT: [&str; 1] = ["idx"];
+/// Why a record is no example in the variant `fixed`.
+const EMPTY_OPTION: &str = "an answer choice is empty";
+const EQUAL_OPTIONS: &str = "two answer choices are equal";
 
 /// Reads the records of one task; scores them by rank classification.
 #[derive(Debug)]
@@ -41,8 +34,8 @@ impl<T: Task> Component for T0Reader<T> {
 
 impl<T: Task> Reader for T0Reader<T> {
     fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
-        let lines = source::open(source)?;
-        Ok(Box::new(T0Stream::<T> { lines, variant: self.variant, rows: 0, task: PhantomData }))
+        let variant = self.variant;
+        RecordStream::open(source, move |record: &Record| make::<T>(record, variant))
     }
 
     fn task(&self) -> TaskSpec {
@@ -59,57 +52,29 @@ impl<T: Task> Reader for T0Reader<T> {
     }
 }
 
-/// The examples of a source.
-struct T0Stream<T> {
-    lines: JsonLines,
-    variant: Variant,
-    /// Rows read so far.
-    rows: usize,
-    task: PhantomData<T>,
+/// The example of a record.
+fn make<T: Task>(record: &Record, variant: Variant) -> Result<Made> {
+    let Prompt { input, options, gold } = T::prompt(record, variant)?;
+    if let Some(reason) = unanswerable(&options).filter(|_| variant == Variant::Fixed) {
+        return Ok(Made::Skipped(reason));
+    }
+    Ok(Made::Examples(vec![Example {
+        input,
+        target: gold.map(|gold| options[gold].clone()),
+        options,
+        gold,
+        provenance: Provenance { dataset: T::DATASET.to_owned(), template: T::task().to_owned() },
+        extra: record.keep(T::KEPT),
+    }]))
 }
 
-impl<T: Task> ExampleStream for T0Stream<T> {
-    /// Rows left out count towards `max`, so that a batch is bounded whatever the file holds.
-    fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
-        let mut batch = Batch::default();
-        for taken in 0..max.max(1) {
-            if taken % ROWS_BETWEEN_CHECKS == 0 {
-                ctx.check()?;
-            }
-            match self.lines.advance()? {
-                None => break,
-                Some(Line::Object(_)) => batch.examples.push(self.example()?),
-                Some(Line::Empty(row)) => {
-                    batch.skipped.push(SkippedRow { row, reason: EMPTY_LINE.to_owned() });
-                }
-            }
-        }
-        if batch.examples.is_empty() && batch.skipped.is_empty() {
-            return Ok(None);
-        }
-        self.rows += batch.examples.len() + batch.skipped.len();
-        ctx.progress(self.rows, 0, "rows");
-        Ok(Some(batch))
+/// Why nobody could choose among these options. The published code asks all the same.
+fn unanswerable(options: &[String]) -> Option<&'static str> {
+    if options.iter().any(|option| option.trim().is_empty()) {
+        return Some(EMPTY_OPTION);
     }
-}
-
-impl<T: Task> T0Stream<T> {
-    /// The example on the present line.
-    fn example(&self) -> Result<Example> {
-        let record = Record::read(&self.lines)?;
-        let Prompt { input, options, gold } = T::prompt(&record, self.variant)?;
-        Ok(Example {
-            input,
-            target: gold.map(|gold| options[gold].clone()),
-            options,
-            gold,
-            provenance: Provenance {
-                dataset: T::DATASET.to_owned(),
-                template: T::task().to_owned(),
-            },
-            extra: record.keep(&KEPT),
-        })
-    }
+    let is_twice = |(i, option): (usize, &String)| options[..i].contains(option);
+    options.iter().enumerate().any(is_twice).then_some(EQUAL_OPTIONS)
 }
 
 #[cfg(test)]

@@ -1,104 +1,131 @@
-//! Tests of the readers: the golden cases, made-up records, and the real data where they are there.
+//! Tests of the readers: made-up records of each task, and the real data where they are there.
 
 use super::*;
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
 
-use crate::tasks::{Cb, Copa, Rte};
-use deft_core::NoServices;
 use serde_json::{Value, json};
 
-/// Everything in a source, read in batches of `max` rows.
-fn read_by<T: Task>(source: &Path, variant: Variant, max: usize) -> Result<Batch> {
-    let ctx = Context::new(&NoServices, 0, 1);
-    let reader = T0Reader::<T>::new(&ctx, T0Config { variant }, Children::none())?;
-    let mut stream = reader.open(&ctx, source)?;
-    let mut all = Batch::default();
-    while let Some(batch) = stream.next_batch(&ctx, max)? {
-        assert!(batch.examples.len() + batch.skipped.len() <= max);
-        all.examples.extend(batch.examples);
-        all.skipped.extend(batch.skipped);
-    }
-    Ok(all)
-}
+use crate::tasks::{
+    Anli1, Anli2, Anli3, Cb, Copa, HellaSwag, Rte, StoryCloze, Wic, WinoGrande, Wsc,
+};
+use crate::testing::{read_by, read_one, shared};
 
-/// The example of a record, or the error with the file's path shortened to its name.
+/// The example of a record, or the error.
 fn read<T: Task>(record: &Value, variant: Variant) -> Result<Example, String> {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.jsonl");
-    fs::write(&path, record.to_string()).unwrap();
-    match read_by::<T>(&path, variant, 10) {
-        Ok(batch) => Ok(batch.examples.into_iter().next().unwrap()),
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Data);
-            Err(error.to_string().replace(&path.display().to_string(), "a.jsonl"))
-        }
-    }
+    Ok(read_one::<T>(record, variant)?.examples.into_iter().next().unwrap())
 }
 
 fn copa(question: &str) -> Value {
-    json!({"premise": "It rained.", "choice1": "a", "choice2": "b", "question": question, "label": 1})
+    json!({
+        "premise": "It rained.", "choice1": "a", "choice2": "b", "question": question, "label": 1,
+    })
 }
 
-/// A path of the shared files, if they are here.
-fn shared(path: &str) -> Option<PathBuf> {
-    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("DEFT_SHARED").map_or_else(|| here.into(), PathBuf::from);
-    let path = root.join(path);
-    if !path.exists() {
-        println!("skipped: {} is not here", path.display());
-        return None;
-    }
-    Some(path)
+fn winogrande(answer: &Value) -> Value {
+    json!({
+        "sentence": "Ann met Bo, _ waved.", "option1": "Ann", "option2": "Bo", "answer": answer,
+    })
 }
 
-/// The golden cases of one of the original's readers, in the variant `paper`.
-fn check_golden_cases<T: Task>(reader: &str) {
-    let Some(path) = shared("parity/prompts.jsonl") else { return };
-    let cases = fs::read_to_string(path).unwrap();
-    let cases = cases.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    for case in cases.filter(|case| case["reader"] == reader) {
-        let example = read::<T>(&case["raw"], Variant::Paper).unwrap();
-        let found =
-            json!([{"input": example.input, "options": example.options, "gold": example.gold}]);
-        assert_eq!(found, case["expected"]);
-        assert_eq!(example.target.as_ref(), example.gold.map(|gold| &example.options[gold]));
-    }
+fn hellaswag(endings: &[&str]) -> Value {
+    json!({
+        "ind": 4, "activity_label": "x", "ctx_a": "A man sits.", "ctx_b": "he", "ctx": "y",
+        "endings": endings, "source_id": "s", "label": "3",
+    })
 }
 
-#[test]
-fn prompts_of_the_paper_are_the_originals_to_the_letter() {
-    check_golden_cases::<Rte>("rte_reader");
-    check_golden_cases::<Cb>("cb_reader");
-    check_golden_cases::<Copa>("copa_reader");
+fn story(right: &Value) -> Value {
+    json!({
+        "story_id": "id", "input_sentence_1": "One.", "input_sentence_2": "Two.",
+        "input_sentence_3": "Three.", "input_sentence_4": "Four.", "sentence_quiz1": "Good.",
+        "sentence_quiz2": "Bad.", "answer_right_ending": right,
+    })
+}
+
+/// Whether both variants make the same of a record.
+fn check_same<T: Task>(record: &Value) {
+    assert_eq!(read::<T>(record, Variant::Fixed), read::<T>(record, Variant::Paper));
 }
 
 #[test]
-fn the_variants_differ_only_in_copa_records_that_ask_for_the_cause() {
-    let rte = json!({"premise": "p", "hypothesis": "h", "label": 0});
-    assert_eq!(read::<Rte>(&rte, Variant::Fixed), read::<Rte>(&rte, Variant::Paper));
-    assert_eq!(read::<Cb>(&rte, Variant::Fixed), read::<Cb>(&rte, Variant::Paper));
-    let effect = copa("effect");
-    assert_eq!(read::<Copa>(&effect, Variant::Fixed), read::<Copa>(&effect, Variant::Paper));
+fn the_variants_differ_only_in_what_the_readme_says() {
+    let inference = json!({"premise": "p", "hypothesis": "h", "label": 0});
+    check_same::<Rte>(&inference);
+    check_same::<Cb>(&inference);
+    check_same::<Anli1>(&inference);
+    check_same::<HellaSwag>(&hellaswag(&["a", "b", "c", "d"]));
+    check_same::<StoryCloze>(&story(&json!(1)));
+    check_same::<Wsc>(&json!({"text": "t", "span1_text": "n", "span2_text": "it", "label": 1}));
+    check_same::<Wic>(&json!({"sentence1": "s", "sentence2": "t", "word": "w", "label": 1}));
+    check_same::<Copa>(&copa("effect"));
+}
+
+#[test]
+fn copa_asks_for_the_cause_where_the_record_does_unless_it_is_the_papers() {
+    let input = |variant| read::<Copa>(&copa("cause"), variant).unwrap().input;
     assert_eq!(
-        read::<Copa>(&copa("cause"), Variant::Fixed).unwrap().input,
+        input(Variant::Fixed),
         "It rained.  This happened because... \nHelp me pick the more plausible option:\n- a\n- b"
     );
     assert_eq!(
-        read::<Copa>(&copa("cause"), Variant::Paper).unwrap().input,
+        input(Variant::Paper),
         "It rained.  As a consequence... \nHelp me pick the more plausible option:\n- a\n- b"
     );
 }
 
 #[test]
-fn provenance_names_data_set_and_task_and_idx_is_kept() {
-    let record = json!({"premise": "p", "hypothesis": "h", "label": 1, "idx": 7});
+fn winogrande_has_the_names_scored_unless_it_is_the_papers() {
+    let record = winogrande(&json!("2"));
+    let fixed = read::<WinoGrande>(&record, Variant::Fixed).unwrap();
+    let paper = read::<WinoGrande>(&record, Variant::Paper).unwrap();
+    assert_eq!(
+        fixed.input,
+        "Ann met Bo, _ waved.\nWhat does the _ in the above sentence refer to? Ann or Bo?"
+    );
+    assert_eq!(fixed.input, paper.input);
+    assert_eq!((fixed.gold, paper.gold), (Some(1), Some(1)));
+    assert_eq!(fixed.options, ["Ann", "Bo"]);
+    assert_eq!(paper.options, ["1", "2"]);
+}
+
+#[test]
+fn the_prompts_of_hellaswag_and_story_cloze_hold_their_options() {
+    let example = read::<HellaSwag>(&hellaswag(&["w", "x", "y", "z"]), Variant::Fixed).unwrap();
+    assert_eq!(
+        example.input,
+        "Complete the description with an appropriate ending:\nFirst, A man sits. Then, he ...\n\
+         (a) w\n(b) x\n(c) y\n(d) z"
+    );
+    assert_eq!((example.target.as_deref(), example.gold), (Some("z"), Some(3)));
+    assert_eq!(Value::from(example.extra), json!({"ind": 4, "source_id": "s"}));
+    let example = read::<StoryCloze>(&story(&json!(2)), Variant::Fixed).unwrap();
+    assert_eq!(
+        example.input,
+        "One. Two. Three. Four. What is a possible continuation for the story given the following \
+         options ?\n- Good.\n- Bad."
+    );
+    assert_eq!((example.target.as_deref(), example.gold), (Some("Bad."), Some(1)));
+}
+
+#[test]
+fn provenance_names_data_set_and_task_and_what_identifies_a_record_is_kept() {
+    let record = json!({"premise": "p", "hypothesis": "h", "label": 1, "idx": 7, "uid": "u"});
     let example = read::<Rte>(&record, Variant::Fixed).unwrap();
     assert_eq!(example.provenance.dataset, "super_glue");
     assert_eq!(example.provenance.template, "rte");
     assert_eq!(Value::from(example.extra), json!({"idx": 7}));
     assert_eq!((example.target.as_deref(), example.gold), (Some("no"), Some(1)));
+    for (found, template) in [
+        (read::<Anli1>(&record, Variant::Fixed), "anli_r1"),
+        (read::<Anli2>(&record, Variant::Fixed), "anli_r2"),
+        (read::<Anli3>(&record, Variant::Fixed), "anli_r3"),
+    ] {
+        let example = found.unwrap();
+        assert_eq!(example.provenance.dataset, "anli");
+        assert_eq!(example.provenance.template, template);
+        assert_eq!(Value::from(example.extra), json!({"uid": "u"}));
+        assert_eq!(example.target.as_deref(), Some("neither"));
+    }
 }
 
 #[test]
@@ -111,6 +138,24 @@ fn a_record_without_label_is_an_example_without_target() {
         assert_eq!(example.options, ["true", "false", "neither"]);
         assert!(example.extra.is_empty());
     }
+    // The test sets of these say so by an empty text.
+    let unlabelled = read::<WinoGrande>(&winogrande(&json!("")), Variant::Fixed).unwrap();
+    assert_eq!((unlabelled.target, unlabelled.gold), (None, None));
+    let unlabelled = read::<StoryCloze>(&story(&Value::Null), Variant::Fixed).unwrap();
+    assert_eq!((unlabelled.target, unlabelled.gold), (None, None));
+}
+
+#[test]
+fn records_nobody_could_answer_are_left_out_unless_it_is_the_paper() {
+    let check = |endings: &[&str], reason: &str| {
+        let record = hellaswag(endings);
+        let fixed = read_one::<HellaSwag>(&record, Variant::Fixed).unwrap();
+        assert!(fixed.examples.is_empty());
+        assert_eq!(fixed.skipped, [SkippedRow { row: 1, reason: reason.to_owned() }]);
+        assert_eq!(read::<HellaSwag>(&record, Variant::Paper).unwrap().options, endings);
+    };
+    check(&["a", "b", " ", "c"], "an answer choice is empty");
+    check(&["a", "b", "c", "b"], "two answer choices are equal");
 }
 
 #[test]
@@ -122,85 +167,63 @@ fn wrong_records_are_named_by_file_line_and_field() {
          premise question, allowed: a string)"
     );
     assert_eq!(
-        error(json!({"premise": 3, "hypothesis": "h"})),
-        "a field has a value that is not allowed (file: a.jsonl, line: 1, field: premise, \
-         found: 3, allowed: a string)"
+        error(json!({"premise": "p", "hypothesis": "h", "label": 2})),
+        "a field has a value that is not allowed (file: a.jsonl, line: 1, field: label, found: 2, \
+         allowed: 0, 1, -1 or null without label)"
     );
-    for (label, found) in [(json!("entailment"), "\"entailment\""), (json!(2), "2")] {
-        assert_eq!(
-            error(json!({"premise": "p", "hypothesis": "h", "label": label})),
-            format!(
-                "a field has a value that is not allowed (file: a.jsonl, line: 1, field: label, \
-                 found: {found}, allowed: 0, 1, -1 or null without label)"
-            )
-        );
-    }
     assert_eq!(
         read::<Copa>(&copa("why"), Variant::Fixed).unwrap_err(),
         "a field has a value that is not allowed (file: a.jsonl, line: 1, field: question, \
          found: \"why\", allowed: cause, effect)"
     );
+    assert_eq!(
+        read::<HellaSwag>(&hellaswag(&["a", "b", "c"]), Variant::Paper).unwrap_err(),
+        "a field has a value that is not allowed (file: a.jsonl, line: 1, field: endings, \
+         found: [\"a\",\"b\",\"c\"], allowed: a list of 4 strings)"
+    );
+    assert_eq!(
+        read::<StoryCloze>(&story(&json!(0)), Variant::Paper).unwrap_err(),
+        "a field has a value that is not allowed (file: a.jsonl, line: 1, \
+         field: answer_right_ending, found: 0, allowed: 1, 2, -1 or null without label)"
+    );
 }
 
 #[test]
-fn batches_and_compression_change_nothing() {
+fn a_table_gives_the_examples_of_json_lines() {
     let dir = tempfile::tempdir().unwrap();
-    let record =
-        |i| json!({"premise": format!("p\n{i}"), "hypothesis": "é", "label": i % 2}).to_string();
-    let line = |i| if i % 7 == 3 { "\n\n".to_owned() } else { record(i) + "\n" };
-    let content = (0..50).map(line).collect::<Vec<_>>().concat();
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(content.as_bytes()).unwrap();
-    let files = [
-        ("a.jsonl", content.clone().into_bytes()),
-        ("a.jsonl.gz", encoder.finish().unwrap()),
-        ("a.jsonl.zst", zstd::encode_all(content.as_bytes(), 1).unwrap()),
-    ];
-    let mut first: Option<Batch> = None;
-    for (name, bytes) in files {
-        let path = dir.path().join(name);
-        fs::write(&path, bytes).unwrap();
-        for max in [1, 7, 1000] {
-            let batch = read_by::<Rte>(&path, Variant::Fixed, max).unwrap();
-            let expected = first.get_or_insert_with(|| batch.clone());
-            assert_eq!(batch.examples, expected.examples, "{name}");
-            assert_eq!(batch.skipped, expected.skipped, "{name}");
-        }
-    }
-    let skipped = first.unwrap().skipped;
-    assert_eq!(skipped[..2], [4, 5].map(|row| SkippedRow { row, reason: EMPTY_LINE.to_owned() }));
-}
-
-#[test]
-fn an_error_far_into_the_file_has_the_right_line() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.jsonl");
-    let good = json!({"premise": "p", "hypothesis": "h"});
-    fs::write(&path, format!("{}\n{{\"premise\": }}\n", format!("{good}\n").repeat(30))).unwrap();
-    let error = read_by::<Rte>(&path, Variant::Fixed, 7).unwrap_err();
-    assert_eq!(error.message(), "malformed JSON: expected value");
-    // Line 31 is empty.
-    assert_eq!((error.context("line"), error.context("column")), (Some("32"), Some("13")));
+    let (lines, table) = (dir.path().join("a.jsonl"), dir.path().join("a.csv"));
+    let record = |row| json!({"premise": format!("p, {row}"), "hypothesis": "é", "label": row % 2});
+    let records: String = (0..7).map(|row| format!("{}\n", record(row))).collect();
+    fs::write(&lines, records).unwrap();
+    let rows: String = (0..7).map(|row| format!("\"p, {row}\",é,{}\n", row % 2)).collect();
+    fs::write(&table, format!("premise,hypothesis,label\n{rows}")).unwrap();
+    let expected = read_by::<Rte>(&lines, Variant::Fixed, 3).unwrap().examples;
+    assert_eq!(expected.len(), 7);
+    assert_eq!(read_by::<Rte>(&table, Variant::Fixed, 3).unwrap().examples, expected);
 }
 
 #[test]
 fn the_real_sets_are_read_whole() {
-    fn check<T: Task>() {
-        for split in ["train", "validation"] {
-            let Some(path) = shared(&format!("data/tasks/{}/{split}.jsonl", T::task())) else {
-                return;
-            };
+    fn check<T: Task>(files: &[&str]) {
+        for file in files {
+            let name = format!("data/tasks/{}/{file}.jsonl", T::task());
+            let Some(path) = shared(&name) else { continue };
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
             for variant in [Variant::Fixed, Variant::Paper] {
                 let batch = read_by::<T>(&path, variant, 100).unwrap();
-                assert_eq!(
-                    batch.examples.len(),
-                    fs::read_to_string(&path).unwrap().lines().count()
-                );
-                assert!(batch.examples.iter().all(|e| e.gold.is_some()));
+                assert_eq!(batch.examples.len(), lines, "{name}");
+                assert!(batch.examples.iter().all(|e| e.gold.is_some()), "{name}");
             }
         }
     }
-    check::<Rte>();
-    check::<Cb>();
-    check::<Copa>();
+    check::<Rte>(&["train", "validation"]);
+    check::<Cb>(&["train", "validation"]);
+    check::<Anli1>(&["validation"]);
+    check::<Anli2>(&["validation"]);
+    check::<HellaSwag>(&["train", "train_raw_small", "validation", "validation_extra_wikihow"]);
+    check::<StoryCloze>(&["validation"]);
+    check::<WinoGrande>(&["train", "validation"]);
+    check::<Wsc>(&["train"]);
+    check::<Copa>(&["train", "validation"]);
+    check::<Wic>(&["train", "validation"]);
 }

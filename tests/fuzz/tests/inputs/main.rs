@@ -5,6 +5,7 @@ mod manifests;
 mod models;
 mod parquets;
 mod plugins;
+mod records;
 mod runs;
 mod support;
 mod texts;
