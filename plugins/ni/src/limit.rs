@@ -18,7 +18,7 @@ pub(crate) struct Limit {
 impl Limit {
     /// A limit by the tokenizer that a user names: a folder that has one, or its file.
     pub(crate) fn open(ctx: &Context<'_>, name: &str, tokens: usize) -> Result<Self> {
-        let path = ctx.resolve(name).map_err(|error| error.within_option("tokenizer"))?;
+        let path = ctx.resolve(name)?;
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path };
         Ok(Self { tokenizer: read(&file)?, tokens })
     }

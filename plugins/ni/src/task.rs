@@ -75,7 +75,7 @@ pub(crate) fn read(path: &Path) -> Result<(Task, Vec<Instance>)> {
     };
     let task: Task = parsed(value, wrong)?;
     let instance = |(row, value): (u64, Value)| {
-        parsed(value, |message| wrong(message).with_context("row", row))
+        parsed::<Instance>(value, |message| wrong(message).with_context("row", row))
     };
     let instances = (1..).zip(instances).map(instance).collect::<Result<_>>()?;
     Ok((Task { name: name(path), ..task }, instances))
