@@ -4,7 +4,7 @@ use deft_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Options of the reader `jsonl`. Templates are of MiniJinja, which is Jinja2: a record's fields are
+/// Options of the reader `jsonl`. Templates are of `MiniJinja`, which is Jinja2: a record's fields are
 /// their variables.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

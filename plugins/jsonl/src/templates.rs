@@ -1,4 +1,4 @@
-//! Templates and expressions of MiniJinja, compiled once and rendered for each record.
+//! Templates and expressions of `MiniJinja`, compiled once and rendered for each record.
 
 use std::collections::BTreeMap;
 

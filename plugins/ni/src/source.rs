@@ -12,7 +12,7 @@ pub(crate) enum Source {
     /// Files of one task each, in order.
     Tasks(std::vec::IntoIter<PathBuf>),
     /// A file of rows, each of which has its task's fields and one instance.
-    Rows(Records),
+    Rows(Box<Records>),
 }
 
 impl Source {
@@ -27,7 +27,7 @@ impl Source {
         if is_task(path) {
             return Ok(Self::Tasks(vec![path.to_owned()].into_iter()));
         }
-        Records::open(path).map(Self::Rows)
+        Ok(Self::Rows(Box::new(Records::open(path)?)))
     }
 }
 
