@@ -25,7 +25,7 @@ pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
     Ok(Made::Examples(vec![example]))
 }
 
-/// The example of a record with the fields of LexGLUE's `case_hold`.
+/// The example of a record with the fields of `LexGLUE`'s `case_hold`.
 fn raw(record: &Record) -> Result<Example> {
     let context = record.text("context")?;
     let holdings = holdings(record, "endings")?;

@@ -9,7 +9,7 @@ use deft_records::{Record, RecordStream};
 use crate::config::CaseholdConfig;
 use crate::prompt;
 
-/// Reads CaseHOLD; scores by rank classification.
+/// Reads `CaseHOLD`; scores by rank classification.
 #[derive(Debug)]
 pub(crate) struct CaseholdReader(CaseholdConfig);
 

@@ -1,4 +1,4 @@
-//! The labels of LEDGAR, in the order of LexGLUE's numbers.
+//! The labels of LEDGAR, in the order of `LexGLUE`'s numbers.
 
 /// A label's name by its number.
 pub(crate) const LABELS: [&str; 100] = [

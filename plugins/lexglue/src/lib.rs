@@ -1,6 +1,6 @@
-//! Readers of tasks of LexGLUE, with the prompts of the published DEFT code.
+//! Readers of tasks of `LexGLUE`, with the prompts of the published DEFT code.
 //!
-//! Each task is a reader of its own: `lexglue/unfair_tos`, `lexglue/ledgar` (CaseHOLD has a plugin of
+//! Each task is a reader of its own: `lexglue/unfair_tos`, `lexglue/ledgar` (`CaseHOLD` has a plugin of
 //! its own). A module for each makes the examples of a record, `reader` puts them behind the trait.
 
 mod config;

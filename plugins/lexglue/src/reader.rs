@@ -12,7 +12,7 @@ use crate::config::LexglueConfig;
 /// The Hugging Face data set of all tasks.
 pub(crate) const DATASET: &str = "lex_glue";
 
-/// A task of LexGLUE.
+/// A task of `LexGLUE`.
 pub(crate) trait Task: Send + Sync + 'static {
     /// Name of the reader.
     const NAME: &'static str;

@@ -1,4 +1,4 @@
-//! What the readers of LexGLUE's tasks promise, through the built library.
+//! What the readers of `LexGLUE`'s tasks promise, through the built library.
 
 use deft_conformance::Library;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use deft_records::{Record, RecordStream};
 use crate::config::SciqConfig;
 use crate::prompt;
 
-/// Reads SciQ; scores by rank classification.
+/// Reads `SciQ`; scores by rank classification.
 #[derive(Debug)]
 pub(crate) struct SciqReader(SciqConfig);
 

@@ -1,4 +1,4 @@
-//! What the reader of SciQ promises, through the built library.
+//! What the reader of `SciQ` promises, through the built library.
 
 use deft_conformance::Library;
 use serde_json::json;
