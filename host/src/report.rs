@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::pipeline::{ArmResult, Results};
 use crate::recall::Recall;
 
+/// How many of a task's metrics the table has; all are in `metrics.json`.
+const METRICS_SHOWN: usize = 2;
+
 /// The results as text: per task a line for each arm, over its seeds; then the manifest's note.
 pub fn table(results: &Results, note: Option<&str>) -> String {
     let mut text = String::new();
@@ -50,7 +53,7 @@ fn task_table(text: &mut String, task: &str, results: &[&ArmResult], all: &Resul
 fn header(first: &ArmResult) -> Vec<String> {
     let mut cells = vec!["arm".to_owned(), "examples".to_owned(), "steps".to_owned()];
     cells.extend(["related", "recall", "overlap"].map(str::to_owned));
-    for metric in &first.metrics {
+    for metric in first.metrics.iter().take(METRICS_SHOWN) {
         cells.push(metric.name.clone());
         cells.push(String::new());
     }
@@ -66,7 +69,7 @@ fn row(arm: &str, results: &[&ArmResult], recall: Option<&Recall>) -> Vec<String
         vec![arm.to_owned(), first.trained_on.to_string(), first.steps.to_string(), related];
     cells.push(recall.map_or("-".to_owned(), Recall::cell));
     cells.push(recall.map_or("-".to_owned(), Recall::overlap_cell));
-    for (i, metric) in first.metrics.iter().enumerate() {
+    for (i, metric) in first.metrics.iter().take(METRICS_SHOWN).enumerate() {
         let values: Vec<f64> = results.iter().map(|result| result.metrics[i].value).collect();
         cells.push(format!("{:.3}", mean(&values)));
         cells.push(match values.len() {
@@ -115,6 +118,7 @@ mod tests {
     use super::*;
     use crate::pipeline::ArmRecall;
     use crate::recall::{HitsFrom, Known};
+    use deft_core::metrics::Metric;
 
     fn result(arm: &str) -> ArmResult {
         ArmResult {
@@ -126,10 +130,23 @@ mod tests {
             steps: 5,
             related: None,
             metrics: Vec::new(),
+            groups: Vec::new(),
             baselines: None,
             predicted: Vec::new(),
             notes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_table_has_the_first_two_metrics() {
+        let metric = |name: &str| Metric { name: name.to_owned(), value: 0.5, low: 0.4, high: 0.6 };
+        let metrics = ["accuracy_sum", "accuracy_mean", "macro_f1_sum"].map(metric).to_vec();
+        let mut results = Results::default();
+        results.add(ArmResult { metrics, ..result("retrieved") });
+        let wanted = "arm        examples  steps  accuracy_sum                  accuracy_mean\n\
+                      retrieved  20        5      0.500         [0.400, 0.600]  0.500          \
+                      [0.400, 0.600]\n";
+        assert!(table(&results, None).ends_with(wanted), "{}", table(&results, None));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use deft_core::metrics::{
-    Baselines, ExampleScore, Metric, TaskSpec, aggregate, baselines, class_names, predicted_shares,
+    Baselines, ExampleScore, GroupMetrics, Metric, TaskSpec, aggregate, baselines, by_group,
+    class_names, predicted_shares,
 };
 use deft_core::{
     Context, Error, ErrorKind, Example, Examples, Fingerprint, Prediction, PredictionKind,
@@ -53,6 +54,10 @@ pub struct ArmResult {
     pub related: Option<f64>,
     /// The metrics, the one to quote first.
     pub metrics: Vec<Metric>,
+    /// Those that are means, by the groups that the reader tells (a category, a kind of answer), if
+    /// there are several and not too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupMetrics>,
     /// Chance and majority class, where the task has classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baselines: Option<Baselines>,
@@ -180,6 +185,7 @@ impl Run {
             steps: report.map_or(0, |report| report.steps),
             related: related_share(task, outcome, pool)?,
             metrics,
+            groups: by_group(&evaluation.spec.metrics, &scores, self.manifest.seed)?,
             baselines: baselines(&evaluation.examples),
             predicted: predicted_shares(&names, &scores),
             notes: trainer.trainer.info().notes,

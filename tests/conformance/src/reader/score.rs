@@ -56,7 +56,7 @@ pub(super) fn metrics(it: &ReaderChecks) -> Verdict {
     let metrics = it.create()?.task().metrics;
     for (number, score) in scored(it, Answer::Right)?.iter().enumerate() {
         for metric in &metrics {
-            let value = score.values.get(&metric.name);
+            let value = metric.statistic(score);
             let is_number = value.is_some_and(|value| value.is_finite());
             ensure!(is_number, "`{}` of example {number} is {value:?}", metric.name);
         }
@@ -77,7 +77,7 @@ pub(super) fn poor(it: &ReaderChecks) -> Verdict {
 fn compare(it: &ReaderChecks, answer: Answer, name: &str, strictly: bool) -> Verdict {
     let (right, other) = (scored(it, Answer::Right)?, scored(it, answer)?);
     for metric in it.create()?.task().metrics {
-        let of = |score: &ExampleScore| score.values.get(&metric.name).copied().unwrap_or(0.0);
+        let of = |score: &ExampleScore| metric.statistic(score).unwrap_or(0.0);
         let pairs = || right.iter().map(of).zip(other.iter().map(of));
         let is_lower = pairs().all(|(right, other)| other <= right);
         ensure!(is_lower, "{name} answers score higher in `{}`", metric.name);

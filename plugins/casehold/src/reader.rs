@@ -1,0 +1,49 @@
+//! The reader.
+
+use std::path::Path;
+
+use deft_core::metrics::{self, ExampleScore, TaskSpec};
+use deft_core::prelude::*;
+use deft_records::{Record, RecordStream};
+
+use crate::config::CaseholdConfig;
+use crate::prompt;
+
+/// Reads `CaseHOLD`; scores by rank classification.
+#[derive(Debug)]
+pub(crate) struct CaseholdReader(CaseholdConfig);
+
+impl Component for CaseholdReader {
+    type Config = CaseholdConfig;
+
+    const NAME: &'static str = "casehold";
+    const SUMMARY: &'static str = "CaseHOLD: which holding does a court cite";
+
+    fn new(_ctx: &Context<'_>, config: CaseholdConfig, _children: Children) -> Result<Self> {
+        Ok(Self(config))
+    }
+}
+
+impl Reader for CaseholdReader {
+    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+        let variant = self.0.variant;
+        RecordStream::open(source, move |record: &Record| prompt::make(record, variant))
+    }
+
+    fn task(&self) -> TaskSpec {
+        TaskSpec::rank_classification()
+    }
+
+    fn score(
+        &self,
+        _ctx: &Context<'_>,
+        examples: &[Example],
+        predictions: &[Prediction],
+    ) -> Result<Vec<ExampleScore>> {
+        metrics::rank_classification(examples, predictions)
+    }
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+pub(crate) mod tests;

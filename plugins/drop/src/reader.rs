@@ -1,0 +1,113 @@
+//! The reader, and the stream of an official file's examples.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use deft_core::metrics::{Aggregate, ExampleScore, MetricSpec, TaskSpec};
+use deft_core::prelude::*;
+use deft_records::{Record, RecordStream};
+
+use crate::config::{DropConfig, Variant};
+use crate::official::{self, Passages};
+use crate::{metric, question, rows};
+
+/// Names of the metrics.
+const F1: &str = "f1";
+const EXACT_MATCH: &str = "exact_match";
+
+/// Reads DROP; scores generated texts by its official metric.
+#[derive(Debug)]
+pub(crate) struct DropReader(DropConfig);
+
+impl Component for DropReader {
+    type Config = DropConfig;
+
+    const NAME: &'static str = "drop";
+    const SUMMARY: &'static str =
+        "DROP: questions about a passage that want counting and adding up";
+
+    fn new(_ctx: &Context<'_>, config: DropConfig, _children: Children) -> Result<Self> {
+        Ok(Self(config))
+    }
+}
+
+impl Reader for DropReader {
+    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+        let variant = self.0.variant;
+        if official::is_official(source) {
+            let passages = Passages::open(source)?;
+            let waiting = Vec::new().into_iter();
+            return Ok(Box::new(OfficialStream { passages, variant, waiting, rows: 0 }));
+        }
+        RecordStream::open(source, move |record: &Record| rows::make(record, variant))
+    }
+
+    fn task(&self) -> TaskSpec {
+        let mean = |name: &str| MetricSpec { name: name.to_owned(), aggregate: Aggregate::Mean };
+        TaskSpec { prediction: PredictionKind::Text, metrics: vec![mean(F1), mean(EXACT_MATCH)] }
+    }
+
+    /// The group of a score is the kind of answer.
+    fn score(
+        &self,
+        _ctx: &Context<'_>,
+        examples: &[Example],
+        predictions: &[Prediction],
+    ) -> Result<Vec<ExampleScore>> {
+        examples.iter().zip(predictions).map(|(example, one)| score(example, one)).collect()
+    }
+}
+
+fn score(example: &Example, prediction: &Prediction) -> Result<ExampleScore> {
+    let Prediction::Text(text) = prediction else {
+        return Err(Error::new(
+            ErrorKind::Unexpected,
+            "a text is needed, option scores were given",
+        ));
+    };
+    let score = metric::score(&[text.as_str()], &question::answers(example)?);
+    Ok(ExampleScore {
+        group: score.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        values: BTreeMap::from([
+            (F1.to_owned(), score.f1),
+            (EXACT_MATCH.to_owned(), score.exact_match),
+        ]),
+        ..ExampleScore::default()
+    })
+}
+
+/// The examples of an official file.
+struct OfficialStream {
+    passages: Passages,
+    variant: Variant,
+    /// Examples of the last passage that are still to be given.
+    waiting: std::vec::IntoIter<Example>,
+    /// Examples given so far.
+    rows: usize,
+}
+
+impl ExampleStream for OfficialStream {
+    fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
+        let mut batch = Batch::default();
+        ctx.check()?;
+        while batch.examples.len() < max.max(1) {
+            if let Some(example) = self.waiting.next() {
+                batch.examples.push(example);
+            } else {
+                ctx.check()?;
+                let Some((id, passage)) = self.passages.advance()? else { break };
+                self.waiting = official::examples(&id, passage, self.variant).into_iter();
+            }
+        }
+        if batch.examples.is_empty() {
+            return Ok(None);
+        }
+        self.rows += batch.examples.len();
+        ctx.progress(self.rows, 0, "rows");
+        Ok(Some(batch))
+    }
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+pub(crate) mod tests;
