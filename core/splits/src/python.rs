@@ -46,7 +46,8 @@ impl PythonRandom {
         loop {
             let number = self.bits(bits);
             if number < n as u64 {
-                return usize::try_from(number).expect("below `n`, which was a usize");
+                // Below `n`, which was a `usize`.
+                return usize::try_from(number).unwrap_or(0);
             }
         }
     }

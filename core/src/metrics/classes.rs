@@ -1,6 +1,6 @@
 //! Metrics about classes, from how often each was right and predicted.
 
-use super::{Aggregate, ScoringRule, mean};
+use super::{Aggregate, mean};
 
 /// The right class and the one predicted, of one example.
 pub(super) type Pair = (usize, usize);
@@ -63,6 +63,7 @@ fn share(part: &[f64], whole: &[f64], class: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ScoringRule;
     use super::*;
 
     /// Three classes; the last is never right and never predicted.

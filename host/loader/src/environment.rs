@@ -6,7 +6,7 @@
 ///
 /// A plugin's threads come from its context. Pools that a library would start by itself, one
 /// thread per core each, would compete with them; and threads of OpenMP that wait for work by
-/// asking for it without end would take the cores from those that have some. OpenBLAS takes a
+/// asking for it without end would take the cores from those that have some. `OpenBLAS` takes a
 /// processor that is newer than itself for one of 2004: it is told what the processor can do.
 ///
 /// # Safety
@@ -26,7 +26,7 @@ pub unsafe fn prepare_environment() {
     }
 }
 
-/// OpenBLAS's name for the kernels that this machine's processor can run; elsewhere it is left to
+/// `OpenBLAS`'s name for the kernels that this machine's processor can run; elsewhere it is left to
 /// itself.
 fn openblas_kernels() -> Option<&'static str> {
     match crate::level()? {

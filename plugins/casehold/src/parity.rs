@@ -40,6 +40,6 @@ fn the_few_shot_rows_are_the_prompts_of_their_records() {
     let of_records = read_all(&records, Variant::Fixed).unwrap().examples;
     let of_few_shot = read_all(&few_shot, Variant::Fixed).unwrap().examples;
     assert_eq!(of_few_shot.len(), 32);
-    let is_record = |example| of_records.iter().any(|record| *record == example);
+    let is_record = |example| of_records.contains(&example);
     assert!(of_few_shot.into_iter().all(is_record));
 }

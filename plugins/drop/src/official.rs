@@ -81,7 +81,7 @@ pub(crate) fn examples(section_id: &str, passage: Passage, variant: Variant) -> 
         let answers = pair.answer.into_iter().chain(pair.validated_answers.unwrap_or_default());
         let question = Question {
             passage: &passage,
-            question: &pair.question,
+            text: &pair.question,
             answers: answers.map(Answer::from).collect(),
             ids: Map::from_iter(ids.map(|(name, id): (&str, Value)| (name.to_owned(), id))),
         };

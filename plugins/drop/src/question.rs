@@ -68,7 +68,7 @@ pub(crate) fn is_space(c: char) -> bool {
 #[derive(Debug)]
 pub(crate) struct Question<'a> {
     pub(crate) passage: &'a str,
-    pub(crate) question: &'a str,
+    pub(crate) text: &'a str,
     /// The right answers, the one to train on first; none for an unlabelled question.
     pub(crate) answers: Vec<Answer>,
     /// What says which question it is.
@@ -89,7 +89,7 @@ impl Question<'_> {
             extra.insert(ANSWERS.to_owned(), json!(self.answers));
         }
         Example {
-            input: format!("Passage: {}\nQuestion: {}\nAnswer:", self.passage, self.question),
+            input: format!("Passage: {}\nQuestion: {}\nAnswer:", self.passage, self.text),
             gold: (!options.is_empty()).then_some(0),
             target,
             options,
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn question(answers: Vec<Answer>) -> Question<'static> {
-        Question { passage: "P p.", question: "Q?", answers, ids: Map::new() }
+        Question { passage: "P p.", text: "Q?", answers, ids: Map::new() }
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn scores_are_the_best_of_all_right_answers_and_grouped_by_kind() {
     let scores = reader.score(&ctx, &examples, &predictions).unwrap();
     let metrics = reader.task().metrics;
     let value = |metric| aggregate(metric, &scores, 1).unwrap().value;
-    assert_eq!(metrics.iter().map(value).collect::<Vec<_>>(), [(1.0 + 0.67) / 2.0, 0.5]);
+    assert_eq!(metrics.iter().map(value).collect::<Vec<_>>(), [f64::midpoint(1.0, 0.67), 0.5]);
     let groups = by_group(&metrics, &scores, 1).unwrap();
     let groups: Vec<_> =
         groups.iter().map(|one| (one.group.as_str(), one.metrics[0].value)).collect();

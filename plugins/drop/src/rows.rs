@@ -16,7 +16,7 @@ const ALLOWED: &str =
 pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
     let question = Question {
         passage: record.text("passage")?,
-        question: record.text("question")?,
+        text: record.text("question")?,
         answers: answers(record)?,
         ids: record.keep(&[SECTION_ID, QUERY_ID]),
     };

@@ -80,7 +80,7 @@ fn exact_match(example: &Example, prediction: &Prediction) -> Result<ExampleScor
     };
     let is_match = f64::from(u8::from(text.trim() == target.trim()));
     let values = BTreeMap::from([(EXACT.to_owned(), is_match)]);
-    Ok(ExampleScore { group: String::new(), predicted: None, values })
+    Ok(ExampleScore { values, ..ExampleScore::default() })
 }
 
 #[cfg(test)]

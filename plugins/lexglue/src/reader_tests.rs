@@ -26,13 +26,13 @@ pub(crate) fn read<T: Task>(record: &Value, variant: Variant) -> Result<Vec<Exam
     Ok(all)
 }
 
-fn unfair(labels: Value) -> Result<Vec<Example>> {
+fn unfair(labels: &Value) -> Result<Vec<Example>> {
     read::<UnfairTos>(&json!({"text": "We may stop.", "labels": labels}), Variant::Fixed)
 }
 
 #[test]
 fn a_text_is_asked_about_each_kind_of_term() {
-    let examples = unfair(json!([1, 7])).unwrap();
+    let examples = unfair(&json!([1, 7])).unwrap();
     let golds: Vec<_> = examples.iter().map(|example| example.gold.unwrap()).collect();
     assert_eq!(golds, [1, 0, 1, 1, 1, 1, 1, 0]);
     assert_eq!(
@@ -46,15 +46,15 @@ fn a_text_is_asked_about_each_kind_of_term() {
 
 #[test]
 fn no_label_is_no_unfair_term_and_no_labels_are_no_answer() {
-    assert!(unfair(json!([])).unwrap().iter().all(|example| example.gold == Some(1)));
-    let unlabelled = unfair(Value::Null).unwrap();
+    assert!(unfair(&json!([])).unwrap().iter().all(|example| example.gold == Some(1)));
+    let unlabelled = unfair(&Value::Null).unwrap();
     assert_eq!(unlabelled.len(), 8);
     assert!(unlabelled.iter().all(|example| example.gold.is_none() && example.target.is_none()));
 }
 
 #[test]
 fn every_kind_of_term_has_an_accuracy_of_its_own() {
-    let examples = unfair(json!([0])).unwrap();
+    let examples = unfair(&json!([0])).unwrap();
     let says_no = || Prediction::OptionScores { log_probs: vec![-2.0, -1.0], tokens: vec![1, 1] };
     let predictions: Vec<_> = examples.iter().map(|_| says_no()).collect();
     let ctx = Context::new(&NoServices, 0, 1);
@@ -93,7 +93,7 @@ fn wrong_records_are_named_by_field() {
         error.context("field").map(str::to_owned)
     };
     for labels in [json!([8]), json!([-1]), json!("1"), json!(["a"])] {
-        assert_eq!(field(unfair(labels)).as_deref(), Some("labels"));
+        assert_eq!(field(unfair(&labels)).as_deref(), Some("labels"));
     }
     let ledgar = |record: Value| field(read::<Ledgar>(&record, Variant::Fixed));
     assert_eq!(ledgar(json!({"label": 1})).as_deref(), Some("text"));

@@ -130,7 +130,7 @@ fn score((group, worth): (String, Worth)) -> ExampleScore {
     let values =
         [(ROUGE, worth.rouge_l), (EXACT, worth.exact_match), (ROUGE_BY_TASK, worth.rouge_l)];
     let values = values.map(|(name, value)| (name.to_owned(), value));
-    ExampleScore { group, predicted: None, values: BTreeMap::from(values) }
+    ExampleScore { group, values: BTreeMap::from(values), ..ExampleScore::default() }
 }
 
 /// The examples of a source.

@@ -23,8 +23,10 @@ struct Section {
 /// A question about an article.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Question {
-    pub(crate) question: String,
-    pub(crate) question_id: String,
+    #[serde(rename = "question")]
+    pub(crate) text: String,
+    #[serde(rename = "question_id")]
+    pub(crate) id: String,
     /// What each annotator answered; `None` where the answers are withheld.
     pub(crate) answers: Option<Vec<Answer>>,
 }

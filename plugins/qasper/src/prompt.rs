@@ -43,7 +43,7 @@ impl Asked<'_> {
     /// The paper ends with the instruction, which is then the first to go where a long paragraph is
     /// cut; otherwise the paragraph is last.
     fn input(&self, variant: Variant) -> String {
-        let (question, paragraph) = (&self.question.question, self.paragraph);
+        let (question, paragraph) = (&self.question.text, self.paragraph);
         match variant {
             Variant::Paper => format!("Question: {question} Paragraph: {paragraph} {INSTRUCTION}"),
             Variant::Fixed => format!("Question: {question} {INSTRUCTION} Paragraph: {paragraph}"),
@@ -53,8 +53,8 @@ impl Asked<'_> {
     fn extra(&self) -> Map<String, Value> {
         Map::from_iter([
             ("paper_id".to_owned(), self.paper.into()),
-            ("question_id".to_owned(), self.question.question_id.as_str().into()),
-            ("question".to_owned(), self.question.question.as_str().into()),
+            ("question_id".to_owned(), self.question.id.as_str().into()),
+            ("question".to_owned(), self.question.text.as_str().into()),
             ("paragraph_index".to_owned(), self.place.into()),
             ("references".to_owned(), json!(self.evidence.references(self.paragraph))),
         ])

@@ -193,9 +193,11 @@ fn a_table_gives_the_examples_of_json_lines() {
     let dir = tempfile::tempdir().unwrap();
     let (lines, table) = (dir.path().join("a.jsonl"), dir.path().join("a.csv"));
     let record = |row| json!({"premise": format!("p, {row}"), "hypothesis": "é", "label": row % 2});
-    let records: String = (0..7).map(|row| format!("{}\n", record(row))).collect();
+    let records: String =
+        (0..7).flat_map(|row| [record(row).to_string(), "\n".to_owned()]).collect();
     fs::write(&lines, records).unwrap();
-    let rows: String = (0..7).map(|row| format!("\"p, {row}\",é,{}\n", row % 2)).collect();
+    let rows: Vec<String> = (0..7).map(|row| format!("\"p, {row}\",é,{}\n", row % 2)).collect();
+    let rows = rows.concat();
     fs::write(&table, format!("premise,hypothesis,label\n{rows}")).unwrap();
     let expected = read_by::<Rte>(&lines, Variant::Fixed, 3).unwrap().examples;
     assert_eq!(expected.len(), 7);

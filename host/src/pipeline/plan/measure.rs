@@ -170,18 +170,18 @@ fn try_phases(
     let k = examples.len().min(HITS);
     let mut hits = Hits::new(texts.len(), k);
     searcher.retrieve(&ctx, &texts, hits.as_mut())?;
-    let searched = watch.seconds();
+    let compared_from = watch.seconds();
     let of_query = |seconds: f64| Taken {
         amount: examples.len() as f64,
         seconds: seconds / texts.len() as f64,
         bytes: 0,
         peak: machine::peak_memory(),
     };
-    taken.push(of_query(searched - began));
+    taken.push(of_query(compared_from - began));
     let mut nearest = Hits::new(texts.len(), k);
     let judged = searcher.judge(&ctx, &texts, hits.as_mut(), nearest.as_mut())?;
     if matches!(judged, Judgement::Compared { .. }) {
-        taken.push(of_query(watch.seconds() - searched));
+        taken.push(of_query(watch.seconds() - compared_from));
     }
     Ok(())
 }

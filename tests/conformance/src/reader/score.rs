@@ -57,7 +57,7 @@ pub(super) fn metrics(it: &ReaderChecks) -> Verdict {
     for (number, score) in scored(it, Answer::Right)?.iter().enumerate() {
         for metric in &metrics {
             let value = metric.statistic(score);
-            let is_number = value.is_some_and(|value| value.is_finite());
+            let is_number = value.is_some_and(f64::is_finite);
             ensure!(is_number, "`{}` of example {number} is {value:?}", metric.name);
         }
     }
