@@ -70,7 +70,7 @@ fn every_kind_of_term_has_an_accuracy_of_its_own() {
 
 #[test]
 fn ledgar_has_a_hundred_answers_or_those_that_the_record_names() {
-    let record = json!({"text": "The law of Delaware.", "label": 46});
+    let record = json!({"text": "The law of Delaware.", "label": 47});
     let examples = read::<Ledgar>(&record, Variant::Fixed).unwrap();
     let [example] = &examples[..] else { panic!("{examples:?}") };
     assert_eq!(example.options.len(), 100);
