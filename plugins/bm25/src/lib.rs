@@ -16,10 +16,15 @@
 //! - [`segment`]: that segment, open for reading;
 //! - [`statistics`]: what the scores need to know about the whole pool;
 //! - [`similarity`]: the formula;
+//! - [`group`]: the terms of queries that are searched with together;
+//! - [`window`]: scores of neighbouring texts, while terms are added;
+//! - [`best`]: the best hits of a query;
 //! - [`search`]: queries in, hits out.
 
 mod analyzer;
+mod best;
 mod config;
+mod group;
 #[cfg(test)]
 mod parity;
 mod porter;
@@ -30,6 +35,7 @@ mod similarity;
 mod statistics;
 #[cfg(test)]
 mod testing;
+mod window;
 mod words;
 mod writer;
 

@@ -6,12 +6,14 @@ use deft_core::part_name;
 use deft_core::prelude::*;
 use serde_json::json;
 
-use crate::analyzer;
+use crate::analyzer::Analyzer;
 use crate::config::Bm25Config;
+use crate::group::TERMS;
 use crate::search::Bm25Searcher;
-use crate::segment::Segment;
+use crate::segment::{Segment, analyzer_name};
 use crate::similarity::Similarity;
 use crate::statistics::Statistics;
+use crate::window::{Cursors, Window};
 use crate::writer::{UnitWriter, segment_dir};
 
 /// The phase that indexes the pool: a unit per part.
@@ -20,6 +22,9 @@ const INDEX: &str = "index";
 const MERGE: &str = "merge";
 /// The end of the name of the file that it leaves.
 const STATISTICS: &str = ".json";
+
+/// The call that tells the terms of texts.
+const ANALYZE: &str = "analyze";
 
 /// Rows that are fetched at once.
 const CHUNK: usize = 256;
@@ -43,8 +48,8 @@ impl Component for Bm25 {
                 Err(Error::option_at(name, message))
             }
         };
-        out_of("k1", options.k1, 0.0, 100.0)?;
-        out_of("b", options.b, 0.0, 1.0)?;
+        out_of("k1", options.k1(), 0.0, 100.0)?;
+        out_of("b", options.b(), 0.0, 1.0)?;
         out_of("index_memory_mb", options.index_memory_mb as f64, 15.0, 4000.0)
     }
 
@@ -59,7 +64,7 @@ impl Retriever for Bm25 {
         // Postings and statistics know nothing of `k1` and `b`, which act in a search: another
         // value finds its index ready.
         let fingerprint = json!({
-            "analyzer": format!("lucene english {}", analyzer::VERSION),
+            "analyzer": analyzer_name(),
             "tantivy": tantivy::INDEX_FORMAT_VERSION,
         });
         let index = Phase {
@@ -74,7 +79,7 @@ impl Retriever for Bm25 {
             // What it leaves depends on the texts: a measurement tells.
             disk: None,
             memory: Some(self.0.index_memory_mb as u64 * 1_000_000),
-            search_memory: Some(search_memory(ctx.threads(), pool)),
+            search_memory: Some(search_memory(ctx.threads())),
             temporary: false,
         };
         let merge = Phase {
@@ -123,8 +128,34 @@ impl Retriever for Bm25 {
         check_not_empty(pool)?;
         let segments = open_segments(ctx, pool, dirs)?;
         let statistics = Statistics::read(&dirs.get(MERGE)?.join(part_name(0, STATISTICS)))?;
-        Ok(Box::new(Bm25Searcher::new(segments, Similarity::new(&self.0, &statistics))))
+        statistics.check(&segments)?;
+        let similarity = Similarity::new(&self.0, &statistics);
+        Ok(Box::new(Bm25Searcher::new(segments, similarity, self.0.query_text)))
     }
+
+    /// `analyze`: the terms of texts, as the index has them.
+    fn call(&self, _ctx: &Context<'_>, name: &str, json: &str) -> Result<String> {
+        if name != ANALYZE {
+            return Err(Error::unknown_call(name));
+        }
+        let request: Analyze =
+            serde_json::from_str(json).or_error(ErrorKind::Data, "`analyze` wants `texts`")?;
+        let analyzer = Analyzer::new();
+        let terms_of = |text: &String| {
+            let mut terms = Vec::new();
+            analyzer.for_each_term(text, |term| terms.push(term.to_owned()));
+            terms
+        };
+        let terms: Vec<Vec<String>> = request.texts.iter().map(terms_of).collect();
+        Ok(json!({ "terms": terms }).to_string())
+    }
+}
+
+/// What `analyze` is asked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Analyze {
+    texts: Vec<String>,
 }
 
 impl Bm25 {
@@ -167,11 +198,9 @@ fn open_segments(ctx: &Context<'_>, pool: &Pool<'_>, dirs: &PhaseDirs) -> Result
     (0..pool.parts()).map(open).collect()
 }
 
-/// A thread notes something of every row of the part that it searches.
-fn search_memory(threads: usize, pool: &Pool<'_>) -> u64 {
-    const BYTES_PER_ROW: usize = 24;
-    let rows = pool.rows_per_part.min(pool.examples.len());
-    (threads * rows * BYTES_PER_ROW) as u64
+/// What a thread needs for a group of queries: sums, and where each of their terms is being read.
+fn search_memory(threads: usize) -> u64 {
+    (threads * (Window::BYTES + TERMS * Cursors::BYTES)) as u64
 }
 
 fn check_not_empty(pool: &Pool<'_>) -> Result<()> {
@@ -190,6 +219,7 @@ mod tests {
     use deft_core::NoServices;
 
     use super::*;
+    use crate::config::{Preset, QueryText};
     use crate::testing::{Host, pool_of};
 
     fn phases_of(config: Bm25Config, rows: usize) -> Result<Vec<Phase>> {
@@ -208,7 +238,13 @@ mod tests {
 
     #[test]
     fn parameters_of_the_search_leave_the_index_as_it_is() {
-        let other = Bm25Config { k1: 1.2, b: 0.75, index_memory_mb: 100 };
+        let other = Bm25Config {
+            preset: Preset::Lucene,
+            k1: Some(1.2),
+            b: Some(0.75),
+            query_text: QueryText::Paper,
+            index_memory_mb: 100,
+        };
         let prints = |config| -> Vec<String> {
             let phases = phases_of(config, 10).expect("phases");
             phases.into_iter().map(|phase| phase.fingerprint).collect()
@@ -226,9 +262,9 @@ mod tests {
     fn options_out_of_range_are_named() {
         let default = Bm25Config::default;
         let table = [
-            ("k1", Bm25Config { k1: -0.1, ..default() }),
-            ("k1", Bm25Config { k1: f64::NAN, ..default() }),
-            ("b", Bm25Config { b: 1.5, ..default() }),
+            ("k1", Bm25Config { k1: Some(-0.1), ..default() }),
+            ("k1", Bm25Config { k1: Some(f64::NAN), ..default() }),
+            ("b", Bm25Config { b: Some(1.5), ..default() }),
             ("index_memory_mb", Bm25Config { index_memory_mb: 14, ..default() }),
         ];
         for (name, config) in table {
@@ -273,5 +309,62 @@ mod tests {
         host.examples.pop();
         let error = host.open().err().expect("a row less");
         assert_eq!((error.context("found"), error.context("wanted")), (Some("3"), Some("2")));
+    }
+
+    #[test]
+    fn an_index_of_another_version_of_the_analyser_is_refused_with_both_names() {
+        let host = Host::prepared(Bm25Config::default(), &["one", "two"], 2);
+        let meta = segment_dir(&host.dir(INDEX).join(part_name(0, ""))).join("meta.json");
+        let text = std::fs::read_to_string(&meta).expect("its notes");
+        let other = text.replace(&analyzer_name(), "lucene_english_0");
+        assert_ne!(text, other, "the notes name the analyser");
+        std::fs::write(&meta, other).expect("written");
+        let error = host.open().err().expect("other terms");
+        let named = (error.context("found"), error.context("wanted"));
+        assert_eq!(named, (Some("lucene_english_0"), Some(analyzer_name().as_str())));
+        assert!(error.to_string().contains("part-00000"), "{error}");
+    }
+
+    #[test]
+    fn statistics_of_another_pool_are_refused() {
+        let host = Host::prepared(Bm25Config::default(), &["one", "two three"], 2);
+        let file = host.dir(MERGE).join(part_name(0, STATISTICS));
+        Statistics { documents: 2, terms: 4 }.write(&file).expect("written");
+        let error = host.open().err().expect("others");
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert_eq!(error.context("terms of the index"), Some("3"));
+    }
+
+    #[test]
+    fn a_file_of_the_index_that_is_cut_or_gone_is_an_error() {
+        let texts: Vec<String> = (0..300).map(|row| format!("all word{row}")).collect();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        let mut damaged = 0;
+        for kind in ["term", "idx", "fieldnorm", "fast"] {
+            let host = Host::prepared(Bm25Config::default(), &texts, 1000);
+            let dir = segment_dir(&host.dir(INDEX).join(part_name(0, "")));
+            for entry in std::fs::read_dir(dir).expect("the segment") {
+                let path = entry.expect("an entry").path();
+                if path.extension().is_some_and(|extension| extension == kind) {
+                    let bytes = std::fs::read(&path).expect("a file");
+                    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
+                    assert_eq!(host.open().err().expect(kind).kind(), ErrorKind::Data);
+                    std::fs::remove_file(&path).expect("gone");
+                    assert_eq!(host.open().err().expect(kind).kind(), ErrorKind::Data);
+                    damaged += 1;
+                }
+            }
+        }
+        assert_eq!(damaged, 4);
+    }
+
+    #[test]
+    fn the_terms_of_texts_can_be_asked_for() {
+        let bm25 = Bm25(Bm25Config::default());
+        let ctx = Context::new(&NoServices, 0, 1);
+        let answer = bm25.call(&ctx, ANALYZE, r#"{"texts": ["The cats", ""]}"#).expect("terms");
+        assert_eq!(answer, r#"{"terms":[["cat"],[]]}"#);
+        let error = bm25.call(&ctx, ANALYZE, r#"{"text": "cats"}"#).expect_err("no texts");
+        assert_eq!(error.kind(), ErrorKind::Data);
     }
 }

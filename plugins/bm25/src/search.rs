@@ -2,128 +2,117 @@
 //!
 //! Whole prompts are queries here: hundreds of terms, most of which are somewhere in most texts.
 //! Skipping texts that cannot reach the first `k`, the strength of Lucene and tantivy at queries of
-//! a few words, has nothing to skip then. So each term's postings are read once, in full, and added
-//! to one sum per text.
+//! a few words, has nothing to skip then. So each term's postings are read in full, once for some
+//! queries at a time, and added to one sum per query and text.
 
-use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
+use deft_core::Hit;
 use deft_core::prelude::*;
-use deft_core::{Hit, TopK};
 use rayon::prelude::*;
-use tantivy::postings::TermInfo;
 
 use crate::analyzer::Analyzer;
+use crate::best::Best;
+use crate::config::QueryText;
+use crate::group::{Group, groups};
 use crate::segment::Segment;
 use crate::similarity::Similarity;
-
-/// Queries whose hits are kept before they are handed to the caller, per thread.
-const QUERIES_PER_THREAD: usize = 16;
+use crate::window::{Cursors, Window};
 
 /// A pool open for search.
 pub(crate) struct Bm25Searcher {
     segments: Vec<Segment>,
     similarity: Similarity,
+    query_text: QueryText,
     analyzer: Analyzer,
+    /// Working memory that no search uses at the moment. The analyser's share of it takes long to
+    /// make again.
+    idle: Mutex<Vec<Scratch>>,
+}
+
+/// Memory that is used again for one group of queries after another.
+struct Scratch {
+    analyzer: Analyzer,
+    window: Window,
 }
 
 impl Bm25Searcher {
-    pub(crate) fn new(segments: Vec<Segment>, similarity: Similarity) -> Self {
-        Self { segments, similarity, analyzer: Analyzer::new() }
+    pub(crate) fn new(
+        segments: Vec<Segment>,
+        similarity: Similarity,
+        query_text: QueryText,
+    ) -> Self {
+        let (analyzer, idle) = (Analyzer::new(), Mutex::new(Vec::new()));
+        Self { segments, similarity, query_text, analyzer, idle }
     }
 
-    /// The best `k` hits for one query.
-    fn search(
+    /// The best `k` hits for each of a few queries, best first.
+    fn search(&self, ctx: &Context<'_>, queries: &[&str], k: usize) -> Result<Vec<Vec<Hit>>> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let lent = idle().pop();
+        let mut scratch = lent
+            .unwrap_or_else(|| Scratch { analyzer: self.analyzer.clone(), window: Window::new() });
+        let group = Group::new(
+            queries,
+            self.query_text,
+            &scratch.analyzer,
+            &self.segments,
+            &self.similarity,
+        )?;
+        let mut best: Vec<_> = queries.iter().map(|_| Best::new(k)).collect();
+        for number in 0..self.segments.len() {
+            self.search_segment(ctx, number, &group, &mut scratch.window, &mut best)?;
+        }
+        idle().push(scratch);
+        Ok(best.into_iter().map(Best::into_hits).collect())
+    }
+
+    fn search_segment(
         &self,
         ctx: &Context<'_>,
-        query: &str,
-        k: usize,
-        scratch: &mut Scratch,
-    ) -> Result<Vec<Hit>> {
-        let terms = self.terms_of(query, &scratch.analyzer)?;
-        let mut best = TopK::new(k.min(self.segments.iter().map(Segment::len).sum()));
-        for (number, segment) in self.segments.iter().enumerate() {
-            ctx.check()?;
-            scratch.sums.clear();
-            scratch.sums.resize(segment.len(), 0.0);
-            for term in &terms {
-                if let Some(info) = &term.infos[number] {
-                    self.add_postings(segment, info, term.weight, &mut scratch.sums)?;
-                }
-            }
-            scratch.keep_best(k);
-            for &(score, text) in &scratch.candidates {
-                best.push(Hit { id: segment.row(text)?, score });
-            }
-        }
-        Ok(best.into_vec())
-    }
-
-    /// A query's terms, each once, in a fixed order, with its weight in the whole pool.
-    fn terms_of(&self, query: &str, analyzer: &Analyzer) -> Result<Vec<QueryTerm>> {
-        let mut counts = BTreeMap::<String, u32>::new();
-        analyzer.for_each_term(query, |term| match counts.get_mut(term) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(term.to_owned(), 1);
-            }
-        });
-        let mut terms = Vec::with_capacity(counts.len());
-        for (term, count) in counts {
-            let infos: Vec<_> =
-                self.segments.iter().map(|segment| segment.find(&term)).collect::<Result<_>>()?;
-            let texts: u64 = infos.iter().flatten().map(|info| u64::from(info.doc_freq)).sum();
-            if texts > 0 {
-                terms.push(QueryTerm { weight: self.similarity.weight(texts, count), infos });
-            }
-        }
-        Ok(terms)
-    }
-
-    fn add_postings(
-        &self,
-        segment: &Segment,
-        info: &TermInfo,
-        weight: f32,
-        sums: &mut [f64],
+        number: usize,
+        group: &Group,
+        window: &mut Window,
+        best: &mut [Best],
     ) -> Result<()> {
-        let mut postings = segment.postings(info)?;
-        // A block past the last one is empty.
-        while !postings.docs().is_empty() {
-            for (&text, &count) in postings.docs().iter().zip(postings.freqs()) {
-                let score = self.similarity.score(weight, count, segment.length(text));
-                sums[text as usize] += f64::from(score);
+        let segment = &self.segments[number];
+        let mut cursors = Cursors::new(group, segment, number)?;
+        for first in Window::starts(segment) {
+            ctx.check()?;
+            window.read(segment, first, group.queries, &mut cursors, &self.similarity);
+            for (query, best) in best.iter_mut().enumerate() {
+                window.offer(segment, query, best);
             }
-            postings.advance();
         }
-        Ok(())
+        match cursors.left_over() {
+            Some(text) => Err(segment.damaged_posting(text)),
+            None => Ok(()),
+        }
     }
 }
 
 impl Searcher for Bm25Searcher {
-    fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], mut hits: HitsMut<'_>) -> Result<()> {
+    fn retrieve(&self, ctx: &Context<'_>, queries: &[&str], hits: HitsMut<'_>) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(ctx.threads().min(queries.len().max(1)))
             .build()
             .or_error(ErrorKind::Unexpected, "cannot start the threads of the search")?;
         let k = hits.k();
-        let mut done = 0;
-        for chunk in queries.chunks(QUERIES_PER_THREAD * ctx.threads()) {
-            let found: Vec<Vec<Hit>> = pool.install(|| {
-                chunk
-                    .par_iter()
-                    .map_init(
-                        || Scratch::new(&self.analyzer),
-                        |scratch, query| self.search(ctx, query, k, scratch),
-                    )
-                    .collect::<Result<_>>()
-            })?;
-            for mut found in found {
-                hits.set(done, &mut found);
-                done += 1;
-            }
-            ctx.progress(done, queries.len(), "queries");
-        }
-        Ok(())
+        let filled = Mutex::new((hits, 0));
+        pool.install(|| {
+            // Queries differ much in length: each group is handed out by itself.
+            groups(queries, ctx.threads()).into_par_iter().with_max_len(1).try_for_each(|group| {
+                let found = self.search(ctx, &queries[group.clone()], k)?;
+                let mut filled = filled.lock().unwrap_or_else(PoisonError::into_inner);
+                let (hits, done) = &mut *filled;
+                for (query, mut found) in group.zip(found) {
+                    hits.set(query, &mut found);
+                    *done += 1;
+                }
+                ctx.progress(*done, queries.len(), "queries");
+                Ok(())
+            })
+        })
     }
 
     /// Every text that has a word in common with the query is scored.
@@ -135,47 +124,6 @@ impl Searcher for Bm25Searcher {
         _nearest: HitsMut<'_>,
     ) -> Result<Judgement> {
         Ok(Judgement::Exact)
-    }
-}
-
-/// A distinct term of a query.
-struct QueryTerm {
-    weight: f32,
-    /// Where its postings lie, for each segment.
-    infos: Vec<Option<TermInfo>>,
-}
-
-/// Memory that a thread uses again for each of its queries.
-struct Scratch {
-    analyzer: Analyzer,
-    /// Score so far of each text of a segment; f64, as in Lucene, so that the order of additions
-    /// does not show.
-    sums: Vec<f64>,
-    /// The best texts of a segment: score and number.
-    candidates: Vec<(f32, u32)>,
-}
-
-impl Scratch {
-    fn new(analyzer: &Analyzer) -> Self {
-        Self { analyzer: analyzer.clone(), sums: Vec::new(), candidates: Vec::new() }
-    }
-
-    /// Makes candidates of the texts with the best `k` sums and of all that tie with the last of
-    /// them: which of those is a hit depends on rows, which are costly to look up for every text.
-    #[expect(clippy::cast_possible_truncation, reason = "Lucene rounds the sum to f32")]
-    fn keep_best(&mut self, k: usize) {
-        self.candidates.clear();
-        if k == 0 {
-            return;
-        }
-        // Every term adds something, so a sum of 0 is a text without any of them.
-        let scored = (0..).zip(&self.sums).filter(|(_, sum)| **sum > 0.0);
-        self.candidates.extend(scored.map(|(text, &sum)| (sum as f32, text)));
-        if self.candidates.len() > k {
-            let (_, &mut (last, _), _) =
-                self.candidates.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0));
-            self.candidates.retain(|(score, _)| *score >= last);
-        }
     }
 }
 
@@ -230,7 +178,7 @@ mod tests {
     #[test]
     fn hits_are_those_of_a_naive_computation() {
         for (k1, b) in [(0.9, 0.4), (1.2, 0.75), (2.0, 0.0)] {
-            let config = Bm25Config { k1, b, ..Bm25Config::default() };
+            let config = Bm25Config { k1: Some(k1), b: Some(b), ..Bm25Config::default() };
             let host = Host::prepared(config, &TEXTS, 3);
             for query in ["cat", "morning cat dog dog", "the singing of dogs", "absent", "the"] {
                 let found = &host.retrieve(&[query], 10, 1)[0];
@@ -285,10 +233,67 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_ten_thousand_words_is_answered() {
-        let query =
-            (0..10_000).fold(String::from("cat"), |text, i| text + " other" + &i.to_string());
+    fn a_query_of_twenty_thousand_words_is_answered() {
+        let others: String = (0..20_000).map(|i| format!(" other{i}")).collect();
         let host = Host::prepared(Bm25Config::default(), &TEXTS, 10);
-        assert_eq!(host.retrieve(&[&query], 10, 1)[0].len(), 3);
+        let found = host.retrieve(&[&format!("cat{others} cat"), "cat cat"], 10, 1);
+        assert_eq!(found[0].len(), 3);
+        assert_eq!(bits(&found[..1]), bits(&found[1..]), "words that no text has add nothing");
+    }
+
+    #[test]
+    fn an_empty_query_and_one_of_stop_words_have_no_hits() {
+        let host = Host::prepared(Bm25Config::default(), &TEXTS, 3);
+        let found = host.retrieve(&["", " \n", "the of", "cat"], 10, 2);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [0, 0, 0, 3]);
+    }
+
+    #[test]
+    fn a_row_without_a_term_is_never_a_hit_and_no_part_of_the_averages() {
+        let with = Host::prepared(Bm25Config::default(), &["cat", "", "the", "cat dog"], 2);
+        let found = with.retrieve(&["cat dog"], 10, 1);
+        assert_eq!(found[0].iter().map(|hit| hit.id).collect::<Vec<_>>(), [3, 0]);
+        let without = Host::prepared(Bm25Config::default(), &["cat", "cat dog"], 2);
+        let scores = |hits: &[Hit]| hits.iter().map(|hit| hit.score.to_bits()).collect::<Vec<_>>();
+        assert_eq!(scores(&found[0]), scores(&without.retrieve(&["cat dog"], 10, 1)[0]));
+    }
+
+    #[test]
+    fn a_pool_of_texts_without_terms_has_no_hits() {
+        let host = Host::prepared(Bm25Config::default(), &["", "the", "of"], 2);
+        assert!(host.retrieve(&["the cat"], 10, 1)[0].is_empty());
+    }
+
+    #[test]
+    fn a_part_of_several_windows_is_searched_as_one() {
+        // Five windows; a word in one text of three thousand, one in every other, one in all.
+        let text = |row: usize| match (row % 3000, row % 2) {
+            (7, _) => format!("all rare {}", "pad ".repeat(row % 13)),
+            (_, 0) => "all even".to_owned(),
+            _ => "all".to_owned(),
+        };
+        let texts: Vec<String> = (0..17_000).map(text).collect();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        let queries = ["rare", "even rare all all", "all"];
+        let whole = Host::prepared(Bm25Config::default(), &texts, 17_000).retrieve(&queries, 20, 1);
+        let parts = Host::prepared(Bm25Config::default(), &texts, 1500).retrieve(&queries, 20, 2);
+        assert_eq!(bits(&whole), bits(&parts));
+        let ids = |hits: &[Hit]| hits.iter().map(|hit| hit.id).collect::<Vec<_>>();
+        assert_eq!(ids(&whole[0]), [6007, 3007, 15_007, 7, 12_007, 9007], "by length");
+        assert_eq!(whole[1][0].id, 6007);
+        let odd: Vec<u64> = (0..41).map(|i| 2 * i + 1).filter(|id| id % 3000 != 7).collect();
+        assert_eq!(ids(&whole[2]), odd[..20], "the shortest, which tie");
+    }
+
+    #[test]
+    fn queries_of_the_paper_are_searched_without_their_line_breaks() {
+        let paper = Bm25Config { query_text: QueryText::Paper, ..Bm25Config::default() };
+        let host = Host::prepared(paper, &["one", "two", "onetwo"], 10);
+        let ids =
+            |query| host.retrieve(&[query], 10, 1)[0].iter().map(|h| h.id).collect::<Vec<_>>();
+        assert_eq!(ids("one\ntwo"), [2]);
+        assert_eq!(ids("one\ttwo"), [0, 1]);
+        let host = Host::prepared(Bm25Config::default(), &["one", "two", "onetwo"], 10);
+        assert_eq!(host.retrieve(&["one\ntwo"], 10, 1)[0].len(), 2);
     }
 }

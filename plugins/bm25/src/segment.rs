@@ -4,16 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use deft_core::prelude::*;
-use tantivy::columnar::Column;
-use tantivy::fieldnorm::FieldNormReader;
+use tantivy::columnar::{ColumnIndex, ColumnValues};
+use tantivy::directory::OwnedBytes;
 use tantivy::postings::{BlockSegmentPostings, TermInfo};
-use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::{
+    FAST, Field, FieldType, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
+};
 use tantivy::{Index as TantivyIndex, InvertedIndexReader, SegmentReader, TantivyError, Term};
 
-/// The analyser's name in the index's schema.
-pub(crate) const ANALYZER: &str = "lucene_english";
+use crate::analyzer;
+
+/// The analyser's name and version: in the index's schema, and in its fingerprint.
+pub(crate) fn analyzer_name() -> String {
+    format!("lucene_english_{}", analyzer::VERSION)
+}
+
 const TEXT: &str = "text";
 const ROW: &str = "row";
+
+const REMEDY: &str = "remove the folder: the next run builds it again";
 
 /// The fields of an indexed text.
 #[derive(Debug, Clone)]
@@ -28,7 +37,7 @@ pub(crate) struct Fields {
 impl Fields {
     pub(crate) fn new() -> Self {
         let indexing = TextFieldIndexing::default()
-            .set_tokenizer(ANALYZER)
+            .set_tokenizer(&analyzer_name())
             .set_index_option(IndexRecordOption::WithFreqs);
         let mut schema = Schema::builder();
         let text =
@@ -42,34 +51,43 @@ impl Fields {
 pub(crate) struct Segment {
     text: Field,
     postings: Arc<InvertedIndexReader>,
-    lengths: FieldNormReader,
-    rows: Column<u64>,
+    lengths: OwnedBytes,
+    rows: Arc<dyn ColumnValues<u64>>,
     len: u32,
 }
 
 impl Segment {
     /// Opens what [`crate::writer`] left in a folder.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
-        Self::open_by_tantivy(dir).map_err(|error| broken(dir, &error))?.ok_or_else(|| {
+        let index = TantivyIndex::open_in_dir(dir).map_err(|error| broken(dir, &error))?;
+        check_analyzer(&index.schema(), dir)?;
+        Self::of_index(&index).map_err(|error| broken(dir, &error))?.ok_or_else(|| {
             damaged(dir).with_context("reason", "it has not one segment of the expected fields")
         })
     }
 
     /// `None` if this is some other index.
-    fn open_by_tantivy(dir: &Path) -> tantivy::Result<Option<Self>> {
-        let index = TantivyIndex::open_in_dir(dir)?;
+    fn of_index(index: &TantivyIndex) -> tantivy::Result<Option<Self>> {
         let fields = Fields::new();
         let segments = index.searchable_segments()?;
         let ([segment], true) = (segments.as_slice(), index.schema() == fields.schema) else {
             return Ok(None);
         };
         let reader = SegmentReader::open(segment)?;
+        // A byte per text, as it lies in the file: tantivy's own way there is made for one at a time.
+        let lengths = reader.fieldnorms_readers().get_inner_file().open_read(fields.text);
+        let lengths = lengths.map(|file| file.read_bytes()).transpose()?;
+        let len = reader.max_doc();
+        let lengths = lengths.filter(|lengths| lengths.len() == len as usize);
+        let rows = reader.fast_fields().u64(ROW)?;
+        let has_rows = matches!(rows.index, ColumnIndex::Full) && rows.values.num_vals() == len;
+        let (Some(lengths), true) = (lengths, has_rows) else { return Ok(None) };
         Ok(Some(Self {
             text: fields.text,
             postings: reader.inverted_index(fields.text)?,
-            lengths: reader.get_fieldnorms_reader(fields.text)?,
-            rows: reader.fast_fields().u64(ROW)?,
-            len: reader.max_doc(),
+            lengths,
+            rows: rows.values,
+            len,
         }))
     }
 
@@ -80,7 +98,7 @@ impl Segment {
 
     /// Number of texts that have at least one term.
     pub(crate) fn texts_with_terms(&self) -> u64 {
-        (0..self.len).filter(|&text| self.length(text) > 0).count() as u64
+        self.lengths.iter().filter(|&&length| length > 0).count() as u64
     }
 
     /// Number of terms in all texts, repetitions included.
@@ -88,17 +106,21 @@ impl Segment {
         self.postings.total_num_tokens()
     }
 
-    /// The byte that stands for a text's length; texts are numbered as tantivy likes.
-    pub(crate) fn length(&self, text: u32) -> u8 {
-        self.lengths.fieldnorm_id(text)
+    /// The byte that stands for a text's length, for every text; texts are numbered as tantivy likes.
+    pub(crate) fn lengths(&self) -> &[u8] {
+        &self.lengths
     }
 
     /// A text's row in the pool.
-    pub(crate) fn row(&self, text: u32) -> Result<u64> {
-        self.rows.first(text).ok_or_else(|| {
-            Error::new(ErrorKind::Data, "the index is damaged: a text has no row")
-                .with_context("text", text)
-        })
+    pub(crate) fn row(&self, text: u32) -> u64 {
+        self.rows.get_val(text)
+    }
+
+    /// The error for postings that name a text beyond the last one.
+    pub(crate) fn damaged_posting(&self, text: u32) -> Error {
+        Error::new(ErrorKind::Data, "the index is damaged: a term has a text that is not there")
+            .with_context("text", text)
+            .with_context("texts", self.len)
     }
 
     /// Where a term's postings lie, if any text has it.
@@ -115,6 +137,22 @@ impl Segment {
     }
 }
 
+/// The host keeps indexes of other analysers in other folders: this is for what was put there by hand.
+fn check_analyzer(schema: &Schema, dir: &Path) -> Result<()> {
+    let field = schema.get_field(TEXT).ok().map(|field| schema.get_field_entry(field).field_type());
+    let Some(FieldType::Str(options)) = field else { return Ok(()) };
+    let found = options.get_indexing_options().map_or("none", TextFieldIndexing::tokenizer);
+    if found == analyzer_name() {
+        return Ok(());
+    }
+    let message = "the index of this part has terms of another analyser";
+    Err(Error::new(ErrorKind::Data, message)
+        .with_context("folder", dir.display())
+        .with_context("found", found)
+        .with_context("wanted", analyzer_name())
+        .with_hint(REMEDY))
+}
+
 fn broken(dir: &Path, error: &TantivyError) -> Error {
     damaged(dir).with_source(error)
 }
@@ -122,5 +160,5 @@ fn broken(dir: &Path, error: &TantivyError) -> Error {
 fn damaged(dir: &Path) -> Error {
     Error::new(ErrorKind::Data, "cannot open the index of this part")
         .with_context("folder", dir.display())
-        .with_hint("remove the folder: the next run builds it again")
+        .with_hint(REMEDY)
 }

@@ -19,7 +19,7 @@ pub(crate) struct Similarity {
 impl Similarity {
     #[expect(clippy::cast_possible_truncation, reason = "Lucene computes with these as f32")]
     pub(crate) fn new(config: &Bm25Config, statistics: &Statistics) -> Self {
-        let (k1, b) = (config.k1 as f32, config.b as f32);
+        let (k1, b) = (config.k1() as f32, config.b() as f32);
         let average = (statistics.terms as f64 / statistics.documents.max(1) as f64) as f32;
         // A length is stored in one byte, exact up to 40 terms and with four binary digits above;
         // tantivy's table of these is Lucene's `SmallFloat`.
@@ -38,10 +38,20 @@ impl Similarity {
         count_in_query as f32 * rarity
     }
 
-    /// What a term adds to the score of a text that has it `count` times; `length` is the byte that
-    /// stands for the text's length.
-    pub(crate) fn score(&self, weight: f32, count: u32, length: u8) -> f32 {
-        weight - weight / (1.0 + count as f32 * self.factors[usize::from(length)])
+    /// The factor of the length that a byte stands for.
+    pub(crate) fn factor(&self, length: u8) -> f32 {
+        self.factors[usize::from(length)]
+    }
+
+    /// What a weight is divided by in a text that has the term `count` times.
+    pub(crate) fn divisor(count: u32, factor: f32) -> f32 {
+        // No text has 2^31 terms, and a signed number becomes f32 in one instruction.
+        1.0 + count.cast_signed() as f32 * factor
+    }
+
+    /// What a term adds to a score.
+    pub(crate) fn score(weight: f32, divisor: f32) -> f32 {
+        weight - weight / divisor
     }
 }
 
@@ -57,6 +67,10 @@ mod tests {
         24 + if shift == 0 { digits } else { (8 | digits) << (shift - 1) }
     }
 
+    fn score(similarity: &Similarity, weight: f32, count: u32, length: u8) -> f32 {
+        Similarity::score(weight, Similarity::divisor(count, similarity.factor(length)))
+    }
+
     #[test]
     fn lengths_are_quantised_as_lucene_does() {
         for id in 0..=u8::MAX {
@@ -70,21 +84,21 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_formula() {
-        let config = Bm25Config { k1: 1.2, b: 0.75, ..Bm25Config::default() };
+        let config = Bm25Config { k1: Some(1.2), b: Some(0.75), ..Bm25Config::default() };
         let statistics = Statistics { documents: 10, terms: 100 };
         let similarity = Similarity::new(&config, &statistics);
         // idf = ln(1 + 7.5/3.5); tf = 2 of length 20: 2 / (2 + 1.2 × (0.25 + 0.75 × 2)).
         let idf = (1.0 + 7.5_f64 / 3.5).ln();
         let wanted = 2.0 * idf * 2.0 / (2.0 + 1.2 * (0.25 + 0.75 * 2.0));
-        let score = similarity.score(similarity.weight(3, 2), 2, 20);
+        let score = score(&similarity, similarity.weight(3, 2), 2, 20);
         assert!((f64::from(score) - wanted).abs() < 1e-6, "{score} {wanted}");
     }
 
     #[test]
     fn a_k1_of_zero_counts_presence_alone() {
-        let config = Bm25Config { k1: 0.0, ..Bm25Config::default() };
+        let config = Bm25Config { k1: Some(0.0), ..Bm25Config::default() };
         let similarity = Similarity::new(&config, &Statistics { documents: 10, terms: 100 });
-        let scores = [1, 7].map(|count| similarity.score(2.5, count, 20).to_bits());
+        let scores = [1, 7].map(|count| score(&similarity, 2.5, count, 20).to_bits());
         assert_eq!(scores, [2.5_f32.to_bits(); 2]);
     }
 }

@@ -26,6 +26,18 @@ impl Statistics {
         self.terms += segment.terms();
     }
 
+    /// Whether they can be of these parts: an error unless the number of terms is theirs.
+    pub(crate) fn check(&self, segments: &[Segment]) -> Result<()> {
+        let found: u64 = segments.iter().map(Segment::terms).sum();
+        if self.terms == found {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Data, "the statistics are not those of the index")
+            .with_context("terms of the statistics", self.terms)
+            .with_context("terms of the index", found)
+            .with_hint("remove the folder of the statistics: the next run makes it again"))
+    }
+
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)
             .or_error(ErrorKind::Unexpected, "the statistics are no JSON")?;

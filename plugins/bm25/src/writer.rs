@@ -17,7 +17,7 @@ use tantivy::{
 };
 
 use crate::analyzer::Analyzer;
-use crate::segment::{ANALYZER, Fields};
+use crate::segment::{Fields, analyzer_name};
 
 /// The folder of a unit's final segment, within the unit's folder.
 const FINAL: &str = "segment";
@@ -44,7 +44,7 @@ impl UnitWriter {
     pub(crate) fn create(dir: &Path, memory: usize) -> Result<Self> {
         std::fs::create_dir(dir).or_io("cannot make the index's folder", dir)?;
         let tokenizers = TokenizerManager::default();
-        tokenizers.register(ANALYZER, Analyzer::new());
+        tokenizers.register(&analyzer_name(), Analyzer::new());
         Ok(Self {
             dir: dir.to_owned(),
             memory,
