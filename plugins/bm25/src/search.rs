@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_query_of_twenty_thousand_words_is_answered() {
-        let others: String = (0..20_000).map(|i| format!(" other{i}")).collect();
+        let others = (0..20_000).fold(String::new(), |text, i| text + " other" + &i.to_string());
         let host = Host::prepared(Bm25Config::default(), &TEXTS, 10);
         let found = host.retrieve(&[&format!("cat{others} cat"), "cat cat"], 10, 1);
         assert_eq!(found[0].len(), 3);

@@ -114,8 +114,8 @@ struct Span {
 }
 
 impl Window {
-    /// Bytes that one takes, about: as if a hundred terms of a query were in each text.
-    pub(crate) const BYTES: usize = TEXTS * (100 * size_of::<Span>());
+    /// Bytes that one takes, about: as if each text had 200 of the group's terms, with two weights.
+    pub(crate) const BYTES: usize = TEXTS * 200 * (size_of::<u16>() + 2 * size_of::<f32>());
 
     pub(crate) fn new() -> Self {
         let sums = vec![0.0; TEXTS].into_boxed_slice();
@@ -149,7 +149,9 @@ impl Window {
         self.lengths[..lengths.len()].copy_from_slice(lengths);
         self.texts = text(first)..text(first + lengths.len());
         self.spans.resize_with(queries, Vec::new);
-        self.spans.iter_mut().for_each(Vec::clear);
+        for spans in &mut self.spans {
+            spans.clear();
+        }
         self.places.clear();
         self.scores.clear();
         for (next, cursor) in cursors.next.iter_mut().zip(&mut cursors.terms) {
@@ -180,7 +182,9 @@ impl Window {
             let span = Span { places: first, scores: self.scores.len(), len: self.divisors.len() };
             let scores = self.divisors.iter().map(|&divisor| Similarity::score(weight, divisor));
             self.scores.extend(scores);
-            uses.iter().for_each(|one| self.spans[one.query].push(span));
+            for one in uses {
+                self.spans[one.query].push(span);
+            }
         }
     }
 
