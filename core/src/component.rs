@@ -90,7 +90,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A place for a child: its key in the manifest and the kind of component that goes there.
+/// A place for a child, or for a list of children: its key in the manifest and the kind of component
+/// that goes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Slot {
@@ -98,12 +99,19 @@ pub struct Slot {
     pub name: &'static str,
     /// What goes there.
     pub kind: Kind,
+    /// Whether it is a list.
+    pub many: bool,
 }
 
 impl Slot {
     /// A place for exactly one child.
     pub const fn one(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind }
+        Self { name, kind, many: false }
+    }
+
+    /// A place for a list of children, at least one.
+    pub const fn many(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, many: true }
     }
 }
 
@@ -114,6 +122,20 @@ pub struct SlotInfo {
     pub name: String,
     /// What goes there.
     pub kind: Kind,
+    /// Whether it is a list of at least one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub many: bool,
+}
+
+impl SlotInfo {
+    /// What goes there, in words: `component of kind encoder`.
+    pub fn wants(&self) -> String {
+        if self.many {
+            format!("list of components of kind {}, at least one", self.kind)
+        } else {
+            format!("component of kind {}", self.kind)
+        }
+    }
 }
 
 /// What a plugin says about one of its components.
@@ -170,7 +192,7 @@ impl fmt::Debug for Handle {
 /// A child that the host built: possibly from another library.
 #[derive(Debug, Clone)]
 pub struct Child {
-    /// The key under which the manifest names it.
+    /// The key under which the manifest names it; the children of a list share it.
     pub slot: String,
     /// The child's component name (`t5`), for naming what it makes.
     pub name: String,
@@ -186,7 +208,7 @@ pub struct Child {
 pub struct Children(Vec<Child>);
 
 impl Children {
-    /// Children in any order.
+    /// Children in any order, but for those of a list.
     pub fn new(children: Vec<Child>) -> Self {
         Self(children)
     }
@@ -210,6 +232,16 @@ impl Children {
         self.0.iter().find(|child| child.slot == slot).ok_or_else(|| {
             Error::option_at("", format!("`{slot}` is missing: this component needs one"))
         })
+    }
+
+    /// The children of a list, in the manifest's order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when the manifest named none.
+    pub fn list(&self, slot: &str) -> Result<Vec<&Child>> {
+        self.get(slot)?;
+        Ok(self.0.iter().filter(|child| child.slot == slot).collect())
     }
 
     /// The encoder in a slot.
@@ -242,14 +274,82 @@ impl Children {
     ///
     /// [`ErrorKind::Options`] when there is none or it is no retriever.
     pub fn retriever(&self, slot: &str) -> Result<Arc<dyn Retriever>> {
-        match &self.get(slot)?.handle {
-            Handle::Retriever(retriever) => Ok(Arc::clone(retriever)),
-            other => Err(wrong_kind(slot, Kind::Retriever, other)),
-        }
+        as_retriever(self.get(slot)?)
+    }
+
+    /// The retrievers of a list, in the manifest's order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when there is none or one is no retriever.
+    pub fn retrievers(&self, slot: &str) -> Result<Vec<Arc<dyn Retriever>>> {
+        self.list(slot)?.into_iter().map(as_retriever).collect()
+    }
+}
+
+fn as_retriever(child: &Child) -> Result<Arc<dyn Retriever>> {
+    match &child.handle {
+        Handle::Retriever(retriever) => Ok(Arc::clone(retriever)),
+        other => Err(wrong_kind(&child.slot, Kind::Retriever, other)),
     }
 }
 
 fn wrong_kind(slot: &str, wanted: Kind, found: &Handle) -> Error {
     Error::new(ErrorKind::Options, format!("`{slot}` must be of kind {wanted}"))
         .with_context("found", found.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EncodeReport, EncoderInfo, TextRole};
+
+    struct Nothing;
+
+    impl Encoder for Nothing {
+        fn info(&self) -> EncoderInfo {
+            EncoderInfo::new(1, "nothing")
+        }
+
+        fn encode(
+            &self,
+            _ctx: &Context<'_>,
+            _texts: &[&str],
+            _role: TextRole,
+            _out: &mut [f32],
+        ) -> Result<EncodeReport> {
+            Ok(EncodeReport::default())
+        }
+    }
+
+    fn encoder(slot: &str, name: &str) -> Child {
+        Child {
+            slot: slot.to_owned(),
+            name: name.to_owned(),
+            identity: String::new(),
+            handle: Handle::Encoder(Arc::new(Nothing)),
+        }
+    }
+
+    #[test]
+    fn the_children_of_a_list_come_in_their_order_and_are_of_its_kind() {
+        let children =
+            Children::new(vec![encoder("a", "one"), encoder("b", "other"), encoder("a", "two")]);
+        let names: Vec<_> =
+            children.list("a").expect("two").iter().map(|child| child.name.as_str()).collect();
+        assert_eq!(names, ["one", "two"]);
+        let refused = children.retrievers("a").err().expect("they are encoders");
+        assert_eq!(refused.message(), "`a` must be of kind retriever");
+        assert!(children.retrievers("c").is_err_and(|e| e.message().contains("`c` is missing")));
+    }
+
+    #[test]
+    fn a_slot_of_an_older_plugin_is_for_one_child() {
+        let slot: SlotInfo =
+            serde_json::from_str("{\"name\": \"index\", \"kind\": \"index\"}").expect("a slot");
+        assert!(!slot.many);
+        assert_eq!(slot.wants(), "component of kind index");
+        let list = SlotInfo { many: true, ..slot };
+        assert_eq!(list.wants(), "list of components of kind index, at least one");
+    }
 }

@@ -89,7 +89,7 @@ pub use hits::{Hit, Hits, HitsMut, TopK};
 pub use index::{Index, IndexBuilder, IndexCost, IndexFactory, IndexInfo, IndexShape, Metric};
 pub use matrix::Matrix;
 pub use reader::{Batch, ExampleStream, Reader, SkippedRow};
-pub use retriever::{Judgement, Phase, PhaseDirs, Pool, Retriever, Searcher};
+pub use retriever::{ChildPhase, Judgement, Phase, PhaseDirs, Pool, Retriever, Searcher};
 pub use trainer::{
     Prediction, PredictionKind, Predictor, TrainReport, Trainer, TrainerInfo, Training,
     TrainingFolders, ValidationReport,

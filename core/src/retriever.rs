@@ -128,6 +128,46 @@ pub struct Phase {
     /// Its results are only there for later phases: the host may remove them once these are done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub temporary: bool,
+    /// Whose it is, where a retriever passes on a phase of its child: see [`Phase::passed_on`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_child: Option<ChildPhase>,
+}
+
+/// Whose phase it is that a retriever passes on, and what it is called there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildPhase {
+    /// The child's place below the retriever, as in a manifest: `retrievers[0]`, or
+    /// `retrievers[0].retrievers[1]` for a child of the child.
+    pub child: String,
+    /// The child's own name for the phase.
+    pub name: String,
+}
+
+impl Phase {
+    /// The phase of a child at a place (`retrievers[0]`), under another name that no other phase has.
+    ///
+    /// It stays the child's: its results lie in the store where those of the child alone would lie,
+    /// so that nothing is made twice. The parent does its units by the child, and tells the child of
+    /// its own folders alone, under the names that the child knows.
+    #[must_use]
+    pub fn passed_on(self, place: &str, name: impl Into<String>) -> Self {
+        let of_child = match self.of_child {
+            Some(inner) => {
+                ChildPhase { child: format!("{place}.{}", inner.child), name: inner.name }
+            }
+            None => ChildPhase { child: place.to_owned(), name: self.name },
+        };
+        Self { name: name.into(), of_child: Some(of_child), ..self }
+    }
+
+    /// The place of the component whose phase it is, empty for the retriever itself, and its name for
+    /// the phase.
+    pub fn owner(&self) -> (&str, &str) {
+        match &self.of_child {
+            Some(of_child) => (&of_child.child, &of_child.name),
+            None => ("", &self.name),
+        }
+    }
 }
 
 /// The store folders of a retriever's phases.
@@ -210,4 +250,24 @@ pub enum Judgement {
     /// The searcher does not know what it misses.
     #[serde(other)]
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_passed_on_stays_the_childs_however_often_that_is_done() {
+        let own = Phase { name: "encode".to_owned(), units: 3, ..Phase::default() };
+        assert_eq!(own.owner(), ("", "encode"));
+        let once = own.clone().passed_on("retrievers[1]", "1-dense.encode");
+        assert_eq!((once.name.as_str(), once.units), ("1-dense.encode", 3));
+        assert_eq!(once.owner(), ("retrievers[1]", "encode"));
+        let twice = once.passed_on("inner", "inner.1-dense.encode");
+        assert_eq!(twice.owner(), ("inner.retrievers[1]", "encode"));
+        let read: Phase =
+            serde_json::from_value(serde_json::json!(&twice)).expect("what was written");
+        assert_eq!(read, twice);
+        assert!(serde_json::json!(&own).get("of_child").is_none(), "as before there were any");
+    }
 }

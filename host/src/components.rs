@@ -21,9 +21,47 @@ pub struct Plan {
     plugin: Arc<Plugin>,
     /// Completed options.
     options: Value,
-    children: Vec<(String, Plan)>,
+    children: Vec<Filled>,
     /// Where the block stands in the manifest.
     path: String,
+}
+
+/// A slot, and what the manifest has there: one child, or a list of at least one.
+#[derive(Debug, Clone)]
+struct Filled {
+    slot: SlotInfo,
+    plans: Vec<Plan>,
+}
+
+impl Filled {
+    fn new(registry: &Registry, slot: &SlotInfo, value: &Value, path: &str) -> Result<Self> {
+        let plan = |value: &Value, path: &str| {
+            let block: Block = options::parse(value).map_err(|error| error.within_option(path))?;
+            Plan::new(registry, slot.kind, &block, path)
+        };
+        let slot = slot.clone();
+        if !slot.many {
+            return Ok(Self { plans: vec![plan(value, path)?], slot });
+        }
+        let values: Vec<Value> =
+            options::parse(value).map_err(|error| error.within_option(path))?;
+        if values.is_empty() {
+            let message = format!("`{}` must be a {}", slot.name, slot.wants());
+            return Err(Error::option_at(path, message).with_hint(registry.choices(slot.kind)));
+        }
+        let items = values.iter().enumerate();
+        let plans =
+            items.map(|(i, value)| plan(value, &format!("{path}[{i}]"))).collect::<Result<_>>()?;
+        Ok(Self { slot, plans })
+    }
+
+    /// What is said of the child; of those of a list, a list.
+    fn each(&self, say: impl Fn(&Plan) -> Value) -> Value {
+        match &self.plans[..] {
+            [one] if !self.slot.many => say(one),
+            all => all.iter().map(say).collect(),
+        }
+    }
 }
 
 impl Plan {
@@ -40,15 +78,13 @@ impl Plan {
         let info = plugin.component(kind, name).ok_or_else(|| registry.missing(kind, name))?;
         let mut options = block.options.clone();
         let mut children = Vec::new();
-        for SlotInfo { name: slot, kind } in &info.children {
-            let value = options.shift_remove(slot).ok_or_else(|| {
+        for slot in &info.children {
+            let value = options.shift_remove(&slot.name).ok_or_else(|| {
                 let message =
-                    format!("{} `{name}` needs `{slot}`, a component of kind {kind}", info.kind);
-                within(Error::option_at("", message)).with_hint(registry.choices(*kind))
+                    format!("{} `{name}` needs `{}`, a {}", info.kind, slot.name, slot.wants());
+                within(Error::option_at("", message)).with_hint(registry.choices(slot.kind))
             })?;
-            let below = if path.is_empty() { slot.clone() } else { format!("{path}.{slot}") };
-            let block: Block = options::parse(&value).map_err(|e| e.within_option(&below))?;
-            children.push((slot.clone(), Self::new(registry, *kind, &block, &below)?));
+            children.push(Filled::new(registry, slot, &value, &joined(path, &slot.name))?);
         }
         let options = plugin.complete(kind, name, &Value::Object(options)).map_err(within)?;
         Ok(Self {
@@ -71,11 +107,21 @@ impl Plan {
         &self.path
     }
 
+    /// The component at a place below this one (`retrievers[0].encoder`); itself at the empty place.
+    pub fn below(&self, place: &str) -> Option<&Self> {
+        if place.is_empty() { Some(self) } else { self.find(&joined(&self.path, place)) }
+    }
+
+    fn find(&self, path: &str) -> Option<&Self> {
+        let mut children = self.children.iter().flat_map(|filled| &filled.plans);
+        children.find_map(|child| if child.path == path { Some(child) } else { child.find(path) })
+    }
+
     /// The block with every default filled in.
     pub fn completed(&self) -> Value {
         let mut block = Map::from_iter([("use".to_owned(), Value::from(self.name.as_str()))]);
-        for (slot, child) in &self.children {
-            block.insert(slot.clone(), child.completed());
+        for filled in &self.children {
+            block.insert(filled.slot.name.clone(), filled.each(Self::completed));
         }
         if let Value::Object(options) = &self.options {
             block.extend(options.clone());
@@ -85,8 +131,8 @@ impl Plan {
 
     /// Everything about the component that can change a result: names, version, build options.
     pub fn identity(&self) -> Value {
-        let children: Map<_, _> =
-            self.children.iter().map(|(slot, child)| (slot.clone(), child.identity())).collect();
+        let identities = |filled: &Filled| (filled.slot.name.clone(), filled.each(Self::identity));
+        let children: Map<_, _> = self.children.iter().map(identities).collect();
         json!({
             "component": format!("{} {}", self.kind, self.name),
             "plugin": self.plugin_version(),
@@ -107,10 +153,14 @@ impl Plan {
             Value::Object(options) => options,
             _ => Map::new(),
         };
-        for (slot, child) in &self.children {
-            let below = child.search_options();
-            if !below.is_null() {
-                found.insert(slot.clone(), below);
+        for filled in &self.children {
+            let below = filled.each(Self::search_options);
+            let has_none = match &below {
+                Value::Array(all) => all.iter().all(Value::is_null),
+                one => one.is_null(),
+            };
+            if !has_none {
+                found.insert(filled.slot.name.clone(), below);
             }
         }
         if found.is_empty() { Value::Null } else { Value::Object(found) }
@@ -148,13 +198,15 @@ impl Plan {
             return Ok(handle.clone());
         }
         let mut children = Vec::new();
-        for (slot, child) in &self.children {
-            children.push(Child {
-                slot: slot.clone(),
-                name: child.name.clone(),
-                identity: child.identity().to_string(),
-                handle: child.build(cache, ctx)?,
-            });
+        for Filled { slot, plans } in &self.children {
+            for child in plans {
+                children.push(Child {
+                    slot: slot.name.clone(),
+                    name: child.name.clone(),
+                    identity: child.identity().to_string(),
+                    handle: child.build(cache, ctx)?,
+                });
+            }
         }
         let children = Children::new(children);
         let handle = self
@@ -164,6 +216,11 @@ impl Plan {
         cache.0.insert(key, handle.clone());
         Ok(handle)
     }
+}
+
+/// The path of an option of what is at another path, which may be the root.
+fn joined(path: &str, option: &str) -> String {
+    if path.is_empty() { option.to_owned() } else { format!("{path}.{option}") }
 }
 
 /// Built components: one handle for each specification and seed.

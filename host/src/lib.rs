@@ -11,7 +11,7 @@
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
 //! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
-//! - `machine`: what disk and memory are left;
+//! - [`trec`]: runs of other retrieval tools; `machine`: what disk and memory are left;
 //! - `hub`: models by name, from Hugging Face's cache or downloaded into it;
 //! - [`interrupt`] and [`crash`]: a stop that the user asks for, and an end that nobody did.
 //!
@@ -35,3 +35,4 @@ pub mod schema;
 pub mod selection;
 pub mod services;
 pub mod store;
+pub mod trec;

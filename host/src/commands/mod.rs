@@ -3,6 +3,7 @@
 mod check;
 mod encode;
 mod fetch;
+mod fuse;
 mod limits;
 mod plan;
 mod plugin;
@@ -65,6 +66,8 @@ pub enum Command {
     Unit(unit::UnitArgs),
     /// Search the prepared pool of a manifest with lines of text
     Search(search::SearchArgs),
+    /// Make one run of several, by ranks or by scores
+    Fuse(fuse::FuseArgs),
     /// Encode texts into vectors
     Encode(encode::EncodeArgs),
     /// Read a source and print its examples as JSON lines
@@ -135,6 +138,7 @@ pub fn execute(command: &Command) -> Result<()> {
         Command::Status(args) => status::status(args),
         Command::Unit(args) => unit::unit(args),
         Command::Search(args) => search::search(args),
+        Command::Fuse(args) => fuse::fuse(args),
         Command::Encode(args) => encode::encode(args),
         Command::Read(args) => read::read(args),
         Command::Schema(args) => schema::schema(args),

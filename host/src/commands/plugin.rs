@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use deft_core::options;
-use deft_core::{ComponentInfo, Result, ResultExt, SlotInfo};
+use deft_core::{ComponentInfo, Result, ResultExt};
 use serde_json::{Value, json};
 
 use super::{CommonArgs, print};
@@ -127,8 +127,8 @@ fn inspect(args: &InspectArgs) -> Result<()> {
 
 fn describe_component(text: &mut String, component: &ComponentInfo) {
     let _ = writeln!(text, "\n{} {}: {}", component.kind, component.name, component.summary);
-    for SlotInfo { name: slot, kind } in &component.children {
-        let _ = writeln!(text, "  {slot}: component of kind {kind}; required");
+    for slot in &component.children {
+        let _ = writeln!(text, "  {}: {}; required", slot.name, slot.wants());
     }
     let no_options = serde_json::Map::new();
     let properties = component.options["properties"].as_object().unwrap_or(&no_options);

@@ -29,7 +29,12 @@ fn load_for(registry: &mut Registry, kind: Kind, block: &Block) -> Result<()> {
     let Some(plugin) = registry.find(kind, &block.component) else { return Ok(()) };
     let children = plugin.component(kind, &block.component).map(|info| info.children.clone());
     for slot in children.unwrap_or_default() {
-        if let Some(child) = block.options.get(&slot.name) {
+        let blocks = match block.options.get(&slot.name) {
+            Some(Value::Array(blocks)) if slot.many => &blocks[..],
+            Some(block) => std::slice::from_ref(block),
+            None => continue,
+        };
+        for child in blocks {
             load_for(registry, slot.kind, &deft_core::options::parse(child)?)?;
         }
     }

@@ -118,7 +118,8 @@ impl Run {
         let disk = phase.disk.map(|disk| share_of(disk, missing, phase.units));
         let at_once = self.units_at_once(phase, missing) as u64;
         let memory = phase.memory.map(|memory| memory.saturating_mul(at_once));
-        let block = (prepared.plan.completed(), prepared.plan.path());
+        let (owner, (_, own_name)) = (prepared.owner(phase), phase.owner());
+        let block = (owner.completed(), owner.path());
         for (resource, needed, available) in
             [(Resource::Disk, disk, limits.store_disk), (Resource::Memory, memory, limits.memory)]
         {
@@ -134,7 +135,7 @@ impl Run {
                 before: 0,
                 available,
                 folder: (resource == Resource::Disk).then(|| self.store.root()),
-                remedies: &self.remedies(&phase.name, resource, Some((&block.0, block.1))),
+                remedies: &self.remedies(own_name, resource, Some((&block.0, block.1))),
             };
             if !self.options.limits.ignored {
                 return Err(excess.error());

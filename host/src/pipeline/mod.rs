@@ -10,6 +10,7 @@ mod labelled;
 mod limits;
 mod mix;
 mod outputs;
+mod owners;
 mod plan;
 mod prepare;
 mod prepared;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use deft_core::{Error, ErrorKind, Fingerprint, Kind, Phase, Result, Retriever};
+use deft_core::{Error, ErrorKind, Kind, Phase, Result, Retriever};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Run;
 use super::failures::Failures;
+use super::owners::{as_owned, builds_on, chained};
 use super::prepared::Prepared;
 use super::requests::Requests;
 use super::units::{Executor, Outcome, Queue, threads_of_unit};
@@ -151,7 +152,7 @@ impl Run {
         let services = self.services(plan.name());
         let ctx = services.context(self.manifest.seed);
         let wanted = retriever.phases(&ctx, &pool.view())?;
-        let (fingerprints, chain) = chained(&wanted, pool.fingerprint(), &plan);
+        let (fingerprints, chain) = chained(&wanted, pool.fingerprint(), &plan)?;
         let phases = self.open_stages(wanted.into_iter().zip(fingerprints))?;
         self.progress.set_phases(arm, plan.name(), &phases)?;
         let fingerprint = chain.with(plan.identity().to_string()).short();
@@ -165,15 +166,20 @@ impl Run {
         wanted: impl DoubleEndedIterator<Item = (Phase, String)>,
     ) -> Result<Vec<(Phase, Stage)>> {
         let mut phases: Vec<(Phase, Stage)> = Vec::new();
-        let mut all_done = true;
+        // Those after it: whose they are, and whether they are done.
+        let mut after: Vec<(String, bool)> = Vec::new();
         for (phase, fingerprint) in wanted.rev() {
-            let is_spent = phase.temporary && all_done && !phases.is_empty();
+            let (owner, _) = phase.owner();
+            let mut later = after.iter().filter(|(other, _)| builds_on(other, owner)).peekable();
+            let is_spent =
+                phase.temporary && later.peek().is_some() && later.all(|(_, is_done)| *is_done);
             let stage = if is_spent {
                 self.store.unused(&phase.artefact, &fingerprint)?
             } else {
                 self.store.stage(&phase.artefact, &fingerprint)?
             };
-            all_done &= is_spent || stage.units_left(phase.units, &phase.suffix).is_empty();
+            let is_done = is_spent || stage.units_left(phase.units, &phase.suffix).is_empty();
+            after.push((owner.to_owned(), is_done));
             phases.push((phase, stage));
         }
         phases.reverse();
@@ -206,10 +212,10 @@ impl Run {
                 .with_context("folder", stage.dir().display()));
             }
             if stage.card::<PhaseCard>().is_none() {
-                let retriever = prepared.plan.identity();
+                let retriever = prepared.owner(phase).identity();
                 // What a unit takes depends on the machine, and is nothing of what was made.
                 let phase =
-                    Phase { disk: None, memory: None, search_memory: None, ..phase.clone() };
+                    Phase { disk: None, memory: None, search_memory: None, ..as_owned(phase) };
                 let pool = pool.fingerprint().to_owned();
                 stage.write_card(&PhaseCard { retriever, phase, pool })?;
             }
@@ -231,9 +237,9 @@ impl Run {
         if missing < phase.units {
             return;
         }
-        let identity = prepared.plan.identity();
+        let (identity, (_, own_name)) = (prepared.owner(phase).identity(), phase.owner());
         let mut others = self.store.cards::<PhaseCard>(&phase.artefact);
-        others.retain(|(_, card)| card.pool == pool.fingerprint() && card.phase.name == phase.name);
+        others.retain(|(_, card)| card.pool == pool.fingerprint() && card.phase.name == own_name);
         let made = others.iter().map(|(folder, card)| (folder.as_str(), &card.retriever));
         let nearest = store::nearest(&identity, made);
         if let Some((folder, differences)) = nearest.filter(|(_, d)| !d.is_empty()) {
@@ -292,17 +298,6 @@ fn drop_temporaries<'a>(prepared: impl IntoIterator<Item = &'a mut Prepared>) {
             Err(error) => log::warn!("{}: {error}", phase.name),
         }
     }
-}
-
-/// Fingerprints of a retriever's phases over a pool, each with all before it, and what comes of all.
-pub(super) fn chained(phases: &[Phase], pool: &str, plan: &Plan) -> (Vec<String>, Fingerprint) {
-    let mut chain = Fingerprint::new().with(pool).with(plan.plugin_version());
-    let mut fingerprints = Vec::with_capacity(phases.len());
-    for phase in phases {
-        chain = chain.with(&phase.name).with(&phase.fingerprint);
-        fingerprints.push(chain.clone().short());
-    }
-    (fingerprints, chain)
 }
 
 /// Does units in a thread of this process.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use deft_core::{Context, Error, ErrorKind, Phase, PhaseDirs, Result, Retriever, Searcher};
 
+use super::owners::builds_on;
 use super::units::Outcome;
 use crate::components::Plan;
 use crate::pool::StoredPool;
@@ -27,6 +28,12 @@ impl std::fmt::Debug for Prepared {
 }
 
 impl Prepared {
+    /// The component whose phase it is: the retriever, or one below it.
+    pub(super) fn owner(&self, phase: &Phase) -> &Plan {
+        // It was found when the phase got its fingerprint.
+        self.plan.below(phase.owner().0).unwrap_or(&self.plan)
+    }
+
     /// The folders of its phases.
     fn dirs(&self) -> PhaseDirs {
         let dir = |(phase, stage): &(Phase, Stage)| (phase.name.clone(), stage.dir().to_owned());
@@ -53,8 +60,8 @@ impl Prepared {
 
     /// Whether the phase at a place is temporary, and all that it was for is done.
     pub(super) fn is_spent(&self, place: usize) -> bool {
-        let temporary: Vec<bool> = self.phases.iter().map(|(phase, _)| phase.temporary).collect();
-        is_spent(&temporary, place, |later| {
+        let phases = self.phases.iter().map(|(phase, _)| (phase.owner().0, phase.temporary));
+        is_spent(&phases.collect::<Vec<_>>(), place, |later| {
             let (phase, stage) = &self.phases[later];
             (0..phase.units).all(|unit| stage.has_unit(unit, &phase.suffix))
         })
@@ -103,7 +110,7 @@ impl Prepared {
         Ok(Outcome::Done)
     }
 
-    /// A phase by name, and its stage; the phases before it must be complete.
+    /// A phase by name, and its stage; the phases before it that it may build on must be complete.
     ///
     /// # Errors
     ///
@@ -115,9 +122,10 @@ impl Prepared {
             Error::option_at("", format!("there is no phase `{name}`"))
                 .with_hint(format!("the phases are: {}", names.join(", ")))
         })?;
+        let (owner, _) = self.phases[found].0.owner();
         for (place, (earlier, _)) in self.phases[..found].iter().enumerate() {
             let left = self.missing(place).len();
-            if left > 0 {
+            if left > 0 && builds_on(owner, earlier.owner().0) {
                 let message = format!("phase `{}` must be complete first", earlier.name);
                 let done = format!("{} of {}", earlier.units - left, earlier.units);
                 return Err(Error::new(ErrorKind::Unsupported, message)
@@ -129,13 +137,21 @@ impl Prepared {
     }
 }
 
-/// Whether the phase at a place is temporary and those after it, of which there are some, are complete
-/// (by what `has_all` says of a place) or spent themselves.
-pub(super) fn is_spent(temporary: &[bool], place: usize, has_all: impl Fn(usize) -> bool) -> bool {
-    let later = place + 1..temporary.len();
+/// Whether the phase at a place is temporary and those after it that may build on it, of which there are
+/// some, are complete (by what `has_all` says of a place) or spent themselves. Of each phase it is said
+/// whose it is, and whether it is temporary.
+pub(super) fn is_spent(
+    phases: &[(&str, bool)],
+    place: usize,
+    has_all: impl Fn(usize) -> bool,
+) -> bool {
+    let (owner, is_temporary) = phases[place];
+    let builds = |at: &usize| builds_on(phases[*at].0, owner);
+    let later: Vec<usize> = (place + 1..phases.len()).filter(builds).collect();
+    let Some(&last) = later.last() else { return false };
     // Those between that are temporary themselves are spent for the same reason.
-    let must_be_there = |at: &usize| !temporary[*at] || at + 1 == temporary.len();
-    temporary[place] && !later.is_empty() && later.filter(must_be_there).all(has_all)
+    let must_be_there = |at: &usize| !phases[*at].1 || *at == last;
+    is_temporary && later.into_iter().filter(must_be_there).all(has_all)
 }
 
 #[cfg(test)]
@@ -145,9 +161,28 @@ mod tests {
     /// The places of the phases that are spent, of phases that are temporary or not and complete or
     /// not.
     fn spent(phases: &[(bool, bool)]) -> Vec<usize> {
-        let temporary: Vec<bool> = phases.iter().map(|phase| phase.0).collect();
-        let is = |place: &usize| is_spent(&temporary, *place, |at| phases[at].1);
+        let own: Vec<_> = phases.iter().map(|&(temporary, done)| ("", temporary, done)).collect();
+        spent_of(&own)
+    }
+
+    /// The same, with whose they are in front.
+    fn spent_of(phases: &[(&str, bool, bool)]) -> Vec<usize> {
+        let temporary: Vec<_> = phases.iter().map(|&(owner, is, _)| (owner, is)).collect();
+        let is = |place: &usize| is_spent(&temporary, *place, |at| phases[at].2);
         (0..phases.len()).filter(is).collect()
+    }
+
+    #[test]
+    fn a_childs_temporary_phase_is_spent_whatever_its_sister_has_done() {
+        let (kept, temporary) = (false, true);
+        let first = [("rs[0]", temporary, false), ("rs[0]", kept, true), ("rs[1]", kept, false)];
+        assert_eq!(spent_of(&first), [0]);
+        let undone = [("rs[0]", temporary, true), ("rs[0]", kept, false), ("rs[1]", kept, true)];
+        assert!(spent_of(&undone).is_empty());
+        let alone = [("rs[0]", temporary, true), ("rs[1]", kept, true)];
+        assert!(spent_of(&alone).is_empty(), "nothing after it is its own");
+        let above = [("rs[0]", temporary, true), ("rs[0]", kept, true), ("", kept, false)];
+        assert!(spent_of(&above).is_empty(), "the parent may build on it");
     }
 
     #[test]

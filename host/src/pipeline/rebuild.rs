@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use deft_core::{Error, Example, Pool, Result, ResultExt};
+use deft_core::{Error, Example, Phase, Pool, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::folders;
 use super::outputs::Outputs;
-use super::prepare::chained;
+use super::owners::{builds_on, chained};
 use crate::pool::{NAME as POOL, StoredPool};
 use crate::store;
 
@@ -31,9 +31,18 @@ impl Rebuild {
         self.0.contains(POOL)
     }
 
-    /// The first of a retriever's phases that is made again.
-    fn first_phase<'a>(&self, mut phases: impl Iterator<Item = &'a str>) -> Option<usize> {
-        if self.pool() { Some(0) } else { phases.position(|name| self.0.contains(name)) }
+    /// Which of a retriever's phases are made again: those that are named, and those after them that
+    /// may build on them.
+    fn phases(&self, phases: &[Phase]) -> Vec<bool> {
+        let (mut owners, mut made_again) = (Vec::new(), Vec::with_capacity(phases.len()));
+        for phase in phases {
+            let (owner, _) = phase.owner();
+            let follows = owners.iter().any(|earlier| builds_on(owner, earlier));
+            let is_made_again = self.pool() || follows || self.0.contains(&phase.name);
+            owners.extend(is_made_again.then_some(owner));
+            made_again.push(is_made_again);
+        }
+        made_again
     }
 
     /// The outputs of the run that are made again.
@@ -159,13 +168,14 @@ impl Run {
             let (plan, retriever) = self.arm_retriever(&arm)?;
             let services = self.services(plan.name());
             let phases = retriever.phases(&services.context(self.manifest.seed), &pool)?;
-            let names = phases.iter().map(|phase| phase.name.as_str());
-            let first = rebuild.first_phase(names).unwrap_or(phases.len());
-            let (fingerprints, _) = chained(&phases, wanted.fingerprint(), &plan);
-            for (phase, fingerprint) in phases.into_iter().zip(fingerprints).skip(first) {
+            let made_again = rebuild.phases(&phases);
+            let (fingerprints, _) = chained(&phases, wanted.fingerprint(), &plan)?;
+            for ((phase, fingerprint), again) in
+                phases.into_iter().zip(fingerprints).zip(made_again)
+            {
                 let stage = (phase.artefact, fingerprint);
                 // Arms may share it.
-                if !stages.contains(&stage) {
+                if again && !stages.contains(&stage) {
                     stages.push(stage);
                 }
             }
@@ -178,13 +188,17 @@ impl Run {
 mod tests {
     use super::*;
 
+    fn phase(name: &str) -> Phase {
+        Phase { name: name.to_owned(), ..Phase::default() }
+    }
+
     #[test]
     fn a_stage_is_made_again_with_all_that_follows() {
         let of = |stage: &str| Rebuild(BTreeSet::from([stage.to_owned()]));
-        let phases = || ["encode", "train", "index"].into_iter();
-        assert_eq!(of("pool").first_phase(phases()), Some(0));
-        assert_eq!(of("train").first_phase(phases()), Some(1));
-        assert_eq!(of("model").first_phase(phases()), None);
+        let phases = ["encode", "train", "index"].map(phase);
+        assert_eq!(of("pool").phases(&phases), [true, true, true]);
+        assert_eq!(of("train").phases(&phases), [false, true, true]);
+        assert_eq!(of("model").phases(&phases), [false, false, false]);
         assert_eq!(of("encode").outputs(), OUTPUTS);
         assert_eq!(of("model").outputs(), ["model", "metrics"]);
         assert!(of("encode").reaches_store() && of("pool").reaches_store());
@@ -195,8 +209,23 @@ mod tests {
     #[test]
     fn what_an_interrupted_rebuild_had_to_forget_is_forgotten_with_the_rest() {
         let both = Rebuild(["metrics", "index"].map(str::to_owned).into());
-        assert_eq!(both.first_phase(["encode", "index"].into_iter()), Some(1));
+        assert_eq!(both.phases(&["encode", "index"].map(phase)), [false, true]);
         assert_eq!(both.outputs(), OUTPUTS);
+    }
+
+    #[test]
+    fn what_a_child_makes_again_leaves_its_sister_as_it_is() {
+        let of_child =
+            |child: &str, name: &str| phase(name).passed_on(child, format!("{child}.{name}"));
+        let phases =
+            [of_child("a", "encode"), of_child("a", "index"), of_child("b", "index"), phase("own")];
+        let again = |stages: &[&str]| {
+            let stages = stages.iter().map(|stage| (*stage).to_owned());
+            Rebuild(stages.collect()).phases(&phases)
+        };
+        assert_eq!(again(&["a.encode"]), [true, true, false, true]);
+        assert_eq!(again(&["a.index", "b.index"]), [false, true, true, true]);
+        assert_eq!(again(&["own"]), [false, false, false, true]);
     }
 
     #[test]

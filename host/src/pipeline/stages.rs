@@ -34,6 +34,9 @@ pub(super) struct StagePlace {
     /// Whether what lies there may be removed once the phases after it are done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) temporary: bool,
+    /// The place of the component below the retriever whose phase it is; empty for the retriever's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) owner: String,
 }
 
 impl StagePlace {
@@ -69,6 +72,7 @@ impl Stages {
             suffix: phase.suffix.clone(),
             dir: stage.dir().to_owned(),
             temporary: phase.temporary,
+            owner: phase.owner().0.to_owned(),
         };
         self.arms.insert(arm.to_owned(), phases.iter().map(place).collect());
         self.write()
@@ -121,9 +125,10 @@ impl Stages {
     ) -> HashSet<&Path> {
         let (mut spent, mut needed) = (HashSet::new(), HashSet::new());
         for places in self.searching(manifest) {
-            let temporary: Vec<bool> = places.iter().map(|place| place.temporary).collect();
+            let phases: Vec<_> =
+                places.iter().map(|place| (place.owner.as_str(), place.temporary)).collect();
             for (at, place) in places.iter().enumerate() {
-                let is_spent = is_spent(&temporary, at, |later| has_all(&places[later]));
+                let is_spent = is_spent(&phases, at, |later| has_all(&places[later]));
                 let one_of = if is_spent { &mut spent } else { &mut needed };
                 one_of.insert(place.dir.as_path());
             }

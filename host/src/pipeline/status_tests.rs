@@ -96,8 +96,8 @@ fn units_are_counted_by_their_files_whatever_their_number_is_said_to_be() {
     }
     for (units, done) in [(usize::MAX, 2), (7, 1)] {
         let (retriever, phase, suffix) = (String::new(), String::new(), ".txt".to_owned());
-        let (dir, temporary) = (dir.path().to_owned(), false);
-        let place = StagePlace { retriever, phase, units, suffix, dir, temporary };
+        let (dir, temporary, owner) = (dir.path().to_owned(), false, String::new());
+        let place = StagePlace { retriever, phase, units, suffix, dir, temporary, owner };
         assert_eq!(Units::find(&place).times.len(), done);
     }
 }

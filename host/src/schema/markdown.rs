@@ -49,7 +49,7 @@ fn keys(text: &mut String, map: &Value, root: &Value) {
 fn component(text: &mut String, info: &ComponentInfo) {
     let _ = write!(text, "\n## {} `{}`\n\n{}.\n", info.kind, info.name, capitalized(&info.summary));
     for slot in &info.children {
-        let _ = write!(text, "\n`{}` is a component of kind {}; required.\n", slot.name, slot.kind);
+        let _ = write!(text, "\n`{}` is a {}; required.\n", slot.name, slot.wants());
     }
     let Some(options) = info.options["properties"].as_object().filter(|map| !map.is_empty()) else {
         text.push_str("\nIt has no options.\n");

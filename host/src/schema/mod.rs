@@ -61,7 +61,9 @@ fn component_schema(info: &ComponentInfo, defs: &mut Map<String, Value>) -> Valu
     )]);
     let mut required = vec![Value::from("use")];
     for slot in &info.children {
-        properties.insert(slot.name.clone(), json!({ "$ref": format!("#/$defs/{}", slot.kind) }));
+        let child = json!({ "$ref": format!("#/$defs/{}", slot.kind) });
+        let list = || json!({ "type": "array", "items": &child, "minItems": 1 });
+        properties.insert(slot.name.clone(), if slot.many { list() } else { child });
         required.push(slot.name.clone().into());
     }
     if let Value::Object(own) = options["properties"].take() {
@@ -112,14 +114,20 @@ mod tests {
             kind: Kind::Retriever,
             name: "my/dense".to_owned(),
             summary: "nearest vectors".to_owned(),
-            children: vec![SlotInfo { name: "encoder".to_owned(), kind: Kind::Encoder }],
+            children: vec![
+                SlotInfo { name: "encoder".to_owned(), kind: Kind::Encoder, many: false },
+                SlotInfo { name: "others".to_owned(), kind: Kind::Retriever, many: true },
+            ],
             options,
             capabilities: json!({}),
         };
         let schema = manifest_schema(&[&info]);
         let block = &schema["$defs"]["retriever.my.dense"];
-        assert_eq!(block["required"], json!(["use", "encoder", "metric"]));
+        assert_eq!(block["required"], json!(["use", "encoder", "others", "metric"]));
         assert_eq!(block["properties"]["encoder"]["$ref"], "#/$defs/encoder");
+        let others = &block["properties"]["others"];
+        assert_eq!((&others["type"], &others["minItems"]), (&json!("array"), &json!(1)));
+        assert_eq!(others["items"]["$ref"], "#/$defs/retriever");
         let metric = block["properties"]["metric"]["$ref"].as_str().unwrap();
         assert_eq!(schema.pointer(&metric[1..]).unwrap()["enum"], json!(["l2", "ip"]));
         let names = &schema["$defs"]["retriever"]["anyOf"][0]["enum"];

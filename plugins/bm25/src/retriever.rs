@@ -80,7 +80,7 @@ impl Retriever for Bm25 {
             disk: None,
             memory: Some(self.0.index_memory_mb as u64 * 1_000_000),
             search_memory: Some(search_memory(ctx.threads())),
-            temporary: false,
+            ..Phase::default()
         };
         let merge = Phase {
             name: MERGE.to_owned(),

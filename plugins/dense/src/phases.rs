@@ -45,6 +45,7 @@ impl Dense {
             memory: Some((CHUNK * dimension * size_of::<f32>()) as u64),
             search_memory: Some(0),
             temporary: !self.config.vectors.stay(),
+            ..Phase::default()
         }
     }
 
@@ -63,7 +64,7 @@ impl Dense {
             disk: None,
             memory: Some((rows * self.encoder.info().dimension * size_of::<f32>()) as u64),
             search_memory: Some(0),
-            temporary: false,
+            ..Phase::default()
         }
     }
 
@@ -89,7 +90,7 @@ impl Dense {
             disk: costs.sum(|cost| cost.disk),
             memory: costs.whole.build_memory,
             search_memory: costs.search_memory(ctx.threads()),
-            temporary: false,
+            ..Phase::default()
         }
     }
 }

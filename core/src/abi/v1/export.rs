@@ -60,7 +60,7 @@ fn info_of<C: Component>(kind: Kind) -> ComponentInfo {
         summary: C::SUMMARY.to_owned(),
         children: C::CHILDREN
             .iter()
-            .map(|slot| SlotInfo { name: slot.name.to_owned(), kind: slot.kind })
+            .map(|slot| SlotInfo { name: slot.name.to_owned(), kind: slot.kind, many: slot.many })
             .collect(),
         options: schemars::schema_for!(C::Config).to_value(),
         capabilities: C::capabilities(),

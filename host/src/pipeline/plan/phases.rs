@@ -1,6 +1,6 @@
 //! What the phases of retrievers take, and the searches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deft_core::{Example, Phase, Result, Retriever};
@@ -11,10 +11,11 @@ use super::{Forecast, StageForecast};
 use crate::components::Plan;
 use crate::console::whole_number;
 use crate::pipeline::limits::{Resource, share_of};
-use crate::pipeline::prepare::chained;
+use crate::pipeline::owners::chained;
 use crate::pipeline::prepared::is_spent;
 use crate::pipeline::{Run, arms};
-use crate::pool::read_examples;
+use crate::pool::{StoredPool, read_examples};
+use crate::store::Stage;
 
 /// Bytes that a line of `selection.jsonl` has beside its example: the id, and the evidence.
 const ID_BYTES: u64 = 20;
@@ -43,12 +44,13 @@ impl Run {
         forecast: &mut Forecast,
     ) -> Result<()> {
         let mut known: HashMap<String, Retrieval> = HashMap::new();
+        let mut met = HashSet::new();
         for arm in self.searching_arms()? {
             let queries = self.queries(&arm)?;
             let (plan, retriever) = self.arm_retriever(&arm)?;
             let key = plan.completed().to_string();
             if !known.contains_key(&key) {
-                let mut retrieval = self.find_phases(plan, retriever, sample)?;
+                let mut retrieval = self.find_phases(plan, retriever, sample, &mut met)?;
                 let all_there = retrieval.is_there() && self.has_hits(&arm);
                 if !all_there && !meter.limit.is_zero() {
                     log::info!("measuring {} on a few rows", retrieval.plan.name());
@@ -88,11 +90,14 @@ impl Run {
         self.manifest.tasks.iter().all(|task| dir(task).exists())
     }
 
+    /// Finds a retriever's phases, and what the store has of them. `met` are the stages of retrievers
+    /// before it: those are made once, and counted there.
     fn find_phases(
         &self,
         plan: Plan,
         retriever: Arc<dyn Retriever>,
         sample: &Sample,
+        met: &mut HashSet<(String, String)>,
     ) -> Result<Retrieval> {
         let services = self.services(plan.name());
         let ctx = services.context(self.manifest.seed);
@@ -102,23 +107,39 @@ impl Run {
             None => stretched.pool(self.manifest.rows_per_part),
         };
         let phases = retriever.phases(&ctx, &pool)?;
-        let mut there = vec![0; phases.len()];
-        if let Some(stored) = &sample.stored {
-            let (fingerprints, _) = chained(&phases, stored.fingerprint(), &plan);
-            for ((phase, print), there) in phases.iter().zip(fingerprints).zip(&mut there) {
-                if let Some(stage) = self.store.peek(&phase.artefact, &print) {
-                    *there = phase.units - stage.units_left(phase.units, &phase.suffix).len();
-                }
-            }
-            let temporary: Vec<bool> = phases.iter().map(|phase| phase.temporary).collect();
-            for (place, phase) in phases.iter().enumerate() {
-                if is_spent(&temporary, place, |later| there[later] == phases[later].units) {
-                    there[place] = phase.units;
-                }
-            }
-        }
+        // Without a pool nothing is there; that of all retrievers is the same.
+        let pool = sample.stored.as_ref().map_or("", StoredPool::fingerprint);
+        let (fingerprints, _) = chained(&phases, pool, &plan)?;
+        let there = self.units_there(&phases, fingerprints, met);
         let rows = sample.rows.count;
         Ok(Retrieval { plan, retriever, phases, rows, there, measured: Vec::new() })
+    }
+
+    /// Units of each phase that the store has, or will have once the stages `met` are made.
+    fn units_there(
+        &self,
+        phases: &[Phase],
+        fingerprints: Vec<String>,
+        met: &mut HashSet<(String, String)>,
+    ) -> Vec<usize> {
+        let mut there = Vec::with_capacity(phases.len());
+        for (phase, fingerprint) in phases.iter().zip(fingerprints) {
+            let stage = self.store.peek(&phase.artefact, &fingerprint);
+            let left = |stage: Stage| stage.units_left(phase.units, &phase.suffix).len();
+            let is_new = met.insert((phase.artefact.clone(), fingerprint));
+            there.push(if is_new {
+                phase.units - stage.map_or(phase.units, left)
+            } else {
+                phase.units
+            });
+        }
+        let of: Vec<_> = phases.iter().map(|phase| (phase.owner().0, phase.temporary)).collect();
+        for (place, phase) in phases.iter().enumerate() {
+            if is_spent(&of, place, |later| there[later] == phases[later].units) {
+                there[place] = phase.units;
+            }
+        }
+        there
     }
 
     fn forecast_phases(&self, retrieval: &Retrieval) -> Vec<StageForecast> {
@@ -137,8 +158,10 @@ impl Run {
         measured: Option<&Measured>,
     ) -> StageForecast {
         let left = phase.units - there;
-        let block = (retrieval.plan.completed(), retrieval.plan.path());
-        let remedies = |resource| self.remedies(&phase.name, resource, Some((&block.0, block.1)));
+        let (place, own_name) = phase.owner();
+        let owner = retrieval.plan.below(place).unwrap_or(&retrieval.plan);
+        let block = (owner.completed(), owner.path());
+        let remedies = |resource| self.remedies(own_name, resource, Some((&block.0, block.1)));
         let stage = StageForecast {
             rows: retrieval.rows,
             units: phase.units,
