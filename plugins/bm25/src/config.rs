@@ -12,20 +12,22 @@ pub(crate) struct Bm25Config {
     /// Where `k1` and `b` come from that are not given: `anserini` (default, the paper's; 0.9 and
     /// 0.4), `lucene` or `tantivy` (both 1.2 and 0.75). The formula is Lucene's in each.
     #[serde(default)]
+    #[schemars(extend("x-deft-mark" = "search"))]
     pub(crate) preset: Preset,
     /// How much further occurrences of a word in a text count: 0 not at all (0 to 100). Default:
     /// that of the preset.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 100))]
+    #[schemars(range(min = 0, max = 100), extend("x-deft-mark" = "search"))]
     pub(crate) k1: Option<f64>,
     /// How much a text's length is held against it: 0 not at all, 1 in full (0 to 1). Default: that
     /// of the preset.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 1))]
+    #[schemars(range(min = 0, max = 1), extend("x-deft-mark" = "search"))]
     pub(crate) b: Option<f64>,
     /// What of a query is searched with: `whole` (default) all of its words, `paper` what was left of
     /// it in the paper's files: line breaks are deleted, so that the words around them become one.
     #[serde(default)]
+    #[schemars(extend("x-deft-mark" = "search"))]
     pub(crate) query_text: QueryText,
     /// Memory in MB that indexing one part of the pool may fill before it writes to disk
     /// (default 64; 15 to 4,000).
