@@ -34,7 +34,8 @@ impl Rebuild {
     /// Which of a retriever's phases are made again: those that are named, and those after them that
     /// may build on them.
     fn phases(&self, phases: &[Phase]) -> Vec<bool> {
-        let (mut owners, mut made_again) = (Vec::new(), Vec::with_capacity(phases.len()));
+        let mut owners: Vec<&str> = Vec::new();
+        let mut made_again = Vec::with_capacity(phases.len());
         for phase in phases {
             let (owner, _) = phase.owner();
             let follows = owners.iter().any(|earlier| builds_on(owner, earlier));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use deft_e2e::{Deft, Project, RETRIEVER_DENSE, TRAINER, program_dir};
 use serde_json::Value;
 
-const PLUGINS: [&str; 8] = ["p3", "t0", "t5", "bert", "faiss", "exact", "dense", "bm25"];
+const PLUGINS: [&str; 9] = ["p3", "t0", "t5", "bert", "faiss", "exact", "dense", "bm25", "fusion"];
 
 fn repository() -> PathBuf {
     program_dir().join("../..")
