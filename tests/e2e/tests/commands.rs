@@ -166,7 +166,7 @@ fn check_accepts_the_manifests_of_the_repository_where_their_data_is() {
     if shared().is_none() {
         return skipped("no shared data");
     }
-    for name in ["rte-bm25.yaml", "rte-dense.yaml"] {
+    for name in ["rte-bm25.yaml", "rte-dense.yaml", "rte-fusion.yaml"] {
         let path = deft_e2e::program_dir().join("../../manifests").join(name);
         let output = Deft::new(&["check"]).arg(path).succeed();
         assert!(output.stdout.contains("fine"), "{}", output.stdout);

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use deft_e2e::{Deft, Project, RETRIEVER_DENSE, TRAINER, program_dir};
 use serde_json::Value;
 
-const PLUGINS: [&str; 15] = [
+const PLUGINS: [&str; 16] = [
     "p3", "t0", "casehold", "drop", "jsonl", "lexglue", "ni", "qasper", "sciq", "t5", "bert",
-    "faiss", "exact", "dense", "bm25",
+    "faiss", "exact", "dense", "bm25", "fusion",
 ];
 
 fn repository() -> PathBuf {

@@ -39,18 +39,20 @@ fn changing_the_retriever_block_changes_the_selection_and_nothing_else() {
 }
 
 #[test]
-fn the_two_rte_manifests_differ_in_name_plugins_and_retriever_alone() {
+fn the_rte_manifests_differ_in_name_plugins_and_retriever_alone() {
     let manifest = |name: &str| -> Value {
         let path = program_dir().join("../../manifests").join(name);
         serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     };
-    let (mut bm25, mut dense) = (manifest("rte-bm25.yaml"), manifest("rte-dense.yaml"));
-    for key in ["name", "plugins", "retriever"] {
-        assert_ne!(bm25[key], dense[key], "{key}");
-        bm25[key] = Value::Null;
-        dense[key] = Value::Null;
+    for other in ["rte-dense.yaml", "rte-fusion.yaml"] {
+        let (mut bm25, mut other) = (manifest("rte-bm25.yaml"), manifest(other));
+        for key in ["name", "plugins", "retriever"] {
+            assert_ne!(bm25[key], other[key], "{key}");
+            bm25[key] = Value::Null;
+            other[key] = Value::Null;
+        }
+        assert_eq!(bm25, other);
     }
-    assert_eq!(bm25, dense);
 }
 
 #[test]
