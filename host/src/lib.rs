@@ -26,6 +26,7 @@ pub mod interrupt;
 mod machine;
 pub mod manifest;
 pub mod npy;
+pub mod overlap;
 pub mod pipeline;
 pub mod pool;
 pub mod recall;

@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use deft_core::{Error, Result, excerpt};
 
 use super::mix::Known;
-use super::{Block, Manifest, Policy};
+use super::{Block, Manifest};
 
 /// Longest name, in characters: names become folders, with endings of their own.
 const MAX_NAME: usize = 100;
@@ -65,15 +65,15 @@ impl Manifest {
         if let Some(other) = &selection.same_as {
             known.check_arm_selects("selection.same_as", other)?;
         }
-        if selection.policy == Policy::Union {
+        if selection.policy.needs_hits() {
+            let policy = selection.policy.name();
+            let needs =
+                |what: &str| Error::option_at("", format!("policy `{policy}` needs {what}"));
             if arm.retriever.is_none() && self.retriever.is_none() {
-                return Err(Error::option_at("", "policy `union` needs a `retriever`"));
+                return Err(needs("a `retriever`"));
             }
             if let Some(task) = known.unsearched {
-                return Err(Error::option_at(
-                    "",
-                    format!("policy `union` needs `query_source` in task `{task}`"),
-                ));
+                return Err(needs(&format!("`query_source` in task `{task}`")));
             }
         }
         Ok(())

@@ -4,10 +4,12 @@
 //! means. [`Document::locate`] turns an error's option path into file, line and column.
 
 mod check;
+mod contamination;
 mod document;
 mod mix;
 mod outline;
 mod selection;
+mod selection_check;
 #[cfg(test)]
 mod testing;
 mod variables;
@@ -21,9 +23,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub use contamination::{ContaminationAction, ContaminationCheck};
 pub use document::Document;
 pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
-pub use selection::{BelowMinRecall, Policy, Selection};
+pub use selection::{BelowMinRecall, Duplicates, Policy, Selection};
 
 /// A whole manifest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -38,8 +41,8 @@ pub struct Manifest {
     /// What a reader of the results should know; printed below the table. Changes nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Seed of everything random but training: the draw of queries, policy `random`, bootstrap
-    /// intervals, a component's own draws.
+    /// Seed of everything random but training: the draw of queries, policies `random`, `balanced` and
+    /// `coreset`, bootstrap intervals, a component's own draws.
     #[serde(default)]
     pub seed: u64,
     /// Plugins to load: names on the search path; a text with a `/` is a path.
@@ -129,7 +132,7 @@ pub struct Task {
     #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
     /// File, folder or glob with inputs that the pool is searched with. Labels in it are not used.
-    /// Required where an arm has policy `union`.
+    /// Required where an arm's policy searches the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_source: Option<String>,
     /// File, folder or glob with labelled examples of the task itself, for arms that `train_on`
@@ -140,7 +143,8 @@ pub struct Task {
     /// them is trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_source: Option<String>,
-    /// File, folder or glob with labelled examples. Without it the task ends with its models.
+    /// File, folder or glob with labelled examples. Without it the task ends with its models, and
+    /// selections are compared with nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_source: Option<String>,
     /// Data sets of the pool (`*` and `?` allowed) that are known to be related to the task: the

@@ -1,8 +1,10 @@
 //! Which pool examples are trained on: an arm's `selection`.
 
 use deft_core::schemars::JsonSchema;
-use deft_core::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+use super::contamination::{ContaminationCheck, word_or_map, word_or_map_schema};
+use crate::console::whole_number;
 
 /// Which pool examples are trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,20 +22,47 @@ pub struct Selection {
     #[schemars(range(min = 1))]
     #[serde(default = "default_neighbors")]
     pub neighbors: usize,
-    /// `union`: the largest selection, by dropping the last hits of every query alike. `random`: the
-    /// number of examples.
+    /// The number of examples. `union`: the largest selection, by dropping the last hits of every
+    /// query alike.
+    #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// Name of an arm. `random`: as many examples as that arm selects for the task.
+    /// The number of examples as a share of the pool, above 0 and at most 1; rounded down, and at
+    /// least one.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Not for `union`: examples are taken until their targets together have so many words,
+    /// separated by white space. The last may go beyond.
+    #[schemars(range(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_words: Option<usize>,
+    /// Not for `union`: name of an arm; as many examples as that arm selects for the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
-    /// `union`: with so many of the queries (all, if there are fewer) it is measured how much of the
-    /// nearest an approximate retriever finds, by comparing them with every example of the pool. 0
-    /// measures nothing, and what is exact needs no measurement. Changes no hits of itself.
+    /// `ids`: a file with one id on each line, or a `selection.jsonl` of this pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
+    /// The most examples of one data set; the next ones of others take the place of more.
+    #[schemars(range(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_dataset: Option<usize>,
+    /// What is done with an example whose input was taken before.
+    #[serde(default)]
+    pub duplicates: Duplicates,
+    /// What is done with examples that contain an input of the task's `evaluation_source`: `drop`,
+    /// `keep` or `fail`, or a map with this `action` and how it is found out.
+    #[schemars(schema_with = "word_or_map_schema")]
+    #[serde(default, deserialize_with = "word_or_map")]
+    pub contamination: ContaminationCheck,
+    /// Where the pool is searched: with so many of the queries (all, if there are fewer) it is
+    /// measured how much of the nearest an approximate retriever finds, by comparing them with every
+    /// example of the pool. 0 measures nothing, and what is exact needs no measurement. Changes no
+    /// hits of itself.
     #[serde(default = "default_recall_queries")]
     pub recall_queries: usize,
-    /// `union`: the least share of the nearest, from 0 to 1, that is to be found, as a mean over the
-    /// queries measured. Without it any will do.
+    /// Where the pool is searched: the least share of the nearest, from 0 to 1, that is to be found,
+    /// as a mean over the queries measured. Without it any will do.
     #[schemars(range(min = 0, max = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_recall: Option<f64>,
@@ -52,6 +81,20 @@ pub enum BelowMinRecall {
     Refuse,
     /// Every query is compared with every example of the pool, and those hits are used.
     Exact,
+}
+
+/// What is done with an example whose input was taken before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(crate = "deft_core::schemars")]
+pub enum Duplicates {
+    /// It is taken, too.
+    #[default]
+    Keep,
+    /// It is left out where the inputs are equal but for case and white space.
+    Exact,
+    /// It is left out, too, where the inputs are nearly the same: one example under several prompts.
+    Near,
 }
 
 fn default_queries() -> usize {
@@ -73,7 +116,13 @@ impl Default for Selection {
             queries: default_queries(),
             neighbors: default_neighbors(),
             size: None,
+            share: None,
+            target_words: None,
             same_as: None,
+            ids: None,
+            max_per_dataset: None,
+            duplicates: Duplicates::default(),
+            contamination: ContaminationCheck::default(),
             recall_queries: default_recall_queries(),
             min_recall: None,
             below_min_recall: BelowMinRecall::default(),
@@ -89,10 +138,49 @@ pub enum Policy {
     /// Every example that is a hit of some query: the paper's.
     #[default]
     Union,
+    /// In turn, each query gives its next best hit that is not taken yet.
+    RoundRobin,
+    /// The examples that are hits of the most queries.
+    Frequency,
+    /// The examples with the best scores.
+    TopScore,
+    /// Hits that are far from each other: k-means++ over the vectors.
+    Coreset,
     /// Examples drawn at random, without replacement.
     Random,
+    /// Drawn at random: a data set, one of its templates, one of its examples.
+    Balanced,
     /// The whole pool.
     All,
+    /// The examples of a list.
+    Ids,
+}
+
+impl Policy {
+    /// The word for it in a manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Union => "union",
+            Self::RoundRobin => "round_robin",
+            Self::Frequency => "frequency",
+            Self::TopScore => "top_score",
+            Self::Coreset => "coreset",
+            Self::Random => "random",
+            Self::Balanced => "balanced",
+            Self::All => "all",
+            Self::Ids => "ids",
+        }
+    }
+
+    /// Whether it chooses among hits: the pool is searched for it.
+    pub fn needs_hits(self) -> bool {
+        match self {
+            Self::Union | Self::RoundRobin | Self::Frequency | Self::TopScore | Self::Coreset => {
+                true
+            }
+            Self::Random | Self::Balanced | Self::All | Self::Ids => false,
+        }
+    }
 }
 
 impl Selection {
@@ -102,85 +190,47 @@ impl Selection {
         self.min_recall.filter(|_| self.below_min_recall == BelowMinRecall::Exact)
     }
 
-    pub(super) fn check(&self) -> Result<()> {
-        let at = Error::option_at;
-        match self.policy {
-            Policy::Union => {
-                for (name, value) in [("queries", self.queries), ("neighbors", self.neighbors)] {
-                    if value == 0 {
-                        return Err(at(name, "must be at least 1"));
-                    }
-                }
-                if self.same_as.is_some() {
-                    return Err(at("same_as", "is for policy `random`; `union` takes `size`"));
-                }
-                return self.check_recall();
-            }
-            Policy::Random | Policy::All if self.min_recall.is_some() => {
-                return Err(at("min_recall", "is for policy `union`: no other searches the pool"));
-            }
-            Policy::Random if self.size.is_some() == self.same_as.is_some() => {
-                return Err(at("policy", "`random` needs either `size` or `same_as`"));
-            }
-            Policy::All if self.size.is_some() || self.same_as.is_some() => {
-                return Err(at("policy", "`all` takes neither `size` nor `same_as`"));
-            }
-            Policy::Random | Policy::All => {}
-        }
-        Ok(())
-    }
-
-    fn check_recall(&self) -> Result<()> {
-        let Some(least) = self.min_recall else {
-            if self.below_min_recall == BelowMinRecall::Refuse {
-                return Ok(());
-            }
-            return Err(Error::option_at("below_min_recall", "needs `min_recall`")
-                .with_hint("say how much is to be found: `min_recall: 0.95`"));
-        };
-        if !(0.0..=1.0).contains(&least) {
-            let message = format!("must be from 0 to 1 (min_recall: {least})");
-            let error = Error::option_at("min_recall", message);
-            return Err(error.with_hint("it is a share: 0.95 for 95 %"));
-        }
-        if self.recall_queries == 0 {
-            return Err(Error::option_at("min_recall", "needs `recall_queries` of at least 1")
-                .with_hint("without queries to measure with, nobody knows what is found"));
-        }
-        Ok(())
+    /// Examples that are wanted of a pool of so many, where it is said by `size` or `share`.
+    pub fn examples(&self, rows: usize) -> Option<usize> {
+        // 29 % of 100 are 29, though 0.29 is a little less.
+        let share_of = |share: f64| whole_number((share * rows as f64 + 1e-9).floor());
+        let share = self.share.map(share_of);
+        self.size.or(share.map(|count| usize::try_from(count).unwrap_or(usize::MAX).max(1)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{HEAD, load};
+    use super::*;
 
     #[test]
-    fn what_is_said_of_recall_is_checked_with_its_place() {
-        let refused = |options: &str, place: &str, message: &str| {
-            let text = format!("{HEAD}selection: {{ {options} }}\n");
-            let error = load(&text).unwrap_err();
-            let column = text.lines().last().unwrap().find(place).unwrap() + 1;
-            let at = error.context("at").unwrap();
-            assert!(at.ends_with(&format!("m.yaml:7:{column}")), "{error} for {options}");
-            assert!(error.message().contains(message), "{error} for {options}");
-            error
+    fn a_share_of_the_pool_is_rounded_down_and_never_nothing() {
+        let of = |share: f64, rows| {
+            Selection { share: Some(share), ..Selection::default() }.examples(rows)
         };
-        for value in ["1.01", "-0.5", "95"] {
-            refused(&format!("min_recall: {value}"), "min_recall", "must be from 0 to 1");
-        }
-        refused("below_min_recall: exact", "below_min", "needs `min_recall`");
-        refused("min_recall: 1, recall_queries: 0", "min_recall", "`recall_queries`");
-        refused("policy: all, min_recall: 0.9", "min_recall", "is for policy `union`");
-        let misspelt = refused("below_min_recall: exat", "below_min", "unknown value `exat`");
-        assert!(misspelt.hint().unwrap().starts_with("did you mean `exact`?"), "{misspelt}");
-        let misspelt = refused("recall_querys: 3", "recall_querys", "unknown option");
-        assert!(misspelt.hint().unwrap().starts_with("did you mean `recall_queries`?"));
-        for options in ["min_recall: 0", "min_recall: 1.0, below_min_recall: exact", "queries: 3"] {
-            let (manifest, _) = load(&format!("{HEAD}selection: {{ {options} }}\n")).unwrap();
-            // What a run writes down can be read again.
-            let written = serde_yaml::to_string(&manifest).unwrap();
-            assert_eq!(load(&written).unwrap().0.selection, manifest.selection);
+        assert_eq!(of(0.02, 10_000), Some(200));
+        assert_eq!(of(0.29, 100), Some(29));
+        assert_eq!(of(0.029, 100), Some(2));
+        assert_eq!(of(0.001, 100), Some(1));
+        assert_eq!(Selection::default().examples(100), None);
+        let sized = Selection { size: Some(7), ..Selection::default() };
+        assert_eq!(sized.examples(5), Some(7), "that there are fewer is seen where they are taken");
+    }
+
+    #[test]
+    fn a_policy_has_the_name_that_a_manifest_gives_it() {
+        for policy in [
+            Policy::Union,
+            Policy::RoundRobin,
+            Policy::Frequency,
+            Policy::TopScore,
+            Policy::Coreset,
+            Policy::Random,
+            Policy::Balanced,
+            Policy::All,
+            Policy::Ids,
+        ] {
+            assert_eq!(serde_json::to_value(policy).unwrap(), policy.name());
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What an arm needs.
 
-use crate::manifest::{Manifest, Policy};
+use crate::manifest::Manifest;
 
 /// Whether an arm's selection is made from hits, and is wanted at all.
 pub(super) fn needs_hits(manifest: &Manifest, arm: &str) -> bool {
-    manifest.selects(arm) && manifest.selection_of(arm).policy == Policy::Union
+    manifest.selects(arm) && manifest.selection_of(arm).policy.needs_hits()
 }
 
 /// Whether an arm ends with a model of its own.

@@ -28,6 +28,11 @@ impl Outputs {
         self.done.get(name).is_some_and(|known| known == fingerprint)
     }
 
+    /// What was noted of an output.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.done.get(name).and_then(Value::as_str)
+    }
+
     /// Begins to make an output: says so, if there is an older one, and forgets what that was made
     /// from. A kill between the output and its note then never leaves the note of another output.
     pub(super) fn begin(&mut self, name: &str, fingerprint: &str) -> Result<()> {

@@ -147,7 +147,7 @@ impl Run {
     }
 
     /// Builds the retriever and finds the stage of each phase in the store.
-    fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
+    pub(super) fn open_phases(&mut self, arm: &str, pool: &StoredPool) -> Result<Prepared> {
         let (plan, retriever) = self.arm_retriever(arm)?;
         let services = self.services(plan.name());
         let ctx = services.context(self.manifest.seed);

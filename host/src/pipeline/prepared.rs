@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use deft_core::{Context, Error, ErrorKind, Phase, PhaseDirs, Result, Retriever, Searcher};
+use deft_core::{
+    Context, Error, ErrorKind, Phase, PhaseDirs, Result, Retriever, Searcher, VectorStore,
+};
 
 use super::owners::builds_on;
 use super::units::Outcome;
@@ -11,6 +13,9 @@ use crate::components::Plan;
 use crate::pool::StoredPool;
 use crate::store::Stage;
 use crate::store::lock::Attempt;
+
+/// The end of the names of vectors' files.
+const VECTORS: &str = ".safetensors";
 
 /// A retriever with the stages of its phases in the store.
 pub struct Prepared {
@@ -47,6 +52,16 @@ impl Prepared {
     /// Those of the retriever.
     pub fn open(&self, ctx: &Context<'_>, pool: &StoredPool) -> Result<Box<dyn Searcher>> {
         self.retriever.open(ctx, &pool.view(), &self.dirs())
+    }
+
+    /// The pool's vectors, where one of the phases keeps them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VectorStore::open`].
+    pub(super) fn vectors(&self) -> Result<Option<VectorStore>> {
+        let keeps = |(phase, _): &&(Phase, Stage)| phase.suffix == VECTORS && !phase.temporary;
+        self.phases.iter().find(keeps).map(|(_, stage)| VectorStore::open(stage.dir())).transpose()
     }
 
     /// The units of the phase at a place that are to be done: none of one that is spent.

@@ -70,7 +70,7 @@ impl Run {
         let size = selection.size.map(|size| size.to_string()).unwrap_or_default();
         Fingerprint::new()
             .with(&search.fingerprint)
-            .with(format!("{} {size}", selection.recall_queries))
+            .with(format!("{} {} {size}", selection.recall_queries, selection.neighbors))
             .short()
     }
 

@@ -19,6 +19,9 @@ use crate::recall::{HitsFrom, Recall};
 use crate::selection::{QueryHits, choose_queries};
 use crate::store::{self, HashedSource};
 
+/// The output under which it is noted how many hits each query has at most.
+const DEPTH: &str = "neighbors";
+
 /// Queries searched in one call.
 const QUERIES_AT_ONCE: usize = 256;
 
@@ -41,8 +44,10 @@ pub(super) struct Search<'a> {
     reader: Arc<dyn Reader>,
     sources: SourcePaths,
     hashed: Vec<HashedSource>,
-    /// Everything that can change the hits.
+    /// Everything that can change the hits, but how many there are of each query.
     pub(super) fingerprint: String,
+    /// Hits of each query that are wanted.
+    neighbors: usize,
 }
 
 impl Search<'_> {
@@ -51,9 +56,12 @@ impl Search<'_> {
         format!("{}/{}", self.task.name, self.arm)
     }
 
+    /// Whether there are hits, and enough of each query: those of more are made of no other search.
     fn has_hits(&self, outputs: &Outputs) -> bool {
         let is_there = ["hits.run", "hits.jsonl"].iter().all(|name| self.dir.join(name).exists());
-        outputs.has("hits", &self.fingerprint) && is_there
+        let depth = outputs.value(DEPTH).and_then(|depth| depth.parse::<usize>().ok());
+        let is_enough = depth.is_some_and(|depth| depth >= self.neighbors);
+        outputs.has("hits", &self.fingerprint) && is_there && is_enough
     }
 }
 
@@ -107,17 +115,18 @@ impl Run {
             .with(&prepared.fingerprint)
             .with(identity.to_string())
             .with(hash)
-            .with(format!("{seed} {} {}", selection.queries, selection.neighbors));
+            .with(format!("{seed} {}", selection.queries));
         let search_options = prepared.plan.search_options();
         if !search_options.is_null() {
             fingerprint = fingerprint.with(search_options.to_string());
         }
         if let Some(least) = selection.scanned_below() {
-            // What is measured decides where the hits come from.
-            fingerprint = fingerprint.with(format!("{least} {}", selection.recall_queries));
+            // What is measured, of so many hits, decides where the hits come from.
+            let measured = (selection.recall_queries, selection.neighbors);
+            fingerprint = fingerprint.with(format!("{least} {measured:?}"));
         }
-        let fingerprint = fingerprint.short();
-        Ok(Search { task, arm, prepared, dir, reader, sources, hashed, fingerprint })
+        let (fingerprint, neighbors) = (fingerprint.short(), selection.neighbors);
+        Ok(Search { task, arm, prepared, dir, reader, sources, hashed, fingerprint, neighbors })
     }
 
     /// Searches and measures, unless that has been done.
@@ -154,7 +163,7 @@ impl Run {
         };
         // Where hits may be those of a scan, they cannot be told from those of the search.
         if has_hits && selection.scanned_below().is_none() {
-            let found = read_hits(&search.dir)?;
+            let found = read_hits(&search.dir, queries.k)?;
             let recall = self.measure(search, &queries, &found, &mut outputs)?;
             return self.accept(search, recall, &mut outputs);
         }
@@ -200,6 +209,7 @@ impl Run {
         }
         // Not noted where they are refused: the next run makes them anew.
         let recall = self.accept(search, recall, outputs)?;
+        outputs.note(DEPTH, &search.neighbors.to_string())?;
         outputs.note("hits", &search.fingerprint)?;
         Ok(recall)
     }
@@ -239,8 +249,8 @@ fn write_hits(dir: &Path, queries: &[usize], found: &[QueryHits], tag: &str) -> 
     store::write_file(&dir.join("hits.jsonl"), lines.as_bytes())
 }
 
-/// Reads `hits.jsonl` back.
-pub(super) fn read_hits(dir: &Path) -> Result<Vec<QueryHits>> {
+/// Reads `hits.jsonl` back: the first `k` hits of each query.
+pub(super) fn read_hits(dir: &Path, k: usize) -> Result<Vec<QueryHits>> {
     let path = dir.join("hits.jsonl");
     let text = std::fs::read_to_string(&path).or_io("cannot read the hits", &path)?;
     let parse = |(number, line): (usize, &str)| {
@@ -251,7 +261,8 @@ pub(super) fn read_hits(dir: &Path) -> Result<Vec<QueryHits>> {
                 .with_source(&error)
                 .with_hint("remove the file: the next run makes it again")
         })?;
-        Ok(line.ids.iter().zip(&line.scores).map(|(&id, &score)| Hit { id, score }).collect())
+        let hits = line.ids.iter().zip(&line.scores).take(k);
+        Ok(hits.map(|(&id, &score)| Hit { id, score }).collect())
     };
     text.lines().enumerate().map(parse).collect()
 }

@@ -246,16 +246,18 @@ impl Run {
     pub(super) fn selection_size(&self, arm: &str, rows: usize) -> usize {
         use crate::manifest::Policy;
         let selection = self.manifest.selection_of(arm);
-        let most = match selection.policy {
-            Policy::Union => selection.queries.saturating_mul(selection.neighbors),
-            Policy::All => rows,
-            Policy::Random => match &selection.same_as {
-                // They go in no circle: the manifest was checked.
-                Some(other) if selection.size.is_none() => self.selection_size(other, rows),
-                _ => selection.size.unwrap_or(0),
-            },
+        let most = if selection.policy.needs_hits() {
+            selection.queries.saturating_mul(selection.neighbors).min(rows)
+        } else {
+            rows
         };
-        most.min(selection.size.unwrap_or(usize::MAX)).min(rows)
+        let wanted = match &selection.same_as {
+            // They go in no circle: the manifest was checked.
+            Some(other) => Some(self.selection_size(other, rows)),
+            None if selection.policy == Policy::All => None,
+            None => selection.examples(rows),
+        };
+        most.min(wanted.unwrap_or(usize::MAX))
     }
 
     /// Forecasts the files of selections.

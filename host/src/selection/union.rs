@@ -1,34 +1,8 @@
-//! Which pool examples are trained on: pure functions over hits.
+//! The paper's rule: the union of all hits.
 
 use std::collections::{BTreeMap, HashMap};
 
-use deft_core::Hit;
-use rand::SeedableRng;
-use rand::seq::{SliceRandom as _, index};
-use rand_chacha::ChaCha8Rng;
-
-/// The hits of one query, best first.
-pub type QueryHits = Vec<Hit>;
-
-/// A selected example, with the evidence for it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Selected {
-    /// Its position in the pool.
-    pub id: u64,
-    /// Why it was selected; nothing where it was drawn at random or the whole pool is taken.
-    pub evidence: Option<Evidence>,
-}
-
-/// What the hits say about an example.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Evidence {
-    /// In how many queries' hits it is.
-    pub frequency: u32,
-    /// The best of its scores.
-    pub score: f32,
-    /// The best of its ranks, from 1.
-    pub rank: u32,
-}
+use super::{Evidence, QueryHits, Selected};
 
 /// Every example that is a hit of some query, in pool order: the paper's rule.
 ///
@@ -36,7 +10,12 @@ pub struct Evidence {
 /// until no more than `size` examples are left: the rule of the original's two trimming scripts.
 /// The evidence counts the hits that are left.
 pub fn union(hits: &[QueryHits], size: Option<usize>) -> Vec<Selected> {
-    let depth = depth(hits, size);
+    let selected = |(id, evidence)| Selected { id, evidence: Some(evidence) };
+    evidence(hits, depth(hits, size)).into_iter().map(selected).collect()
+}
+
+/// What the first hits of each query, so many as `depth` says, say about each example.
+pub fn evidence(hits: &[QueryHits], depth: usize) -> BTreeMap<u64, Evidence> {
     let mut found: BTreeMap<u64, Evidence> = BTreeMap::new();
     for query in hits {
         for (hit, rank) in query.iter().take(depth).zip(1..) {
@@ -47,8 +26,7 @@ pub fn union(hits: &[QueryHits], size: Option<usize>) -> Vec<Selected> {
             evidence.rank = evidence.rank.min(rank);
         }
     }
-    let selected = |(id, evidence)| Selected { id, evidence: Some(evidence) };
-    found.into_iter().map(selected).collect()
+    found
 }
 
 /// How many of the first hits of each query a union takes.
@@ -80,44 +58,10 @@ fn depth_for(hits: &[QueryHits], deepest: usize, size: usize) -> usize {
         .count()
 }
 
-/// `size` examples (or all, if there are fewer) drawn without replacement, in pool order.
-pub fn random(pool: usize, size: usize, seed: u64) -> Vec<Selected> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut ids = index::sample(&mut rng, pool, size.min(pool)).into_vec();
-    ids.sort_unstable();
-    ids.into_iter().map(|id| Selected { id: id as u64, evidence: None }).collect()
-}
-
-/// The whole pool.
-pub fn all(pool: usize) -> Vec<Selected> {
-    (0..pool as u64).map(|id| Selected { id, evidence: None }).collect()
-}
-
-/// The positions of `count` queries (or all) of `available`: the first of a seeded shuffle.
-pub fn choose_queries(available: usize, count: usize, seed: u64) -> Vec<usize> {
-    let mut positions: Vec<usize> = (0..available).collect();
-    if count < available {
-        positions.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        positions.truncate(count);
-    }
-    positions
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{hits, ids};
     use super::*;
-
-    fn hits(ids: &[&[u64]]) -> Vec<QueryHits> {
-        let score = |rank: usize| 1.0 - rank as f32 / 10.0;
-        let query = |ids: &&[u64]| {
-            ids.iter().enumerate().map(|(rank, &id)| Hit { id, score: score(rank) }).collect()
-        };
-        ids.iter().map(query).collect()
-    }
-
-    fn ids(selected: &[Selected]) -> Vec<u64> {
-        selected.iter().map(|one| one.id).collect()
-    }
 
     #[test]
     fn union_counts_queries_and_keeps_the_best_rank_in_pool_order() {
@@ -160,21 +104,5 @@ mod tests {
             let expected: Vec<u64> = union_of(depth).into_iter().collect();
             assert_eq!(ids(&union(&hits(&lists), Some(size))), expected, "size {size}");
         }
-    }
-
-    #[test]
-    fn fewer_queries_are_the_first_of_more() {
-        let more = choose_queries(100, 64, 3);
-        assert_eq!(choose_queries(100, 32, 3), more[..32]);
-        assert_eq!(choose_queries(5, 64, 3), [0, 1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn random_draws_are_distinct_seeded_and_never_more_than_the_pool() {
-        let drawn = ids(&random(100, 10, 7));
-        assert_eq!(drawn, ids(&random(100, 10, 7)));
-        assert_ne!(drawn, ids(&random(100, 10, 8)));
-        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(random(5, 10, 1).len(), 5);
     }
 }

@@ -1,0 +1,247 @@
+//! Which examples may be selected: no more of a data set than it may give, no input twice, none that
+//! gives an evaluation input away.
+
+use std::collections::{HashMap, HashSet};
+
+use deft_core::{Error, Example, Fingerprint, Result};
+use serde::Serialize;
+
+use crate::manifest::{ContaminationAction, ContaminationCheck, Duplicates, Selection};
+use crate::overlap::contamination::{Contamination, ContaminationOptions, Match};
+use crate::overlap::near::NearDuplicates;
+use crate::selection::{Admit, ContaminationSummary, Dropped};
+
+/// The share of word runs from which on two inputs are nearly the same.
+const NEAR: f64 = 0.8;
+
+/// A pool example that contains an evaluation input: a line of `contamination.jsonl`.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Contaminated {
+    /// Its position in the pool.
+    pub(super) id: u64,
+    dataset: String,
+    template: String,
+    /// What it contains: `evaluation` is the input's position among the evaluation examples.
+    #[serde(flatten)]
+    found: Match,
+}
+
+/// The evaluation inputs of a task, ready to be compared with.
+#[derive(Debug)]
+pub(super) struct EvaluationInputs {
+    pub(super) check: ContaminationCheck,
+    pub(super) count: usize,
+    pub(super) contamination: Contamination,
+}
+
+impl EvaluationInputs {
+    pub(super) fn new(examples: &[Example], check: ContaminationCheck) -> Self {
+        let inputs: Vec<&str> = examples.iter().map(|example| example.input.as_str()).collect();
+        let options = ContaminationOptions { ngram: check.ngram, threshold: check.threshold };
+        let contamination = Contamination::new(&inputs, &options);
+        Self { check, count: inputs.len(), contamination }
+    }
+}
+
+/// The inputs that were taken before.
+#[derive(Debug)]
+enum Taken {
+    Anything,
+    /// Fingerprints of inputs in lower case, white space made one blank.
+    Exact(HashSet<String>),
+    Near(HashSet<String>, Box<NearDuplicates>),
+}
+
+/// Admits examples for one selection, and notes what it refuses.
+#[derive(Debug)]
+pub(super) struct Admission<'a> {
+    cap: Option<usize>,
+    of_dataset: HashMap<String, usize>,
+    taken: Taken,
+    evaluation: Option<&'a EvaluationInputs>,
+    pub(super) dropped: Dropped,
+    pub(super) contaminated: Vec<Contaminated>,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(selection: &Selection, evaluation: Option<&'a EvaluationInputs>) -> Self {
+        Self {
+            cap: selection.max_per_dataset,
+            of_dataset: HashMap::new(),
+            taken: match selection.duplicates {
+                Duplicates::Keep => Taken::Anything,
+                Duplicates::Exact => Taken::Exact(HashSet::new()),
+                Duplicates::Near => {
+                    Taken::Near(HashSet::new(), Box::new(NearDuplicates::new(NEAR)))
+                }
+            },
+            evaluation,
+            dropped: Dropped::default(),
+            contaminated: Vec::new(),
+        }
+    }
+
+    /// Admits everything: what is offered was admitted before.
+    pub(super) fn of_all() -> Self {
+        // As by default.
+        Self::new(&Selection::default(), None)
+    }
+
+    /// How the selection was compared with evaluation inputs.
+    pub(super) fn summary(&self) -> Option<ContaminationSummary> {
+        let EvaluationInputs { check, count, contamination } = self.evaluation?;
+        Some(ContaminationSummary {
+            action: check.action.name().to_owned(),
+            ngram: check.ngram,
+            threshold: check.threshold,
+            evaluation_inputs: *count,
+            too_short: count - contamination.comparable(),
+            found: self.contaminated.len(),
+        })
+    }
+
+    /// Refuses a selection with examples that contain an evaluation input, where that is wanted.
+    pub(super) fn check(&self, option: &str) -> Result<()> {
+        let fails = self.evaluation.is_some_and(|of| of.check.action == ContaminationAction::Fail);
+        let Some(first) = self.contaminated.first().filter(|_| fails) else { return Ok(()) };
+        let rows: Vec<_> = self.contaminated.iter().take(5).map(|it| it.id.to_string()).collect();
+        let message = format!(
+            "{} of the examples to be selected contain an evaluation input of the task",
+            self.contaminated.len()
+        );
+        Err(Error::option_at(option, message)
+            .with_context("pool rows", rows.join(", "))
+            .with_context("the first contains", deft_core::excerpt(&first.found.span))
+            .with_context("evaluation example", first.found.evaluation)
+            .with_hint(
+                "`contamination: drop` leaves them out, `keep` trains on them; both list them",
+            ))
+    }
+
+    fn is_contaminated(&mut self, id: u64, example: &Example) -> bool {
+        let Some(evaluation) = self.evaluation else { return false };
+        let Some(found) = evaluation.contamination.look(&example.input) else { return false };
+        self.contaminated.push(Contaminated {
+            id,
+            dataset: example.provenance.dataset.clone(),
+            template: example.provenance.template.clone(),
+            found,
+        });
+        let is_left_out = evaluation.check.action != ContaminationAction::Keep;
+        self.dropped.contaminated += usize::from(is_left_out);
+        is_left_out
+    }
+
+    /// Whether the input, or nearly the same, was taken before; otherwise it is taken now.
+    fn is_duplicate(&mut self, id: u64, input: &str) -> bool {
+        let is_new = |taken: &mut HashSet<String>| taken.insert(fingerprint_of(input));
+        match &mut self.taken {
+            Taken::Anything => false,
+            Taken::Exact(taken) => {
+                let is_old = !is_new(taken);
+                self.dropped.exact_duplicate += usize::from(is_old);
+                is_old
+            }
+            Taken::Near(taken, near) => {
+                if !is_new(taken) {
+                    self.dropped.exact_duplicate += 1;
+                    return true;
+                }
+                let is_old = near.admit(id, input).is_some();
+                self.dropped.near_duplicate += usize::from(is_old);
+                is_old
+            }
+        }
+    }
+
+    fn is_over_the_cap(&self, dataset: &str) -> bool {
+        let given = || self.of_dataset.get(dataset).copied().unwrap_or(0);
+        self.cap.is_some_and(|cap| given() >= cap)
+    }
+}
+
+impl Admit for Admission<'_> {
+    fn looks(&self) -> bool {
+        let takes_anything = matches!(self.taken, Taken::Anything);
+        self.cap.is_some() || !takes_anything || self.evaluation.is_some()
+    }
+
+    fn admit(&mut self, id: u64, example: &Example) -> Result<bool> {
+        let dataset = &example.provenance.dataset;
+        if self.is_over_the_cap(dataset) {
+            self.dropped.cap += 1;
+            return Ok(false);
+        }
+        if self.is_contaminated(id, example) || self.is_duplicate(id, &example.input) {
+            return Ok(false);
+        }
+        if self.cap.is_some() {
+            *self.of_dataset.entry(dataset.clone()).or_insert(0) += 1;
+        }
+        Ok(true)
+    }
+}
+
+/// Of an input in lower case, with one blank for all white space in a row.
+fn fingerprint_of(input: &str) -> String {
+    let words: Vec<&str> = input.split_whitespace().collect();
+    Fingerprint::new().with(words.join(" ").to_lowercase()).short()
+}
+
+#[cfg(test)]
+mod tests {
+    use deft_core::Provenance;
+
+    use super::*;
+
+    fn example(dataset: &str, input: &str) -> Example {
+        let provenance = Provenance { dataset: dataset.to_owned(), ..Provenance::default() };
+        Example { input: input.to_owned(), provenance, ..Example::default() }
+    }
+
+    fn admitted(admission: &mut Admission<'_>, examples: &[Example]) -> Vec<bool> {
+        (0..).zip(examples).map(|(id, example)| admission.admit(id, example).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_data_set_gives_no_more_than_it_may() {
+        let selection = Selection { max_per_dataset: Some(1), ..Selection::default() };
+        let mut admission = Admission::new(&selection, None);
+        let examples = [example("a", "1"), example("a", "2"), example("b", "3")];
+        assert_eq!(admitted(&mut admission, &examples), [true, false, true]);
+        assert_eq!(admission.dropped, Dropped { cap: 1, ..Dropped::default() });
+    }
+
+    #[test]
+    fn inputs_are_equal_whatever_their_case_and_white_space() {
+        let selection = Selection { duplicates: Duplicates::Exact, ..Selection::default() };
+        let mut admission = Admission::new(&selection, None);
+        let examples = [example("a", "One  two"), example("b", " one\ntwo "), example("a", "one")];
+        assert_eq!(admitted(&mut admission, &examples), [true, false, true]);
+        assert_eq!(admission.dropped.exact_duplicate, 1);
+    }
+
+    const LEAK: &str = "the quick brown fox jumps over the lazy dog near the quiet river bank";
+
+    fn of_evaluation(action: ContaminationAction) -> EvaluationInputs {
+        let check = ContaminationCheck { action, ..ContaminationCheck::default() };
+        EvaluationInputs::new(&[example("", LEAK)], check)
+    }
+
+    #[test]
+    fn an_example_with_an_evaluation_input_is_left_out_kept_or_the_end() {
+        let examples = [example("a", &format!("Read this: {LEAK}. True?")), example("a", "else")];
+        for (action, wanted, fails) in [
+            (ContaminationAction::Drop, [false, true], false),
+            (ContaminationAction::Keep, [true, true], false),
+            (ContaminationAction::Fail, [false, true], true),
+        ] {
+            let evaluation = of_evaluation(action);
+            let mut admission = Admission::new(&Selection::default(), Some(&evaluation));
+            assert_eq!(admitted(&mut admission, &examples), wanted, "{action:?}");
+            assert_eq!(admission.contaminated.len(), 1);
+            assert_eq!(admission.summary().unwrap().found, 1);
+            assert_eq!(admission.check("selection.contamination").is_err(), fails);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is left of a selection in the arm's folder.
+
+use std::path::Path;
+
+use deft_core::{ErrorKind, Example, Examples as _, Result, ResultExt};
+use serde::Serialize;
+
+use super::admission::Contaminated;
+use crate::pool::StoredPool;
+use crate::selection::{Selected, SelectionSummary};
+use crate::store::{self, LineWriter};
+
+/// The examples, readable by the original's training, with the evidence for each.
+const EXAMPLES: &str = "selection.jsonl";
+/// Their ids, one on each line: what policy `ids` reads.
+const IDS: &str = "selection.ids";
+/// The selection in short; it is written last.
+const SUMMARY: &str = "selection.json";
+/// Every example found that contains an evaluation input, whatever was done with it.
+const CONTAMINATED: &str = "contamination.jsonl";
+
+/// Examples that are written at once.
+const AT_ONCE: usize = 2048;
+
+/// A line of `selection.jsonl`: the pool's example, readable by the original's training, with the
+/// evidence for it.
+#[derive(Serialize)]
+struct SelectionLine<'a> {
+    #[serde(flatten)]
+    example: &'a Example,
+    index_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribution_frequency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<u32>,
+}
+
+/// What the files tell beside the examples, as one text.
+pub(super) fn told(summary: &SelectionSummary, contaminated: &[Contaminated]) -> Result<String> {
+    serde_json::to_string(&(summary, contaminated))
+        .or_error(ErrorKind::Unexpected, "a selection's summary is no JSON")
+}
+
+/// Whether all files are there.
+pub(super) fn are_there(dir: &Path) -> bool {
+    [EXAMPLES, IDS, SUMMARY, CONTAMINATED].iter().all(|name| dir.join(name).exists())
+}
+
+/// Writes all files.
+pub(super) fn write(
+    dir: &Path,
+    selected: &[Selected],
+    ids: &[usize],
+    mut summary: SelectionSummary,
+    contaminated: &[Contaminated],
+    pool: &StoredPool,
+) -> Result<()> {
+    store::commit(&dir.join(EXAMPLES), |path| {
+        write_lines(path, selected, ids, pool, &mut summary)
+    })?;
+    store::commit(&dir.join(IDS), |path| {
+        let mut out = LineWriter::create(path)?;
+        ids.iter().try_for_each(|id| out.write(id))?;
+        out.finish()
+    })?;
+    store::commit(&dir.join(CONTAMINATED), |path| {
+        let mut out = LineWriter::create(path)?;
+        contaminated.iter().try_for_each(|one| out.write(one))?;
+        out.finish()
+    })?;
+    store::write_json(&dir.join(SUMMARY), &summary)
+}
+
+/// Writes the examples, and counts them for the summary.
+fn write_lines(
+    path: &Path,
+    selected: &[Selected],
+    ids: &[usize],
+    pool: &StoredPool,
+    summary: &mut SelectionSummary,
+) -> Result<()> {
+    let mut out = LineWriter::create(path)?;
+    for (chunk, ids) in selected.chunks(AT_ONCE).zip(ids.chunks(AT_ONCE)) {
+        for (one, example) in chunk.iter().zip(pool.get(ids)?) {
+            summary.count(&example);
+            let line = SelectionLine {
+                example: &example,
+                index_id: one.id,
+                attribution_frequency: one.evidence.map(|evidence| evidence.frequency),
+                score: one.evidence.map(|evidence| evidence.score),
+                rank: one.evidence.map(|evidence| evidence.rank),
+            };
+            out.write(&line)?;
+        }
+    }
+    out.finish()
+}
