@@ -192,7 +192,7 @@ fn tokens(text: &str) -> (Vec<String>, Vec<char>) {
             words.push(word.to_lowercase());
             seen = ' ';
         }
-        match piece.chars().last() {
+        match piece.chars().next_back() {
             Some('\n') => seen = '|',
             Some(':') if seen != '|' => seen = ':',
             _ => {}

@@ -19,8 +19,8 @@ use crate::recall::{HitsFrom, Recall};
 use crate::selection::{QueryHits, choose_queries};
 use crate::store::{self, HashedSource};
 
-/// The output under which it is noted how many hits each query has at most.
-const DEPTH: &str = "neighbors";
+/// The output's name in the card.
+const HITS: &str = "hits";
 
 /// Queries searched in one call.
 const QUERIES_AT_ONCE: usize = 256;
@@ -59,9 +59,16 @@ impl Search<'_> {
     /// Whether there are hits, and enough of each query: those of more are made of no other search.
     fn has_hits(&self, outputs: &Outputs) -> bool {
         let is_there = ["hits.run", "hits.jsonl"].iter().all(|name| self.dir.join(name).exists());
-        let depth = outputs.value(DEPTH).and_then(|depth| depth.parse::<usize>().ok());
-        let is_enough = depth.is_some_and(|depth| depth >= self.neighbors);
-        outputs.has("hits", &self.fingerprint) && is_there && is_enough
+        let depth = outputs.value(HITS).and_then(|noted| {
+            let (fingerprint, depth) = noted.split_once(' ')?;
+            (fingerprint == self.fingerprint).then(|| depth.parse::<usize>().ok())?
+        });
+        is_there && depth.is_some_and(|depth| depth >= self.neighbors)
+    }
+
+    /// What is noted of the hits: what they were made from, and how many each query has at most.
+    fn note(&self) -> String {
+        format!("{} {}", self.fingerprint, self.neighbors)
     }
 }
 
@@ -193,7 +200,7 @@ impl Run {
         queries: &Queries<'_>,
         outputs: &mut Outputs,
     ) -> Result<Option<Recall>> {
-        outputs.begin("hits", &search.fingerprint)?;
+        outputs.begin(HITS, &search.note())?;
         let mut found = queries.search()?;
         let tag = format!("{}-{}", self.manifest.name, search.arm);
         write_hits(&search.dir, queries.positions, &found, &tag)?;
@@ -209,8 +216,7 @@ impl Run {
         }
         // Not noted where they are refused: the next run makes them anew.
         let recall = self.accept(search, recall, outputs)?;
-        outputs.note(DEPTH, &search.neighbors.to_string())?;
-        outputs.note("hits", &search.fingerprint)?;
+        outputs.note(HITS, &search.note())?;
         Ok(recall)
     }
 }

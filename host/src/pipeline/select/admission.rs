@@ -81,6 +81,14 @@ impl<'a> Admission<'a> {
         }
     }
 
+    /// Shows inputs from all over the pool before the first is admitted: what many of them share is no
+    /// sign of a duplicate.
+    pub(super) fn learn(&mut self, inputs: &[String]) {
+        if let Taken::Near(_, near) = &mut self.taken {
+            inputs.iter().for_each(|input| near.learn(input));
+        }
+    }
+
     /// Admits everything: what is offered was admitted before.
     pub(super) fn of_all() -> Self {
         // As by default.

@@ -6,14 +6,17 @@ mod files;
 
 use std::collections::BTreeMap;
 
-use deft_core::{Error, Fingerprint, Result};
+use deft_core::{Error, Examples as _, Fingerprint, Result};
 
 use self::admission::{Admission, Contaminated, EvaluationInputs};
 use super::Run;
 use super::outputs::Outputs;
-use crate::manifest::{ContaminationCheck, Selection as Rule, Task};
-use crate::pool::StoredPool;
+use crate::manifest::{ContaminationCheck, Duplicates, Selection as Rule, Task};
+use crate::pool::{StoredPool, spread};
 use crate::selection::{Evidence, Selected, SelectionSummary};
+
+/// Rows of the pool that are looked at for what many inputs share.
+const LEARNED_FROM: usize = 10_000;
 
 /// The selection of one task and arm.
 #[derive(Debug)]
@@ -86,6 +89,10 @@ impl Run {
     ) -> Result<Chosen> {
         let rule = self.manifest.selection_of(arm).clone();
         let mut admission = Admission::new(&rule, evaluation);
+        if rule.duplicates == Duplicates::Near {
+            let rows: Vec<usize> = spread(pool.len(), LEARNED_FROM).collect();
+            admission.learn(&pool.inputs(&rows)?);
+        }
         let mut selected = self.candidates(task, arm, pool, sizes, &mut admission)?;
         let path = self.manifest.selection_path(arm);
         admission.check(&format!("{path}.contamination"))?;

@@ -1,0 +1,241 @@
+//! Which examples are selected: policies, sizes, what is left out, and what is told of it.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use deft_e2e::{Project, RETRIEVER_BM25, RETRIEVER_DENSE};
+use serde_json::Value;
+
+/// Arms of every policy, each of 20 examples. The pool is of few words: most inputs come twice.
+const ARMS: &str = "\
+arms:
+  union: { selection: { queries: 8, neighbors: 10, size: 20, contamination: keep } }
+  turns: { selection: { policy: round_robin, queries: 8, neighbors: 10, size: 20, contamination: keep } }
+  frequency: { selection: { policy: frequency, queries: 8, neighbors: 10, same_as: turns, contamination: keep } }
+  score: { selection: { policy: top_score, queries: 8, neighbors: 10, same_as: turns, contamination: keep } }
+  random: { selection: { policy: random, same_as: turns } }
+  balanced: { selection: { policy: balanced, share: 0.02 } }
+";
+
+const HEAD: &str = "\
+version: 1
+name: chosen
+seed: 5
+plugins: [p3, t5, exact, dense, bm25]
+pool:
+  - { reader: p3, source: pool.jsonl }
+tasks:
+  - { name: mood, reader: p3, query_source: queries.jsonl, evaluation_source: evaluation.jsonl }
+";
+
+fn project(blocks: &[&str]) -> Project {
+    let project = Project::new();
+    project.write("manifest.yaml", &format!("{HEAD}{}", blocks.concat()));
+    project
+}
+
+fn arm(project: &Project, arm: &str) -> PathBuf {
+    project.path("runs/chosen/tasks/mood").join(arm)
+}
+
+fn lines(project: &Project, name: &str, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(arm(project, name).join(file)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ids(project: &Project, name: &str) -> Vec<u64> {
+    let lines = lines(project, name, "selection.jsonl");
+    lines.iter().map(|line| line["index_id"].as_u64().unwrap()).collect()
+}
+
+fn summary(project: &Project, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(arm(project, name).join("selection.json")).unwrap()).unwrap()
+}
+
+/// The hits of every query: ids with their scores, best first.
+fn hits(project: &Project, name: &str) -> Vec<Vec<(u64, f64)>> {
+    let of_line = |line: &Value| {
+        let numbers = |key: &str| line[key].as_array().unwrap().clone();
+        let pairs = numbers("ids").into_iter().zip(numbers("scores"));
+        pairs.map(|(id, score)| (id.as_u64().unwrap(), score.as_f64().unwrap())).collect()
+    };
+    lines(project, name, "hits.jsonl").iter().map(of_line).collect()
+}
+
+#[test]
+fn policies_select_by_their_rules_and_arms_are_of_equal_size() {
+    let project = project(&[RETRIEVER_BM25, ARMS]);
+    project.deft("retrieve").succeed();
+    for name in ["turns", "frequency", "score", "random", "balanced"] {
+        let ids = ids(&project, name);
+        assert_eq!(ids.len(), 20, "{name}");
+        assert!(ids.is_sorted(), "{name} is in pool order");
+        assert_eq!(summary(&project, name)["size"], 20);
+        let text = fs::read_to_string(arm(&project, name).join("selection.ids")).unwrap();
+        let plain: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(plain, ids, "{name}");
+    }
+    assert!(ids(&project, "union").len() <= 20);
+    // Those of the best scores, counted again from the hits.
+    let mut best: BTreeMap<u64, f64> = BTreeMap::new();
+    for (id, score) in hits(&project, "score").into_iter().flatten() {
+        let known = best.entry(id).or_insert(score);
+        *known = known.max(score);
+    }
+    let mut order: Vec<(u64, f64)> = best.into_iter().collect();
+    order.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+    let wanted: BTreeSet<u64> = order.iter().take(20).map(|(id, _)| *id).collect();
+    assert_eq!(ids(&project, "score").into_iter().collect::<BTreeSet<_>>(), wanted);
+}
+
+#[test]
+fn fewer_neighbors_are_taken_from_the_hits_that_are_there() {
+    let project = project(&[
+        RETRIEVER_BM25,
+        "selection: { queries: 8, neighbors: 10, contamination: keep }\n",
+    ]);
+    project.deft("retrieve").succeed();
+    let ten = ids(&project, "retrieved");
+    let fewer = project.deft("retrieve").args(&["--set", "selection.neighbors=3"]).succeed();
+    assert!(fewer.stderr.contains("hits are up to date"), "{}", fewer.stderr);
+    let three: BTreeSet<u64> =
+        hits(&project, "retrieved").iter().flat_map(|hits| &hits[..3]).map(|hit| hit.0).collect();
+    assert_eq!(ids(&project, "retrieved").into_iter().collect::<BTreeSet<_>>(), three);
+    let more = project.deft("retrieve").args(&["--set", "selection.neighbors=12"]).succeed();
+    assert!(!more.stderr.contains("hits are up to date"), "{}", more.stderr);
+    assert!(ids(&project, "retrieved").len() > ten.len());
+}
+
+#[test]
+fn a_coreset_is_drawn_of_vectors_and_refused_without() {
+    let arms =
+        "arms: { far: { selection: { policy: coreset, queries: 8, neighbors: 10, size: 7 } } }\n";
+    let project = self::project(&[RETRIEVER_DENSE, arms]);
+    project.deft("retrieve").succeed();
+    let drawn = ids(&project, "far");
+    let found: BTreeSet<u64> =
+        hits(&project, "far").into_iter().flatten().map(|hit| hit.0).collect();
+    assert_eq!(drawn.len(), 7);
+    assert!(drawn.iter().all(|id| found.contains(id)));
+    let project = self::project(&[RETRIEVER_BM25, arms]);
+    let refused = project.deft("retrieve").run();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    for part in ["policy `coreset` needs vectors", "manifest.yaml:", "hint: take retriever `dense`"]
+    {
+        assert!(refused.stderr.contains(part), "no «{part}» in {}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_list_of_ids_of_one_run_is_the_selection_of_another() {
+    let project = project(&[RETRIEVER_BM25, ARMS]);
+    project.deft("retrieve").succeed();
+    let wanted = ids(&project, "turns");
+    for file in ["selection.ids", "selection.jsonl"] {
+        let path = arm(&project, "turns").join(file);
+        let arms = format!(
+            "arms: {{ given: {{ selection: {{ policy: ids, ids: '{}', contamination: keep }} }} }}\n",
+            path.display()
+        );
+        project.write("other.yaml", &format!("{HEAD}{arms}"));
+        let set = ["--set", "name=other"];
+        deft_e2e::Deft::new(&["retrieve"]).arg(project.path("other.yaml")).args(&set).succeed();
+        let text = fs::read_to_string(project.path("runs/other/tasks/mood/given/selection.ids"));
+        let found: Vec<u64> = text.unwrap().lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(found, wanted, "{file}");
+    }
+    project.write("wrong.ids", "3\n1000\n");
+    let arms = "arms: { given: { selection: { policy: ids, ids: wrong.ids } } }\n";
+    project.write("manifest.yaml", &format!("{HEAD}{arms}"));
+    let refused = project.deft("retrieve").run();
+    for part in ["the pool has no such row", "wrong.ids", "line: 2", "found: 1000", "rows: 1000"] {
+        assert!(refused.stderr.contains(part), "no «{part}» in {}", refused.stderr);
+    }
+}
+
+#[test]
+fn data_sets_give_no_more_than_they_may_and_no_input_is_taken_twice() {
+    let project = project(&[
+        RETRIEVER_BM25,
+        "arms: { all: { selection: { policy: all, duplicates: exact } } }\n",
+    ]);
+    let pool = fs::read_to_string(project.path("pool.jsonl")).unwrap();
+    let (first, second) = pool.split_at(pool.match_indices('\n').nth(49).unwrap().0 + 1);
+    project.write("pool.jsonl", &format!("{first}{first}{second}"));
+    project.deft("retrieve").succeed();
+    let told = summary(&project, "all");
+    let (dropped, size) = (&told["dropped"]["exact_duplicate"], told["size"].as_u64().unwrap());
+    assert!(dropped.as_u64().unwrap() >= 50, "{told}");
+    assert_eq!(
+        size + dropped.as_u64().unwrap() + told["dropped"]["contaminated"].as_u64().unwrap(),
+        1050
+    );
+    let capped = ["--set", "arms.all.selection.max_per_dataset=5"];
+    let output = project.deft("retrieve").args(&capped).succeed();
+    assert!(output.stderr.contains("beyond `max_per_dataset`"), "{}", output.stderr);
+    for templates in summary(&project, "all")["mix"].as_object().unwrap().values() {
+        let count: u64 = templates.as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+        assert!(count <= 5, "{templates}");
+    }
+}
+
+/// An evaluation input that lies in the pool under another prompt.
+const LEAK: &str = "the heron waited beside the frozen canal until the last barge had gone";
+
+#[test]
+fn examples_that_contain_an_evaluation_input_are_left_out_kept_or_the_end() {
+    let arms = "arms: { all: { selection: { policy: all } } }\n";
+    let project = project(&[RETRIEVER_BM25, arms]);
+    let line = |input: &str| {
+        format!(
+            "{{\"input\": \"{input}\", \"target\": \"good\", \"answer_choices\": [\"good\", \"bad\"]}}\n"
+        )
+    };
+    let mut pool = fs::read_to_string(project.path("pool.jsonl")).unwrap();
+    pool += &line(&format!("Tell me how this sounds: {LEAK}. Is it calm?"));
+    project.write("pool.jsonl", &pool);
+    let mut evaluation = fs::read_to_string(project.path("evaluation.jsonl")).unwrap();
+    evaluation += &line(&format!("Review: {LEAK}"));
+    project.write("evaluation.jsonl", &evaluation);
+    let position = evaluation.lines().count() - 1;
+
+    let dropped = project.deft("retrieve").succeed();
+    assert!(dropped.stderr.contains("with an evaluation input"), "{}", dropped.stderr);
+    assert!(!ids(&project, "all").contains(&1000));
+    let found = lines(&project, "all", "contamination.jsonl");
+    let leak = found.iter().find(|one| one["id"] == 1000).unwrap();
+    assert_eq!(leak["evaluation"], position);
+    assert!(leak["span"].as_str().unwrap().contains("frozen canal"), "{leak}");
+    let told = summary(&project, "all");
+    assert_eq!(told["contamination"]["action"], "drop");
+    assert_eq!(told["contamination"]["found"], found.len());
+
+    let keep = ["--set", "arms.all.selection.contamination=keep"];
+    let kept = project.deft("retrieve").args(&keep).succeed();
+    assert!(kept.stderr.contains("contain an evaluation input"), "{}", kept.stderr);
+    assert!(ids(&project, "all").contains(&1000));
+
+    let fail = ["--set", "arms.all.selection.contamination=fail"];
+    let failed = project.deft("retrieve").args(&fail).run();
+    assert_eq!(failed.code, 2, "{}", failed.stderr);
+    for part in
+        ["contain an evaluation input of the task", "pool rows: ", "hint: `contamination: drop`"]
+    {
+        assert!(failed.stderr.contains(part), "no «{part}» in {}", failed.stderr);
+    }
+    // What was selected before is left as it was.
+    assert!(ids(&project, "all").contains(&1000));
+}
+
+#[test]
+fn a_size_larger_than_the_hits_selects_them_all_and_says_so() {
+    let arms = "arms: { many: { selection: { policy: top_score, queries: 2, neighbors: 3, size: 500 } } }\n";
+    let project = project(&[RETRIEVER_BM25, arms]);
+    let output = project.deft("retrieve").succeed();
+    let count = ids(&project, "many").len();
+    let told = format!("500 examples are wanted, and there are {count} to select");
+    assert!(output.stderr.contains(&told), "{}", output.stderr);
+}
