@@ -18,7 +18,9 @@ mod recall;
 mod requests;
 mod retrieve;
 mod schedule;
+mod scoring;
 mod select;
+mod splits;
 mod stages;
 pub mod status;
 mod train;
@@ -42,6 +44,7 @@ use crate::store::{self, HashedSource, Store};
 
 use doing::Doing;
 use failures::Failures;
+use splits::SourceSplit;
 use stages::Stages;
 
 pub use evaluate::{ArmResult, Results};
@@ -111,6 +114,7 @@ pub struct Run {
     options: RunOptions,
     threads: usize,
     progress: Stages,
+    splits: Vec<SourceSplit>,
     timings: Vec<(String, f64)>,
 }
 
@@ -138,6 +142,7 @@ impl Run {
             components: Components::default(),
             threads: available_threads(options.threads),
             progress: Stages::of_run(&dir),
+            splits: Vec::new(),
             timings: Vec::new(),
             path: path.to_owned(),
             overrides: overrides.to_vec(),
@@ -177,6 +182,7 @@ impl Run {
         if self.rebuilds() {
             self.timed(&doing, "rebuild", Self::forget)?;
         }
+        self.splits = self.timed(&doing, "split", |run| run.split_sources(last))?;
         let pool = self.timed(&doing, "pool", Self::read_pool)?;
         let mut results = Results::default();
         if last == Stage::Index {
@@ -265,6 +271,7 @@ impl Run {
             "pool": pool.dir(),
             "threads": self.threads,
             "seconds": seconds,
+            "splits": self.splits,
             "recall": results.recalls(),
         });
         store::write_json(&self.dir.join("run.json"), &summary)
