@@ -9,6 +9,7 @@ mod mix;
 mod outline;
 mod selection;
 mod source;
+mod tasks;
 #[cfg(test)]
 mod testing;
 mod variables;
@@ -26,6 +27,7 @@ pub use document::Document;
 pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
 pub use selection::{BelowMinRecall, Policy, Selection};
 pub use source::{End, Generator, SourcePart, TaskSource};
+pub use tasks::TaskList;
 
 /// A whole manifest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

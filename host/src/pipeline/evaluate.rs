@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::outputs::Outputs;
 use super::scoring::{Evaluation, check_has_metric};
 use super::train::{SeededTrainer, TrainedArm};
-use super::{ArmRecall, Run};
+use super::{ArmComparison, ArmRecall, Run};
 use crate::manifest::Task;
 use crate::pool::StoredPool;
 use crate::recall::Recall;
@@ -55,6 +55,7 @@ pub struct ArmResult {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Results {
     arms: Vec<ArmResult>,
+    comparisons: Vec<ArmComparison>,
     recalls: Vec<ArmRecall>,
 }
 
@@ -62,6 +63,17 @@ impl Results {
     /// Results in the order of tasks, arms and seeds.
     pub fn iter(&self) -> impl Iterator<Item = &ArmResult> {
         self.arms.iter()
+    }
+
+    /// The arms of each task over their seeds and against the first, where there is something to
+    /// compare.
+    pub fn comparisons(&self) -> &[ArmComparison] {
+        &self.comparisons
+    }
+
+    /// An arm of a task over its seeds and against the first.
+    pub fn comparison(&self, task: &str, arm: &str) -> Option<&ArmComparison> {
+        self.comparisons.iter().find(|one| one.task == task && one.arm == arm)
     }
 
     /// What is known of what each search misses.
@@ -77,6 +89,10 @@ impl Results {
 
     pub(crate) fn add(&mut self, result: ArmResult) {
         self.arms.push(result);
+    }
+
+    pub(crate) fn compare(&mut self, comparisons: Vec<ArmComparison>) {
+        self.comparisons.extend(comparisons);
     }
 
     pub(crate) fn set_recalls(&mut self, recalls: Vec<ArmRecall>) {

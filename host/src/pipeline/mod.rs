@@ -2,6 +2,7 @@
 
 mod arms;
 mod check;
+mod compare;
 mod doing;
 mod evaluate;
 mod failures;
@@ -9,6 +10,7 @@ mod folders;
 mod labelled;
 mod limits;
 mod mix;
+mod model;
 mod outputs;
 mod plan;
 mod prepare;
@@ -47,8 +49,10 @@ use failures::Failures;
 use splits::SourceSplit;
 use stages::Stages;
 
+pub use compare::{ArmComparison, ArmDifference};
 pub use evaluate::{ArmResult, Results};
 pub use limits::{LimitOptions, Limits};
+pub use model::{ModelEvaluation, ModelResults, TaskPlace};
 pub use plan::{Forecast, StageForecast};
 pub use prepared::Prepared;
 pub use recall::ArmRecall;
@@ -273,6 +277,7 @@ impl Run {
             "seconds": seconds,
             "splits": self.splits,
             "recall": results.recalls(),
+            "arms": results.comparisons(),
         });
         store::write_json(&self.dir.join("run.json"), &summary)
     }
