@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::{KINDS, manifest_schema, type_of};
 
 /// The maps of a manifest, by the schema's names, with the words for them.
-const MAPS: [(&str, &str); 5] = [
+const MAPS: [(&str, &str); 6] = [
     ("PoolSource", "An entry of `pool`"),
     ("Task", "An entry of `tasks`"),
+    ("SourcePart", "A map as a task's source"),
     ("Selection", "`selection`"),
     ("Arm", "An entry of `arms`"),
     ("NamedPart", "A map in `train_on`"),

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use deft_e2e::{Deft, Project, RETRIEVER_DENSE, TRAINER, program_dir};
 use serde_json::Value;
 
-const PLUGINS: [&str; 8] = ["p3", "t0", "t5", "bert", "faiss", "exact", "dense", "bm25"];
+const PLUGINS: [&str; 15] = [
+    "p3", "t0", "casehold", "drop", "jsonl", "lexglue", "ni", "qasper", "sciq", "t5", "bert",
+    "faiss", "exact", "dense", "bm25",
+];
 
 fn repository() -> PathBuf {
     program_dir().join("../..")
