@@ -31,16 +31,16 @@ fn main() -> ExitCode {
 
 /// Whether the command keeps what it has finished: in a store and a run's folder, or a cache.
 fn is_resumable(command: &Command) -> bool {
-    matches!(
-        command,
+    match command {
+        Command::Evaluate(args) => args.is_resumable(),
         Command::Run(_)
-            | Command::Index(_)
-            | Command::Retrieve(_)
-            | Command::Train(_)
-            | Command::Evaluate(_)
-            | Command::Unit(_)
-            | Command::Fetch(_)
-    )
+        | Command::Index(_)
+        | Command::Retrieve(_)
+        | Command::Train(_)
+        | Command::Unit(_)
+        | Command::Fetch(_) => true,
+        _ => false,
+    }
 }
 
 /// 1 failed, 2 wrong usage or manifest (a plugin that it names included), 130 cancelled.

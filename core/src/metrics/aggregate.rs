@@ -63,6 +63,27 @@ pub fn by_group(
     groups.into_iter().map(metrics).collect()
 }
 
+/// The numbers whose mean a metric is: the statistics of the examples or, where it is a mean over
+/// groups, the groups' means, in the order of their names. `None` for a metric that is no mean.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unexpected`] when a score lacks the statistic.
+pub fn mean_values(spec: &MetricSpec, scores: &[ExampleScore]) -> Result<Option<Vec<f64>>> {
+    if spec.aggregate.rule().is_some() {
+        return Ok(None);
+    }
+    let values = statistics(spec, scores)?;
+    if spec.aggregate != Aggregate::GroupMean {
+        return Ok(Some(values));
+    }
+    let mut groups: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (score, value) in scores.iter().zip(values) {
+        groups.entry(&score.group).or_default().push(value);
+    }
+    Ok(Some(groups.into_values().map(|of_group| mean(of_group.into_iter())).collect()))
+}
+
 /// A metric with its interval.
 fn metric(name: &str, n: usize, seed: u64, of: impl Fn(&[usize]) -> f64) -> Metric {
     let all: Vec<usize> = (0..n).collect();
@@ -72,8 +93,7 @@ fn metric(name: &str, n: usize, seed: u64, of: impl Fn(&[usize]) -> f64) -> Metr
 }
 
 fn of_values(spec: &MetricSpec, scores: &[ExampleScore], seed: u64) -> Result<Metric> {
-    let value = |score| spec.statistic(score).ok_or_else(|| left_out("a statistic", spec));
-    let values = scores.iter().map(value).collect::<Result<Vec<f64>>>()?;
+    let values = statistics(spec, scores)?;
     let groups = group_numbers(scores);
     Ok(metric(&spec.name, values.len(), seed, |rows| match spec.aggregate {
         Aggregate::GroupMean => group_mean(rows, &values, &groups),
@@ -99,6 +119,11 @@ fn of_classes(
     Ok(metric(&spec.name, pairs.len(), seed, |rows| {
         Counts::of(rows, &pairs, count).value(spec.aggregate)
     }))
+}
+
+fn statistics(spec: &MetricSpec, scores: &[ExampleScore]) -> Result<Vec<f64>> {
+    let value = |score| spec.statistic(score).ok_or_else(|| left_out("a statistic", spec));
+    scores.iter().map(value).collect()
 }
 
 fn left_out(what: &str, spec: &MetricSpec) -> Error {
@@ -157,6 +182,17 @@ mod tests {
         let grouped = aggregate(&spec(Aggregate::GroupMean), &all, 1).expect("aggregated");
         assert_eq!((mean.value, grouped.value), (0.75, 0.5));
         assert!(mean.low <= mean.value && mean.value <= mean.high);
+    }
+
+    #[test]
+    fn the_mean_of_mean_values_is_the_metric_and_others_have_none() {
+        let all = [of("b", 1.0), of("a", 1.0), of("b", 0.0), of("b", 0.0)];
+        let values = |aggregate| mean_values(&spec(aggregate), &all).unwrap();
+        assert_eq!(values(Aggregate::Mean), Some(vec![1.0, 1.0, 0.0, 0.0]));
+        assert_eq!(values(Aggregate::GroupMean), Some(vec![1.0, 1.0 / 3.0]));
+        assert_eq!(values(Aggregate::MicroF1 { rule: ScoringRule::Sum }), None);
+        let lacking = mean_values(&spec(Aggregate::Mean), &[ExampleScore::default()]);
+        assert_eq!(lacking.unwrap_err().context("statistic"), Some("em"));
     }
 
     #[test]

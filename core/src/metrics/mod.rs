@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::PredictionKind;
 
-pub use aggregate::{GroupMetrics, aggregate, by_group};
+pub use aggregate::{GroupMetrics, aggregate, by_group, mean_values};
 pub use baselines::{Baselines, baselines, class_names, predicted_shares};
-pub use bootstrap::{Difference, paired};
+pub use bootstrap::{Difference, mean_of_seeds, over_seeds, paired};
 pub use rank::{ACCURACY_MEAN, ACCURACY_SUM, rank_classification};
 
 /// What a task wants predicted and which metrics it reports.

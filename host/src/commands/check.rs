@@ -6,7 +6,7 @@ use super::{ManifestArgs, print};
 use crate::pipeline::Run;
 
 pub(super) fn check(args: &ManifestArgs) -> Result<()> {
-    let run = Run::open(&args.manifest, &args.overrides, &args.options())?;
+    let run = Run::open(&args.manifest, &args.place.overrides, &args.place.options())?;
     let manifest = run.manifest();
     let arms: Vec<&str> = manifest.arms.keys().map(String::as_str).collect();
     let tasks: Vec<&str> = manifest.tasks.iter().map(|task| task.name.as_str()).collect();

@@ -2,6 +2,7 @@
 
 mod check;
 mod encode;
+mod evaluate;
 mod fetch;
 mod fuse;
 mod limits;
@@ -52,8 +53,8 @@ pub enum Command {
     Retrieve(run::RunArgs),
     /// Up to the models
     Train(run::RunArgs),
-    /// Up to the metrics; the same as `run`
-    Evaluate(run::RunArgs),
+    /// Up to the metrics, the same as `run`; or any model on any tasks, without a pool
+    Evaluate(evaluate::EvaluateArgs),
     /// Check all that can be known of a manifest before running it
     Check(ManifestArgs),
     /// Tell what a run will cost: disk, memory and time of each stage; fail if it does not fit
@@ -84,6 +85,14 @@ pub enum Command {
 pub struct ManifestArgs {
     /// The manifest
     pub manifest: PathBuf,
+    /// Where its run takes place
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// What is set of a manifest, and where its run takes place.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceArgs {
     /// Set a value of the manifest: `--set selection.neighbors=50`; may be given several times
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
@@ -109,7 +118,7 @@ pub struct CommonArgs {
     pub threads: usize,
 }
 
-impl ManifestArgs {
+impl PlaceArgs {
     fn options(&self) -> RunOptions {
         RunOptions {
             run: self.run.clone(),
@@ -128,7 +137,8 @@ impl ManifestArgs {
 /// Whatever goes wrong, to be printed and turned into an exit code.
 pub fn execute(command: &Command) -> Result<()> {
     match command {
-        Command::Run(args) | Command::Evaluate(args) => run::run(args, Stage::Evaluate),
+        Command::Run(args) => run::run(args, Stage::Evaluate),
+        Command::Evaluate(args) => evaluate::evaluate(args),
         Command::Index(args) => run::run(args, Stage::Index),
         Command::Retrieve(args) => run::run(args, Stage::Retrieve),
         Command::Train(args) => run::run(args, Stage::Train),

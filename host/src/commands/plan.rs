@@ -30,10 +30,10 @@ pub struct PlanArgs {
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
-    let manifest = &args.manifest;
+    let place = &args.manifest.place;
     let options =
-        RunOptions { workers: args.workers, limits: args.limits.options(), ..manifest.options() };
-    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &options)?;
+        RunOptions { workers: args.workers, limits: args.limits.options(), ..place.options() };
+    let mut run = Run::open(&args.manifest.manifest, &place.overrides, &options)?;
     let forecast = run.forecast(Duration::from_secs(args.measure))?;
     if args.json {
         let text =

@@ -1,10 +1,12 @@
 //! `deft run` and its stages.
 
+use std::path::Path;
+
 use clap::Args;
 use deft_core::Result;
 
 use super::limits::LimitArgs;
-use super::{ManifestArgs, print};
+use super::{ManifestArgs, PlaceArgs, print};
 use crate::pipeline::{Run, RunOptions, Stage};
 use crate::report;
 
@@ -13,6 +15,13 @@ use crate::report;
 pub struct RunArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// How stages are done.
+#[derive(Debug, Args)]
+pub(super) struct HowArgs {
     #[command(flatten)]
     limits: LimitArgs,
     /// Do the units of phases in N processes: a crash costs one unit [default: in this process]
@@ -25,24 +34,42 @@ pub struct RunArgs {
     /// selection, model or metrics
     #[arg(long, value_name = "STAGE")]
     rebuild: Option<String>,
+    /// Print the results as a Markdown table, tasks by arms, for papers
+    #[arg(long)]
+    pub(super) markdown: bool,
 }
 
-impl RunArgs {
-    fn options(&self) -> RunOptions {
+impl HowArgs {
+    fn options(&self, place: &PlaceArgs) -> RunOptions {
         RunOptions {
             workers: self.workers,
             retries: self.retries,
             rebuild: self.rebuild.clone(),
             limits: self.limits.options(),
-            ..self.manifest.options()
+            ..place.options()
         }
     }
 }
 
 pub(super) fn run(args: &RunArgs, last: Stage) -> Result<()> {
-    let mut run = Run::open(&args.manifest.manifest, &args.manifest.overrides, &args.options())?;
+    run_stages(&args.manifest.manifest, &args.manifest.place, &args.how, last)
+}
+
+/// Does the stages of a manifest up to `last`, and prints what they came to.
+pub(super) fn run_stages(
+    manifest: &Path,
+    place: &PlaceArgs,
+    how: &HowArgs,
+    last: Stage,
+) -> Result<()> {
+    let mut run = Run::open(manifest, &place.overrides, &how.options(place))?;
     let results = run.execute(last)?;
-    print(&report::table(&results, run.manifest().note.as_deref()))?;
+    let note = run.manifest().note.as_deref();
+    print(&if how.markdown {
+        report::markdown(&results, note)
+    } else {
+        report::table(&results, note)
+    })?;
     log::info!("results: {}", run.dir().display());
     Ok(())
 }

@@ -32,9 +32,9 @@ pub struct SearchArgs {
 }
 
 pub(super) fn search(args: &SearchArgs) -> Result<()> {
-    let manifest = &args.manifest;
-    let options = RunOptions { limits: args.limits.options(), ..manifest.options() };
-    let mut run = Run::open(&manifest.manifest, &manifest.overrides, &options)?;
+    let place = &args.manifest.place;
+    let options = RunOptions { limits: args.limits.options(), ..place.options() };
+    let mut run = Run::open(&args.manifest.manifest, &place.overrides, &options)?;
     let (pool, prepared) = run.open_prepared(args.arm.as_deref())?;
     let services = run.unit_services("search");
     let ctx = services.context(run.manifest().seed);

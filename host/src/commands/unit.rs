@@ -30,9 +30,9 @@ pub struct UnitArgs {
 
 impl UnitArgs {
     fn open(&self) -> Result<Run> {
-        let manifest = &self.manifest;
-        let options = RunOptions { expected_stages: self.expect.clone(), ..manifest.options() };
-        Run::open(&manifest.manifest, &manifest.overrides, &options)
+        let place = &self.manifest.place;
+        let options = RunOptions { expected_stages: self.expect.clone(), ..place.options() };
+        Run::open(&self.manifest.manifest, &place.overrides, &options)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use deft_core::{Error, Result, excerpt};
 
 use super::mix::Known;
-use super::{Block, Manifest};
+use super::{Block, Manifest, Task};
 
 /// Longest name, in characters: names become folders, with endings of their own.
 const MAX_NAME: usize = 100;
@@ -34,14 +34,7 @@ impl Manifest {
             return Err(at("trainer", "`none` is for arms: leave `trainer` out"));
         }
         self.selection.check().map_err(|error| error.within_option("selection"))?;
-        let mut names = HashSet::new();
-        for (i, task) in self.tasks.iter().enumerate() {
-            check_name(&format!("tasks[{i}].name"), &task.name)?;
-            if !names.insert(&task.name) {
-                return Err(at(&format!("tasks[{i}].name"), "another task has this name"));
-            }
-        }
-        self.check_related()?;
+        check_tasks(&self.tasks)?;
         let known = Known::of(self);
         for name in self.arms.keys() {
             check_name(&format!("arms.{name}"), name)?;
@@ -75,14 +68,6 @@ impl Manifest {
             if let Some(task) = known.unsearched {
                 return Err(needs(&format!("`query_source` in task `{task}`")));
             }
-        }
-        Ok(())
-    }
-
-    /// Checks the patterns of every task's related data sets.
-    fn check_related(&self) -> Result<()> {
-        for (i, task) in self.tasks.iter().enumerate() {
-            task.related_patterns().map_err(|error| error.within_option(&format!("tasks[{i}]")))?;
         }
         Ok(())
     }
@@ -125,6 +110,26 @@ impl Manifest {
         }
         Ok(order)
     }
+}
+
+/// Checks the names, the sources and the patterns of tasks.
+pub(super) fn check_tasks(tasks: &[Task]) -> Result<()> {
+    let mut names = HashSet::new();
+    for (i, task) in tasks.iter().enumerate() {
+        check_name(&format!("tasks[{i}].name"), &task.name)?;
+        if !names.insert(&task.name) {
+            let path = format!("tasks[{i}].name");
+            return Err(Error::option_at(path, "another task has this name"));
+        }
+    }
+    for (i, task) in tasks.iter().enumerate() {
+        let within = |error: Error| error.within_option(&format!("tasks[{i}]"));
+        for (key, source) in task.sources() {
+            source.check().map_err(|error| within(error.within_option(key)))?;
+        }
+        task.related_patterns().map_err(within)?;
+    }
+    Ok(())
 }
 
 /// Names become folders: no separators, nothing hidden, not too long.

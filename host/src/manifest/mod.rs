@@ -10,6 +10,8 @@ mod mix;
 mod outline;
 mod selection;
 mod selection_check;
+mod source;
+mod tasks;
 #[cfg(test)]
 mod testing;
 mod variables;
@@ -27,6 +29,8 @@ pub use contamination::{ContaminationAction, ContaminationCheck};
 pub use document::Document;
 pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
 pub use selection::{BelowMinRecall, Duplicates, Policy, Selection};
+pub use source::{End, Generator, SourcePart, TaskSource};
+pub use tasks::TaskList;
 
 /// A whole manifest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -131,22 +135,25 @@ pub struct Task {
     /// Reads the task's sources and has the metric.
     #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
-    /// File, folder or glob with inputs that the pool is searched with. Labels in it are not used.
-    /// Required where an arm's policy searches the pool.
+    /// File, folder or glob with inputs that the pool is searched with, or a map that takes a part
+    /// of one. Labels in it are not used. Required where an arm's policy searches the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub query_source: Option<String>,
-    /// File, folder or glob with labelled examples of the task itself, for arms that `train_on`
-    /// them.
+    pub query_source: Option<TaskSource>,
+    /// The same with labelled examples of the task itself, for arms that `train_on` them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training_source: Option<String>,
-    /// File, folder or glob with labelled examples that a training is watched with; none of
-    /// them is trained on.
+    pub training_source: Option<TaskSource>,
+    /// The same with labelled examples that a training is watched with; none of them is trained
+    /// on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_source: Option<String>,
-    /// File, folder or glob with labelled examples. Without it the task ends with its models, and
-    /// selections are compared with nothing.
+    pub validation_source: Option<TaskSource>,
+    /// The same with labelled examples. Without it the task ends with its models, and selections are
+    /// compared with nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evaluation_source: Option<String>,
+    pub evaluation_source: Option<TaskSource>,
+    /// Whether the pool may be searched with examples that are evaluated on: otherwise the two
+    /// sources must have none in common.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evaluate_on_queries: bool,
     /// Data sets of the pool (`*` and `?` allowed) that are known to be related to the task: the
     /// report tells their share of each selection. Changes nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -216,6 +223,18 @@ impl<'de> Deserialize<'de> for Block {
 }
 
 impl Task {
+    /// Its sources by the key that names them.
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, &TaskSource)> {
+        [
+            ("query_source", &self.query_source),
+            ("training_source", &self.training_source),
+            ("validation_source", &self.validation_source),
+            ("evaluation_source", &self.evaluation_source),
+        ]
+        .into_iter()
+        .filter_map(|(key, source)| Some((key, source.as_ref()?)))
+    }
+
     /// The patterns of its related data sets.
     ///
     /// # Errors

@@ -16,22 +16,14 @@ impl Run {
             self.expand(&source.source, &format!("pool[{i}].source"))?;
         }
         for (i, task) in self.manifest.tasks.iter().enumerate() {
-            for (name, source) in [
-                ("query_source", &task.query_source),
-                ("evaluation_source", &task.evaluation_source),
-            ] {
-                if let Some(source) = source {
-                    self.expand(source, &format!("tasks[{i}].{name}"))?;
+            for (name, source) in task.sources() {
+                if matches!(name, "training_source" | "validation_source") {
+                    self.check_opens(i, name, source.source())?;
+                } else {
+                    self.expand(source.source(), &format!("tasks[{i}].{name}"))?;
                 }
             }
-            for (name, source) in [
-                ("training_source", &task.training_source),
-                ("validation_source", &task.validation_source),
-            ] {
-                if let Some(source) = source {
-                    self.check_opens(i, name, source)?;
-                }
-            }
+            self.check_sources_apart(task)?;
         }
         Ok(())
     }

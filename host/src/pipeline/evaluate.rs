@@ -1,37 +1,19 @@
 //! Evaluation: predictions for a task's examples, their metrics, and what to hold them against.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use deft_core::metrics::{
-    Baselines, ExampleScore, GroupMetrics, Metric, TaskSpec, aggregate, baselines, by_group,
-    class_names, predicted_shares,
-};
-use deft_core::{
-    Context, Error, ErrorKind, Example, Examples, Fingerprint, Prediction, PredictionKind,
-    Predictor, Reader, Result, TrainReport,
-};
+use deft_core::metrics::{Baselines, GroupMetrics, Metric};
+use deft_core::{Error, Examples, Fingerprint, Result, TrainReport};
 use serde::{Deserialize, Serialize};
 
 use super::outputs::Outputs;
+use super::scoring::{Evaluation, check_has_metric};
 use super::train::{SeededTrainer, TrainedArm};
-use super::{ArmRecall, Run};
+use super::{ArmComparison, ArmRecall, Run};
 use crate::manifest::Task;
 use crate::pool::StoredPool;
 use crate::recall::Recall;
-use crate::store::{self, LineWriter};
-
-/// Examples predicted in one call.
-pub(super) const EXAMPLES_AT_ONCE: usize = 128;
-
-/// A task's evaluation examples, and how they are scored.
-pub(super) struct Evaluation {
-    reader: Arc<dyn Reader>,
-    spec: TaskSpec,
-    examples: Vec<Example>,
-    fingerprint: String,
-}
+use crate::store;
 
 /// `metrics.json`: the result of one task, arm and seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +55,7 @@ pub struct ArmResult {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Results {
     arms: Vec<ArmResult>,
+    comparisons: Vec<ArmComparison>,
     recalls: Vec<ArmRecall>,
 }
 
@@ -80,6 +63,17 @@ impl Results {
     /// Results in the order of tasks, arms and seeds.
     pub fn iter(&self) -> impl Iterator<Item = &ArmResult> {
         self.arms.iter()
+    }
+
+    /// The arms of each task over their seeds and against the first, where there is something to
+    /// compare.
+    pub fn comparisons(&self) -> &[ArmComparison] {
+        &self.comparisons
+    }
+
+    /// An arm of a task over its seeds and against the first.
+    pub fn comparison(&self, task: &str, arm: &str) -> Option<&ArmComparison> {
+        self.comparisons.iter().find(|one| one.task == task && one.arm == arm)
     }
 
     /// What is known of what each search misses.
@@ -97,42 +91,27 @@ impl Results {
         self.arms.push(result);
     }
 
+    pub(crate) fn compare(&mut self, comparisons: Vec<ArmComparison>) {
+        self.comparisons.extend(comparisons);
+    }
+
     pub(crate) fn set_recalls(&mut self, recalls: Vec<ArmRecall>) {
         self.recalls = recalls;
     }
 }
 
-/// A line of `predictions.jsonl`: enough to compute every scoring rule again.
-#[derive(Serialize)]
-struct PredictionLine<'a> {
-    /// Position in the evaluation source.
-    id: usize,
-    gold: Option<usize>,
-    target: Option<&'a str>,
-    predicted: Option<usize>,
-    #[serde(flatten)]
-    prediction: &'a Prediction,
-    score: &'a ExampleScore,
-}
-
 impl Run {
-    /// Reads a task's evaluation examples; `None` where it has no source of them.
-    pub(super) fn read_evaluation(&mut self, task: &Task) -> Result<Option<Evaluation>> {
+    /// Reads a task's evaluation examples, with the fingerprint of all that can change their scores
+    /// beside the predictions; `None` where it has no source of them.
+    pub(super) fn read_evaluation(&mut self, task: &Task) -> Result<Option<(Evaluation, String)>> {
         let Some(source) = &task.evaluation_source else { return Ok(None) };
         let i = self.task_index(task);
         let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-        let spec = reader.task();
-        if spec.metrics.is_empty() {
-            return Err(Error::option_at(
-                format!("tasks[{i}].reader"),
-                format!("reader `{}` has no metric", task.reader.component),
-            )
-            .with_hint("leave out `evaluation_source`, or take a reader that has one"));
-        }
-        let (examples, fingerprint) = self.read_source(task, "evaluation", source)?;
-        check_choices(&examples, spec.prediction, source)?;
-        let fingerprint = fingerprint.with(self.manifest.seed.to_string()).short();
-        Ok(Some(Evaluation { reader, spec, examples, fingerprint }))
+        let within = |error: Error| error.within_option(&format!("tasks[{i}]"));
+        check_has_metric(&*reader, task).map_err(within)?;
+        let (taken, fingerprint) = self.read_source(task, "evaluation", source)?;
+        let evaluation = Evaluation::new(reader, taken, source)?;
+        Ok(Some((evaluation, fingerprint.with(self.manifest.seed.to_string()).short())))
     }
 
     /// Predicts and scores, unless that has been done.
@@ -141,12 +120,12 @@ impl Run {
         task: &Task,
         trainer: &SeededTrainer,
         outcome: &TrainedArm<'_>,
-        evaluation: &Evaluation,
+        (evaluation, fingerprint): &(Evaluation, String),
         pool: &StoredPool,
     ) -> Result<ArmResult> {
         let fingerprint = Fingerprint::new()
             .with(&outcome.fingerprint)
-            .with(&evaluation.fingerprint)
+            .with(fingerprint)
             .with(&trainer.prediction)
             .with(task.related.join("\n"))
             .short();
@@ -163,94 +142,28 @@ impl Run {
         let services = self.services(&label);
         let ctx = services.context(trainer.seed);
         let predictor = trainer.trainer.open(&ctx, outcome.model.as_deref())?;
-        let predictions = predict_all(&*predictor, evaluation, &ctx)?;
-        let scores = evaluation.reader.score(&ctx, &evaluation.examples, &predictions)?;
         let lines = outcome.dir.join("predictions.jsonl");
-        store::commit(&lines, |out| {
-            write_predictions(out, &evaluation.examples, &predictions, &scores)
-        })?;
-        let mut metrics = Vec::new();
-        for spec in &evaluation.spec.metrics {
-            metrics.push(aggregate(spec, &scores, self.manifest.seed)?);
-        }
-        let names = class_names(&evaluation.examples);
+        let scored = evaluation.score(&*predictor, &ctx, Some(&lines), self.manifest.seed)?;
         let report: Option<TrainReport> =
             outcome.model.as_ref().and_then(|dir| store::read_json(&dir.join("training.json")));
         let result = ArmResult {
             task: task.name.clone(),
             arm: outcome.arm.to_owned(),
             seed: trainer.seed,
-            evaluated: evaluation.examples.len(),
+            evaluated: evaluation.count(),
             trained_on: outcome.mix.as_ref().map_or(0, Examples::len),
             steps: report.map_or(0, |report| report.steps),
             related: related_share(task, outcome, pool)?,
-            metrics,
-            groups: by_group(&evaluation.spec.metrics, &scores, self.manifest.seed)?,
-            baselines: baselines(&evaluation.examples),
-            predicted: predicted_shares(&names, &scores),
+            metrics: scored.metrics,
+            groups: scored.groups,
+            baselines: scored.baselines,
+            predicted: scored.predicted,
             notes: trainer.trainer.info().notes,
         };
         store::write_json(&path, &result)?;
         outputs.note("metrics", &fingerprint)?;
         Ok(result)
     }
-}
-
-/// Refuses, before anything is trained, examples that could not be scored afterwards.
-fn check_choices(examples: &[Example], prediction: PredictionKind, source: &str) -> Result<()> {
-    let without = examples.iter().position(|example| example.options.is_empty());
-    match without.filter(|_| prediction == PredictionKind::OptionScores) {
-        Some(position) => Err(Error::new(
-            ErrorKind::Data,
-            "an evaluation example has no answer choices, which rank classification needs",
-        )
-        .with_context("source", source)
-        .with_context("example", position + 1)
-        .with_context("input", deft_core::excerpt(&examples[position].input))
-        .with_hint("look at the source with `deft read`; p3 takes them from `answer_choices`")),
-        None => Ok(()),
-    }
-}
-
-fn predict_all(
-    predictor: &dyn Predictor,
-    evaluation: &Evaluation,
-    ctx: &Context<'_>,
-) -> Result<Vec<Prediction>> {
-    let mut predictions = Vec::with_capacity(evaluation.examples.len());
-    for examples in evaluation.examples.chunks(EXAMPLES_AT_ONCE) {
-        ctx.check()?;
-        predictions.extend(predictor.predict(
-            &ctx.quiet(),
-            examples,
-            evaluation.spec.prediction,
-        )?);
-        ctx.progress(predictions.len(), evaluation.examples.len(), "examples");
-    }
-    Ok(predictions)
-}
-
-fn write_predictions(
-    path: &Path,
-    examples: &[Example],
-    predictions: &[Prediction],
-    scores: &[ExampleScore],
-) -> Result<()> {
-    let mut out = LineWriter::create(path)?;
-    for (id, ((example, prediction), score)) in
-        examples.iter().zip(predictions).zip(scores).enumerate()
-    {
-        let line = PredictionLine {
-            id,
-            gold: example.gold,
-            target: example.target.as_deref(),
-            predicted: score.predicted,
-            prediction,
-            score,
-        };
-        out.write(&line)?;
-    }
-    out.finish()
 }
 
 /// The share of related data sets among the pool examples trained on.

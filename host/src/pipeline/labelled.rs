@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deft_core::{Error, ErrorKind, Example, Fingerprint, Result};
 
+use super::splits::Taken;
 use super::{Run, arms};
-use crate::manifest::{PartSource, Task};
+use crate::manifest::{PartSource, SourcePart, Task, TaskSource};
 use crate::pool::read_examples;
 use crate::store::HashedSource;
 
@@ -73,11 +74,11 @@ impl Run {
     }
 
     /// Reads a source of some use, `training` for instance, all of whose examples need a target.
-    fn read_targets(&mut self, task: &Task, usage: &str, source: &str) -> Result<Labelled> {
-        let (examples, fingerprint) = self.read_source(task, usage, source)?;
-        check_targets(&examples).map_err(|error| {
+    fn read_targets(&mut self, task: &Task, usage: &str, source: &TaskSource) -> Result<Labelled> {
+        let (Taken { examples, positions }, fingerprint) = self.read_source(task, usage, source)?;
+        check_targets(&examples, &positions).map_err(|error| {
             let key = format!("{usage}_source");
-            error.with_context(key, source).with_context("task", &task.name)
+            error.with_context(key, source.source()).with_context("task", &task.name)
         })?;
         Ok(Labelled { examples, fingerprint: fingerprint.short() })
     }
@@ -87,27 +88,33 @@ impl Run {
         &mut self,
         task: &Task,
         usage: &str,
-        source: &str,
-    ) -> Result<(Vec<Example>, Fingerprint)> {
+        source: &TaskSource,
+    ) -> Result<(Taken, Fingerprint)> {
         let i = self.task_index(task);
+        let key = format!("{usage}_source");
         let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-        let paths = self.expand(source, &format!("tasks[{i}].{usage}_source"))?;
+        let paths = self.expand(source.source(), &format!("tasks[{i}].{key}"))?;
         let services = self.services(&format!("read the {usage} examples"));
         let ctx = services.context(self.manifest.seed);
         let (hash, hashed) = self.hash_files(&paths)?;
         let examples = read_examples(&*reader, &paths, None, &ctx)?;
         hashed.iter().try_for_each(HashedSource::check_unchanged)?;
         paths.check_unchanged()?;
-        Ok((examples, Fingerprint::new().with(identity.to_string()).with(hash)))
+        let mut fingerprint = Fingerprint::new().with(identity.to_string()).with(hash);
+        if let Some(part) = source.part().map(SourcePart::identity) {
+            fingerprint = fingerprint.with(part);
+        }
+        Ok((self.take(task, &key, source, examples)?, fingerprint))
     }
 }
 
-fn check_targets(examples: &[Example]) -> Result<()> {
+/// Refuses an example without target; it is named by its position in the source.
+fn check_targets(examples: &[Example], positions: &[usize]) -> Result<()> {
     match examples.iter().position(|example| example.target.is_none()) {
         None => Ok(()),
-        Some(position) => Err(Error::new(ErrorKind::Data, "an example has no target")
-            .with_context("position", position)
-            .with_context("input", deft_core::excerpt(&examples[position].input))
+        Some(one) => Err(Error::new(ErrorKind::Data, "an example has no target")
+            .with_context("position", positions[one])
+            .with_context("input", deft_core::excerpt(&examples[one].input))
             .with_hint("positions count from 0; look at the source with `deft read`")),
     }
 }
@@ -117,18 +124,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_example_without_target_is_named_by_its_position() {
+    fn an_example_without_target_is_named_by_its_position_in_the_source() {
         let example = |target: &str| Example {
             input: format!("say {target}"),
             target: Some(target.to_owned()),
             ..Example::default()
         };
         let mut examples = vec![example("a"), example("b"), example("c")];
-        check_targets(&examples).unwrap();
+        check_targets(&examples, &[0, 1, 2]).unwrap();
         examples[1].target = None;
-        let error = check_targets(&examples).unwrap_err();
+        let error = check_targets(&examples, &[4, 7, 2]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Data);
-        assert_eq!(error.context("position"), Some("1"));
+        assert_eq!(error.context("position"), Some("7"));
         assert_eq!(error.context("input"), Some("say b"));
     }
 }

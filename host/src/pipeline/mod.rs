@@ -2,6 +2,7 @@
 
 mod arms;
 mod check;
+mod compare;
 mod doing;
 mod evaluate;
 mod failures;
@@ -9,6 +10,7 @@ mod folders;
 mod labelled;
 mod limits;
 mod mix;
+mod model;
 mod outputs;
 mod owners;
 mod plan;
@@ -19,7 +21,9 @@ mod recall;
 mod requests;
 mod retrieve;
 mod schedule;
+mod scoring;
 mod select;
+mod splits;
 mod stages;
 pub mod status;
 mod train;
@@ -43,10 +47,13 @@ use crate::store::{self, HashedSource, Store};
 
 use doing::Doing;
 use failures::Failures;
+use splits::SourceSplit;
 use stages::Stages;
 
+pub use compare::{ArmComparison, ArmDifference};
 pub use evaluate::{ArmResult, Results};
 pub use limits::{LimitOptions, Limits};
+pub use model::{ModelEvaluation, ModelResults, TaskPlace};
 pub use plan::{Forecast, StageForecast};
 pub use prepared::Prepared;
 pub use recall::ArmRecall;
@@ -112,6 +119,7 @@ pub struct Run {
     options: RunOptions,
     threads: usize,
     progress: Stages,
+    splits: Vec<SourceSplit>,
     timings: Vec<(String, f64)>,
 }
 
@@ -139,6 +147,7 @@ impl Run {
             components: Components::default(),
             threads: available_threads(options.threads),
             progress: Stages::of_run(&dir),
+            splits: Vec::new(),
             timings: Vec::new(),
             path: path.to_owned(),
             overrides: overrides.to_vec(),
@@ -178,6 +187,7 @@ impl Run {
         if self.rebuilds() {
             self.timed(&doing, "rebuild", Self::forget)?;
         }
+        self.splits = self.timed(&doing, "split", |run| run.split_sources(last))?;
         let pool = self.timed(&doing, "pool", Self::read_pool)?;
         let mut results = Results::default();
         if last == Stage::Index {
@@ -266,7 +276,9 @@ impl Run {
             "pool": pool.dir(),
             "threads": self.threads,
             "seconds": seconds,
+            "splits": self.splits,
             "recall": results.recalls(),
+            "arms": results.comparisons(),
         });
         store::write_json(&self.dir.join("run.json"), &summary)
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::outputs::Outputs;
 use super::recall::ArmRecall;
 use super::{Prepared, Run, arms};
-use crate::manifest::Task;
+use crate::manifest::{SourcePart, Task, TaskSource};
 use crate::pool::{SourcePaths, StoredPool, read_examples};
 use crate::recall::{HitsFrom, Recall};
 use crate::selection::{QueryHits, choose_queries};
@@ -42,6 +42,7 @@ pub(super) struct Search<'a> {
     /// Where its results are.
     pub(super) dir: PathBuf,
     reader: Arc<dyn Reader>,
+    source: &'a TaskSource,
     sources: SourcePaths,
     hashed: Vec<HashedSource>,
     /// Everything that can change the hits, but how many there are of each query.
@@ -113,8 +114,10 @@ impl Run {
     ) -> Result<Search<'a>> {
         let i = self.task_index(task);
         let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-        let source = task.query_source.as_deref().unwrap_or_default();
-        let sources = self.expand(source, &format!("tasks[{i}].query_source"))?;
+        let path = format!("tasks[{i}].query_source");
+        let source = task.query_source.as_ref();
+        let source = source.ok_or_else(|| Error::option_at(&path, "the queries are missing"))?;
+        let sources = self.expand(source.source(), &path)?;
         let (hash, hashed) = self.hash_files(&sources)?;
         let selection = self.manifest.selection_of(arm);
         let (seed, dir) = (self.manifest.seed, self.arm_dir(task, arm));
@@ -123,6 +126,9 @@ impl Run {
             .with(identity.to_string())
             .with(hash)
             .with(format!("{seed} {}", selection.queries));
+        if let Some(part) = source.part().map(SourcePart::identity) {
+            fingerprint = fingerprint.with(part);
+        }
         let search_options = prepared.plan.search_options();
         if !search_options.is_null() {
             fingerprint = fingerprint.with(search_options.to_string());
@@ -133,7 +139,18 @@ impl Run {
             fingerprint = fingerprint.with(format!("{least} {measured:?}"));
         }
         let (fingerprint, neighbors) = (fingerprint.short(), selection.neighbors);
-        Ok(Search { task, arm, prepared, dir, reader, sources, hashed, fingerprint, neighbors })
+        Ok(Search {
+            task,
+            arm,
+            prepared,
+            dir,
+            reader,
+            source,
+            sources,
+            hashed,
+            fingerprint,
+            neighbors,
+        })
     }
 
     /// Searches and measures, unless that has been done.
@@ -183,14 +200,15 @@ impl Run {
         search: &Search<'_>,
         ctx: &Context<'_>,
     ) -> Result<(Vec<usize>, Vec<String>)> {
-        let mut examples = read_examples(&*search.reader, &search.sources, None, ctx)?;
+        let examples = read_examples(&*search.reader, &search.sources, None, ctx)?;
         search.hashed.iter().try_for_each(HashedSource::check_unchanged)?;
         search.sources.check_unchanged()?;
+        let mut taken = self.take(search.task, "query_source", search.source, examples)?;
         let count = self.manifest.selection_of(search.arm).queries;
-        let positions = choose_queries(examples.len(), count, self.manifest.seed);
-        let text = |&position: &usize| std::mem::take(&mut examples[position].input);
-        let texts = positions.iter().map(text).collect();
-        Ok((positions, texts))
+        let chosen = choose_queries(taken.examples.len(), count, self.manifest.seed);
+        let text = |&one: &usize| std::mem::take(&mut taken.examples[one].input);
+        let texts = chosen.iter().map(text).collect();
+        Ok((chosen.iter().map(|&one| taken.positions[one]).collect(), texts))
     }
 
     /// Searches with all queries, measures, and keeps the hits.

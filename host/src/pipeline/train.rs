@@ -57,6 +57,7 @@ impl Run {
         }
         let mut results = Results::default();
         for (task, evaluation) in evaluations {
+            let mut of_task = Vec::new();
             for arm in self.manifest.arms.keys().cloned().collect::<Vec<_>>() {
                 let Some(plan) = self.trainer_plan(&arm)? else { continue };
                 for seed in self.manifest.seeds.clone() {
@@ -69,9 +70,15 @@ impl Run {
                     let validation = labelled.validation(&task.name);
                     let outcome = self.train(&task, &arm, mix, validation, &trainer)?;
                     if let Some(evaluation) = &evaluation {
-                        results.add(self.evaluate(&task, &trainer, &outcome, evaluation, pool)?);
+                        of_task.push(self.evaluate(&task, &trainer, &outcome, evaluation, pool)?);
                     }
                 }
+            }
+            if let Some((evaluation, _)) = &evaluation {
+                results.compare(self.compare(&task, &of_task, evaluation.metrics())?);
+            }
+            for result in of_task {
+                results.add(result);
             }
         }
         Ok(results)

@@ -107,6 +107,14 @@ pub fn expand_source(source: &str, base: &Path) -> Result<SourcePaths> {
     Ok(SourcePaths { paths, pattern: Some(pattern.to_owned()) })
 }
 
+/// Whether a source names anything that is there.
+pub(crate) fn is_there(source: &str, base: &Path) -> bool {
+    let path = base.join(source);
+    let matches = || glob::glob(path.to_str()?).ok()?.find_map(Result::ok);
+    let is_glob = source.contains(['*', '?', '[']);
+    !source.is_empty() && (path.exists() || (is_glob && matches().is_some()))
+}
+
 /// What a glob matches, by bytes. A folder that cannot be searched is an error: left out, the pool
 /// would be smaller, and nobody would know.
 fn sorted(matches: glob::Paths) -> Result<Vec<PathBuf>> {
@@ -259,6 +267,23 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.context("path").unwrap().contains("/ddd"), "{error}");
         assert_eq!(expand_source("*.jsonl", dir.path()).unwrap().len(), 1, "nothing is searched");
+    }
+
+    #[test]
+    fn a_source_is_there_if_it_or_a_match_of_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.jsonl"), "").unwrap();
+        for (source, there) in [
+            ("a.jsonl", true),
+            ("*.jsonl", true),
+            (".", true),
+            ("b.jsonl", false),
+            ("*.txt", false),
+            ("[", false),
+            ("", false),
+        ] {
+            assert_eq!(is_there(source, dir.path()), there, "{source}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{KINDS, manifest_schema, type_of};
 const MAPS: [(&str, &str); 6] = [
     ("PoolSource", "An entry of `pool`"),
     ("Task", "An entry of `tasks`"),
+    ("SourcePart", "A map as a task's source"),
     ("Selection", "`selection`"),
     ("ContaminationCheck", "A map in `contamination`"),
     ("Arm", "An entry of `arms`"),

@@ -10,6 +10,7 @@ use super::sample::Sample;
 use super::{Forecast, StageForecast};
 use crate::components::Plan;
 use crate::console::whole_number;
+use crate::manifest::{SourcePart, TaskSource};
 use crate::pipeline::limits::{Resource, share_of};
 use crate::pipeline::owners::chained;
 use crate::pipeline::prepared::is_spent;
@@ -76,11 +77,18 @@ impl Run {
         for task in self.manifest.tasks.clone() {
             let i = self.task_index(&task);
             let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-            let source = task.query_source.as_deref().unwrap_or_default();
-            let paths = self.expand(source, &format!("tasks[{i}].query_source"))?;
+            let source = task.query_source.as_ref();
+            let name = source.map_or("", TaskSource::source);
+            let paths = self.expand(name, &format!("tasks[{i}].query_source"))?;
             let services = self.services("read the queries");
             let ctx = services.context(self.manifest.seed);
-            found.push((task.name, read_examples(&*reader, &paths, Some(wanted), &ctx)?));
+            // Which ones they are is nothing to their number.
+            let part = source.and_then(TaskSource::part);
+            let limit = wanted.saturating_add(part.map_or(0, SourcePart::skipped));
+            let mut queries = read_examples(&*reader, &paths, Some(limit), &ctx)?;
+            let count = part.map_or(wanted, |part| part.count(queries.len()));
+            queries.truncate(count);
+            found.push((task.name, queries));
         }
         Ok(found)
     }

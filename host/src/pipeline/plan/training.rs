@@ -13,9 +13,9 @@ use super::{Forecast, StageForecast};
 use crate::components::Plan;
 use crate::machine;
 use crate::manifest::{PartSource, Task};
-use crate::pipeline::evaluate::EXAMPLES_AT_ONCE;
 use crate::pipeline::limits::Resource;
 use crate::pipeline::schedule::Share;
+use crate::pipeline::scoring::EXAMPLES_AT_ONCE;
 use crate::pipeline::train::SeededTrainer;
 use crate::pipeline::{Run, arms};
 use crate::pool::{ReadSource, Rows, glimpse};
@@ -203,13 +203,14 @@ impl Run {
         let Some(source) = source else { return Ok(None) };
         let i = self.task_index(task);
         let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-        let paths = self.expand(source, &format!("tasks[{i}].{usage}_source"))?;
+        let paths = self.expand(source.source(), &format!("tasks[{i}].{usage}_source"))?;
         let services = self.services("look at the sources");
         let watch = Watch::begin(&services, Duration::MAX);
         let ctx = watch.context(self.manifest.seed, self.threads);
-        let source = ReadSource { reader, identity, paths, limit: None };
-        let seen = glimpse(&source, Duration::from_secs(1), EXAMPLES_AT_ONCE, &ctx)?;
-        Ok(Some((seen.rows, seen.examples)))
+        let read = ReadSource { reader, identity, paths, limit: None };
+        let seen = glimpse(&read, Duration::from_secs(1), EXAMPLES_AT_ONCE, &ctx)?;
+        let count = source.part().map_or(seen.rows.count, |part| part.count(seen.rows.count));
+        Ok(Some((Rows { count, ..seen.rows }, seen.examples)))
     }
 }
 

@@ -1,9 +1,15 @@
-//! The table at the end of a run.
+//! The tables at the end of a run, and of an evaluation.
+
+mod grid;
+#[cfg(test)]
+mod testing;
 
 use std::fmt::Write as _;
 
-use crate::pipeline::{ArmResult, Results};
+use crate::pipeline::{ArmComparison, ArmResult, Results};
 use crate::recall::Recall;
+
+pub use grid::{markdown, overview};
 
 /// How many of a task's metrics the table has; all are in `metrics.json`.
 const METRICS_SHOWN: usize = 2;
@@ -36,11 +42,12 @@ fn task_table(text: &mut String, task: &str, results: &[&ArmResult], all: &Resul
     text.push_str("\n\n");
     let mut arms: Vec<&str> = results.iter().map(|result| result.arm.as_str()).collect();
     arms.dedup();
-    let mut rows = vec![header(first)];
+    let mut rows = vec![header(first, all)];
     for arm in arms {
         let of_arm: Vec<&ArmResult> =
             results.iter().copied().filter(|result| result.arm == arm).collect();
-        rows.push(row(arm, &of_arm, all.recall(task, arm)));
+        let comparison = all.comparison(task, arm);
+        rows.push(row(arm, &of_arm, all.recall(task, arm), comparison));
     }
     push_aligned(text, &rows);
     let notes: std::collections::BTreeSet<&str> =
@@ -50,43 +57,70 @@ fn task_table(text: &mut String, task: &str, results: &[&ArmResult], all: &Resul
     }
 }
 
-fn header(first: &ArmResult) -> Vec<String> {
+fn header(first: &ArmResult, all: &Results) -> Vec<String> {
     let mut cells = vec!["arm".to_owned(), "examples".to_owned(), "steps".to_owned()];
     cells.extend(["related", "recall", "overlap"].map(str::to_owned));
     for metric in first.metrics.iter().take(METRICS_SHOWN) {
         cells.push(metric.name.clone());
         cells.push(String::new());
     }
+    let mut comparisons = all.comparisons().iter().filter(|one| one.task == first.task);
+    let difference = comparisons.find_map(|one| one.difference.as_ref());
+    cells.push(difference.map_or(String::new(), |it| format!("against {}", it.from)));
     cells.push("predicted".to_owned());
     cells
 }
 
-/// One arm: means over its seeds; a range over seeds or, with one seed, the bootstrap interval.
-fn row(arm: &str, results: &[&ArmResult], recall: Option<&Recall>) -> Vec<String> {
+/// One arm over its seeds.
+fn row(
+    arm: &str,
+    results: &[&ArmResult],
+    recall: Option<&Recall>,
+    comparison: Option<&ArmComparison>,
+) -> Vec<String> {
     let first = results[0];
     let related = first.related.map_or("-".to_owned(), |share| format!("{share:.2}"));
     let mut cells =
         vec![arm.to_owned(), first.trained_on.to_string(), first.steps.to_string(), related];
     cells.push(recall.map_or("-".to_owned(), Recall::cell));
     cells.push(recall.map_or("-".to_owned(), Recall::overlap_cell));
-    for (i, metric) in first.metrics.iter().take(METRICS_SHOWN).enumerate() {
-        let values: Vec<f64> = results.iter().map(|result| result.metrics[i].value).collect();
-        cells.push(format!("{:.3}", mean(&values)));
-        cells.push(match values.len() {
-            1 => format!("[{:.3}, {:.3}]", metric.low, metric.high),
-            seeds => {
-                let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-                let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                format!("{low:.3}–{high:.3} ({seeds} seeds)")
-            }
-        });
+    for metric in 0..first.metrics.len().min(METRICS_SHOWN) {
+        let (value, interval) = measure(results, metric, comparison);
+        cells.extend([value, interval]);
     }
+    let difference = comparison.and_then(|one| one.difference.as_ref());
+    cells.push(difference.map_or("-".to_owned(), |it| {
+        let of = it.difference;
+        format!("{:+.3} [{:+.3}, {:+.3}]", of.value, of.low, of.high)
+    }));
     let shares = (0..first.predicted.len()).map(|class| {
         let values: Vec<f64> = results.iter().map(|result| result.predicted[class].1).collect();
         format!("{} {:.2}", first.predicted[class].0, mean(&values))
     });
     cells.push(shares.collect::<Vec<_>>().join(", "));
     cells
+}
+
+/// A metric of one arm, and how sure it is: the bootstrap interval, with several seeds over these
+/// too; of what is no mean, the range of the seeds.
+fn measure(
+    results: &[&ArmResult],
+    metric: usize,
+    comparison: Option<&ArmComparison>,
+) -> (String, String) {
+    let values: Vec<f64> = results.iter().map(|result| result.metrics[metric].value).collect();
+    let (seeds, first) = (values.len(), &results[0].metrics[metric]);
+    let over_seeds = comparison.and_then(|one| one.over_seeds(&first.name));
+    let interval = match (seeds, over_seeds) {
+        (1, _) => format!("[{:.3}, {:.3}]", first.low, first.high),
+        (_, Some(over)) => format!("[{:.3}, {:.3}] ({seeds} seeds)", over.low, over.high),
+        (_, None) => {
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            format!("{low:.3}–{high:.3} ({seeds} seeds)")
+        }
+    };
+    (format!("{:.3}", mean(&values)), interval)
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -115,31 +149,14 @@ fn push_aligned(text: &mut String, rows: &[Vec<String>]) {
 
 #[cfg(test)]
 mod tests {
+    use super::testing::{metric, result};
     use super::*;
-    use crate::pipeline::ArmRecall;
+    use crate::pipeline::{ArmDifference, ArmRecall};
     use crate::recall::{HitsFrom, Known};
-    use deft_core::metrics::Metric;
-
-    fn result(arm: &str) -> ArmResult {
-        ArmResult {
-            task: "rte".to_owned(),
-            arm: arm.to_owned(),
-            seed: 1,
-            evaluated: 277,
-            trained_on: 20,
-            steps: 5,
-            related: None,
-            metrics: Vec::new(),
-            groups: Vec::new(),
-            baselines: None,
-            predicted: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
+    use deft_core::metrics::{Difference, Metric};
 
     #[test]
     fn the_table_has_the_first_two_metrics() {
-        let metric = |name: &str| Metric { name: name.to_owned(), value: 0.5, low: 0.4, high: 0.6 };
         let metrics = ["accuracy_sum", "accuracy_mean", "macro_f1_sum"].map(metric).to_vec();
         let mut results = Results::default();
         results.add(ArmResult { metrics, ..result("retrieved") });
@@ -160,6 +177,38 @@ mod tests {
         results.set_recalls(vec![ArmRecall { task, arm, recall }]);
         let wanted = "arm        examples  steps  recall\nretrieved  20        5      exact\n\
                       random     20        5      -\n";
+        assert!(table(&results, None).ends_with(wanted), "{}", table(&results, None));
+    }
+
+    #[test]
+    fn arms_are_held_against_the_first_and_intervals_are_over_seeds_where_these_are_known() {
+        let mut results = Results::default();
+        for (arm, seed) in [("retrieved", 1), ("retrieved", 2), ("none", 1)] {
+            let metrics = vec![metric("accuracy_sum"), metric("macro_f1_sum")];
+            results.add(ArmResult { metrics, seed, ..result(arm) });
+        }
+        let comparison = |arm: &str| ArmComparison {
+            task: "rte".to_owned(),
+            arm: arm.to_owned(),
+            seeds: 1,
+            over_seeds: Vec::new(),
+            difference: None,
+        };
+        let over = Metric { low: 0.25, high: 0.75, ..metric("accuracy_sum") };
+        let difference = Difference { value: -0.25, low: -0.5, high: 0.125 };
+        let (from, name) = ("retrieved".to_owned(), "accuracy_sum".to_owned());
+        results.compare(vec![
+            ArmComparison { seeds: 2, over_seeds: vec![over], ..comparison("retrieved") },
+            ArmComparison {
+                difference: Some(ArmDifference { from, metric: name, difference }),
+                ..comparison("none")
+            },
+        ]);
+        let wanted = "\
+arm        examples  steps  accuracy_sum                            macro_f1_sum                         against retrieved
+retrieved  20        5      0.500         [0.250, 0.750] (2 seeds)  0.500         0.500–0.500 (2 seeds)  -
+none       20        5      0.500         [0.400, 0.600]            0.500         [0.400, 0.600]         -0.250 [-0.500, +0.125]
+";
         assert!(table(&results, None).ends_with(wanted), "{}", table(&results, None));
     }
 }
