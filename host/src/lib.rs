@@ -7,7 +7,8 @@
 //! - [`components`]: manifest blocks into components, children first, one handle per specification;
 //! - [`store`] and [`pool`]: finished stage outputs on disk; the pool's examples among them;
 //! - [`selection`]: which examples are trained on, as pure functions over hits; [`recall`]: how many
-//!   of the nearest were found;
+//!   of the nearest were found; [`overlap`]: pool examples that contain an evaluation input, and those
+//!   that are nearly the same;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
 //! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
@@ -26,6 +27,7 @@ pub mod interrupt;
 mod machine;
 pub mod manifest;
 pub mod npy;
+pub mod overlap;
 pub mod pipeline;
 pub mod pool;
 pub mod recall;
