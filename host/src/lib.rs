@@ -10,7 +10,7 @@
 //!   of the nearest were found; [`overlap`]: pool examples that contain an evaluation input, and those
 //!   that are nearly the same;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
-//! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
+//! - [`report`]: the table at the end; [`show`]: what was selected, and from what; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
 //! - `machine`: what disk and memory are left;
 //! - `hub`: models by name, from Hugging Face's cache or downloaded into it;
@@ -36,4 +36,5 @@ pub mod report;
 pub mod schema;
 pub mod selection;
 pub mod services;
+pub mod show;
 pub mod store;
