@@ -83,7 +83,8 @@ impl From<HitsLine> for Seen {
 /// The queries without near neighbours among those of an arm.
 pub(super) fn judge(seen: &[Seen]) -> Queries {
     let most_hits = seen.iter().map(|one| one.hits).max().unwrap_or(0);
-    let low_score = low_score(seen.iter().filter_map(|one| one.best).collect());
+    let mut best: Vec<f64> = seen.iter().filter_map(|one| one.best).collect();
+    let low_score = low_score(&mut best);
     let why = |one: &Seen| {
         let is_low = one.best.zip(low_score).is_some_and(|(best, low)| best < low);
         match one.hits {
@@ -100,12 +101,13 @@ pub(super) fn judge(seen: &[Seen]) -> Queries {
     Queries { queries: seen.len(), most_hits, low_score, without_near }
 }
 
-fn low_score(mut best: Vec<f64>) -> Option<f64> {
+/// The score below which the best score of a query is far below the others.
+fn low_score(best: &mut [f64]) -> Option<f64> {
     if best.len() < ENOUGH {
         return None;
     }
     best.sort_by(f64::total_cmp);
-    let (first, third) = (quartile(&best, 1), quartile(&best, 3));
+    let (first, third) = (quartile(best, 1), quartile(best, 3));
     Some(first - 1.5 * (third - first))
 }
 
@@ -145,9 +147,9 @@ mod tests {
 
     #[test]
     fn quartiles_lie_between_numbers_and_few_queries_have_none() {
-        let numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let mut numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
         assert_eq!((quartile(&numbers, 1), quartile(&numbers, 3)), (2.75, 6.25));
-        assert_eq!(low_score(numbers.to_vec()), Some(2.75 - 1.5 * 3.5));
+        assert_eq!(low_score(&mut numbers), Some(2.75 - 1.5 * 3.5));
         let hits: Vec<(usize, f64)> = vec![(3, 1.0), (3, 1.0), (3, -1e9)];
         let found = judge(&seen(&hits));
         assert_eq!((found.low_score, why(&found)), (None, vec![]));
