@@ -7,9 +7,10 @@
 //! - [`components`]: manifest blocks into components, children first, one handle per specification;
 //! - [`store`] and [`pool`]: finished stage outputs on disk; the pool's examples among them;
 //! - [`selection`]: which examples are trained on, as pure functions over hits; [`recall`]: how many
-//!   of the nearest were found;
+//!   of the nearest were found; [`overlap`]: pool examples that contain an evaluation input, and those
+//!   that are nearly the same;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
-//! - [`report`]: the table at the end; [`schema`]: what a manifest may say, for editors;
+//! - [`report`]: the table at the end; [`show`]: what was selected, and from what; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
 //! - [`trec`]: runs of other retrieval tools; `machine`: what disk and memory are left;
 //! - `hub`: models by name, from Hugging Face's cache or downloaded into it;
@@ -35,5 +36,6 @@ pub mod report;
 pub mod schema;
 pub mod selection;
 pub mod services;
+pub mod show;
 pub mod store;
 pub mod trec;

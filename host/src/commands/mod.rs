@@ -12,6 +12,7 @@ mod read;
 mod run;
 mod schema;
 mod search;
+mod show;
 mod single;
 mod status;
 mod unit;
@@ -63,6 +64,8 @@ pub enum Command {
     Fetch(fetch::FetchArgs),
     /// Tell how far a run is: units done, running and failed, and the time left
     Status(status::StatusArgs),
+    /// Show what a run selected: sources, overlap of arms, duplicates, contamination, far queries
+    Show(show::ShowArgs),
     /// Do one unit of one phase
     Unit(unit::UnitArgs),
     /// Search the prepared pool of a manifest with lines of text
@@ -146,6 +149,7 @@ pub fn execute(command: &Command) -> Result<()> {
         Command::Plan(args) => plan::plan(args),
         Command::Fetch(args) => fetch::fetch(args),
         Command::Status(args) => status::status(args),
+        Command::Show(args) => show::show(args),
         Command::Unit(args) => unit::unit(args),
         Command::Search(args) => search::search(args),
         Command::Fuse(args) => fuse::fuse(args),

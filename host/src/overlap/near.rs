@@ -9,14 +9,14 @@
 //! Prompts get in the way twice: two records under one long prompt are alike, and one record under two
 //! prompts is not. So a sample of the pool can be shown first ([`NearDuplicates::learn`]): a run that eight
 //! of its texts have, and one in 1,250, is a prompt's or a phrase of the language, and does not count.
-//! All pairs of the 50,185 rows of a P3 sample were compared, every fifth row shown first: at 0.8 this
-//! finds 92 to 100 % of the pairs of one review or article under two prompts (35 % of the Amazon reviews
-//! if nothing is learned), 25 to 56 % of those of single sentences, and hardly any of questions of a few
-//! words (at 0.7: 48 to 82 %, and 16 to 20 %). Of the rows that hold one text, 0.6 % are reported for
-//! another text under their own prompt (1.6 % if nothing is learned). Where many questions are asked about
-//! one passage, which is most of the text, it is 8 % (27 %): they are near duplicates by this measure. The
-//! share of the smaller set of runs, instead of Jaccard's, finds more pairs of short texts and reports
-//! twice as many wrong ones.
+//! What this is worth was tried on a sample of P3 of 50,185 rows, with every fifth shown first and
+//! without min-hashing. At 0.8 it finds 92 to 100 % of the pairs of one review or article under two
+//! prompts (35 % of the Amazon reviews if nothing is learned), 25 to 83 % of those of one or two
+//! sentences, and hardly any of questions of a few words (at 0.7: 48 to 93 %, and 16 to 20 %). Of rows
+//! that hold one text, the first 150 of each prompt, 0.6 % are reported for another text under their own
+//! prompt (1.6 % if nothing is learned). Where many questions are asked about one passage, which is most of
+//! the text, it is 8 % (27 %): these are near duplicates by this measure. The share of the smaller set of
+//! runs, instead of Jaccard's, finds more pairs of short texts and reports twice as many wrong ones.
 //!
 //! Candidates come from min-hashing: 12 bands of 3 rows. A pair of similarity `s` is missed with
 //! probability `(1 − s³)¹²`: 0.02 % at 0.8, 0.7 % at 0.7, 5 % at 0.6, 20 % at 0.5. Where more than 32 texts

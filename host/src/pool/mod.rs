@@ -5,11 +5,11 @@ mod parquet;
 mod rows;
 mod sources;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deft_core::{Error, ErrorKind, Example, Examples, Result, ResultExt};
+use deft_core::{Error, ErrorKind, Example, Examples, Provenance, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use ingest::NAME;
@@ -21,7 +21,7 @@ pub(crate) use sources::{Skipped, is_there, read_paths, relative_to};
 
 use self::parquet::PartReader;
 pub(crate) use self::parquet::ROWS_PER_GROUP;
-use crate::store::Stage;
+use crate::store::{Stage, Store};
 
 /// Writes a few examples as a part of a pool is written; returns its bytes.
 ///
@@ -33,6 +33,9 @@ pub(crate) fn write_sample(path: &Path, examples: Vec<Example>) -> Result<u64> {
     Ok(std::fs::metadata(path).or_io("cannot look at the part", path)?.len())
 }
 
+/// Examples by data set and template.
+pub(crate) type Sources = BTreeMap<String, BTreeMap<String, usize>>;
+
 /// What is known of a finished pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolCard {
@@ -41,7 +44,7 @@ pub struct PoolCard {
     /// Rows of each part but the last.
     pub rows_per_part: usize,
     /// Rows that the readers left out, by reason.
-    pub skipped: std::collections::BTreeMap<String, u64>,
+    pub skipped: BTreeMap<String, u64>,
     /// What it was read from.
     pub sources: serde_json::Value,
 }
@@ -97,6 +100,34 @@ impl StoredPool {
         }
         log::warn!("{}: parts are missing or damaged: they are read again", stage.dir().display());
         Ok(None)
+    }
+
+    /// The pool in a folder of some store, if it is there and complete; nothing is changed.
+    pub(crate) fn peek(dir: &Path) -> Result<Option<Self>> {
+        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let fingerprint = name.strip_prefix(NAME).and_then(|rest| rest.strip_prefix('-'));
+        let Some((root, fingerprint)) = dir.parent().zip(fingerprint) else { return Ok(None) };
+        let Some(stage) = Store::new(root).peek(NAME, fingerprint) else { return Ok(None) };
+        let Some(card) = stage.card::<PoolCard>() else { return Ok(None) };
+        let is_whole = card.rows > 0 && card.rows_per_part > 0 && is_whole(&stage, &card)?;
+        Ok(is_whole.then(|| Self::new(stage, card)))
+    }
+
+    /// How many examples each template of each data set has; no other column is read.
+    pub(crate) fn sources(&self) -> Result<Sources> {
+        let mut sources = Sources::new();
+        for part in 0..self.card.rows.div_ceil(self.card.rows_per_part) {
+            let path = self.stage.unit(part, parquet::SUFFIX);
+            let rows = PartReader::open(&path)?.rows();
+            for group in 0..rows.div_ceil(ROWS_PER_GROUP) {
+                for Provenance { dataset, template } in
+                    PartReader::open(&path)?.read_provenances(group)?
+                {
+                    *sources.entry(dataset).or_default().entry(template).or_default() += 1;
+                }
+            }
+        }
+        Ok(sources)
     }
 
     /// Fingerprint of the pool's content.

@@ -288,6 +288,21 @@ impl PartReader {
         })
     }
 
+    /// Where the examples of one row group come from; no other columns are read.
+    pub(super) fn read_provenances(self, group: usize) -> Result<Vec<Provenance>> {
+        let columns = ["dataset", "template"];
+        let mask = ProjectionMask::columns(self.builder.parquet_schema(), columns);
+        self.read_columns(group, mask, |batch, found| {
+            let texts = |column: usize| batch.column(column).as_any().downcast_ref::<StringArray>();
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            found.extend(texts(0)?.iter().zip(texts(1)?).map(|(dataset, template)| Provenance {
+                dataset: text(dataset),
+                template: text(template),
+            }));
+            Some(())
+        })
+    }
+
     fn read_columns<T>(
         self,
         group: usize,
@@ -478,6 +493,8 @@ mod tests {
         assert_eq!(last, examples[ROWS_PER_GROUP..]);
         let inputs = PartReader::open(&path).unwrap().read_inputs(1).unwrap();
         assert_eq!(inputs, [examples[ROWS_PER_GROUP].input.clone()]);
+        let sources = PartReader::open(&path).unwrap().read_provenances(1).unwrap();
+        assert_eq!(sources, [full().provenance]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// Columns that nothing is in are left out; the others are as wide as their widest cell.
-fn push_aligned(text: &mut String, rows: &[Vec<String>]) {
+pub(crate) fn push_aligned(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows[0].len();
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
     let empty =

@@ -12,7 +12,7 @@ use crate::overlap::near::NearDuplicates;
 use crate::selection::{Admit, ContaminationSummary, Dropped};
 
 /// The share of word runs from which on two inputs are nearly the same.
-const NEAR: f64 = 0.8;
+const NEAR: f64 = 0.7;
 
 /// A pool example that contains an evaluation input: a line of `contamination.jsonl`.
 #[derive(Debug, Clone, Serialize)]

@@ -1,0 +1,290 @@
+//! What a run selected, and from what: computed from the files that it left.
+//!
+//! Nothing is loaded, locked or changed. Files are read line by line; of a selected example two numbers
+//! are kept, some thirty bytes. Of the pool only data sets and templates are read.
+
+mod lines;
+mod mix;
+mod overlap;
+mod queries;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deft_core::metrics::Metric;
+use deft_core::{Error, ErrorKind, Examples as _, Result, ResultExt};
+use indexmap::IndexMap;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::lines::each_line;
+use self::mix::{Counted, SelectedLine};
+use self::queries::{HitsLine, Seen, judge};
+use crate::overlap::contamination::MatchKind;
+use crate::pool::{Sources, StoredPool};
+use crate::recall::Recall;
+use crate::store;
+
+pub use mix::{DatasetShare, Frequent, Mix, Part, TemplateShare};
+pub use overlap::ArmOverlap;
+pub use queries::{FarQuery, Queries, Why};
+pub use text::describe;
+
+/// What a run selected.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Shown {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The pool, where it is still in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<ShownPool>,
+    /// What is left out, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The tasks, in the manifest's order.
+    pub tasks: Vec<ShownTask>,
+}
+
+/// The pool that was selected from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownPool {
+    /// Its folder in the store.
+    pub folder: PathBuf,
+    /// Its examples.
+    pub examples: usize,
+    /// Examples of each data set.
+    pub datasets: BTreeMap<String, usize>,
+}
+
+/// What was selected for a task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownTask {
+    /// The task.
+    pub task: String,
+    /// Its arms, in the manifest's order.
+    pub arms: Vec<ShownArm>,
+    /// How alike the selections of each two arms are.
+    pub overlap: Vec<ArmOverlap>,
+}
+
+/// What an arm selected for a task. What it has not is left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownArm {
+    /// The arm.
+    pub arm: String,
+    /// What its selection is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Mix>,
+    /// `selection.json`, as the run wrote it: the policy, and what was dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Value>,
+    /// Pool examples that contain evaluation inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contamination: Option<Contaminated>,
+    /// Its queries, and those that nothing is near to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<Queries>,
+    /// What its search misses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recall: Option<Recall>,
+    /// The metrics of each seed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<SeedMetrics>,
+}
+
+/// Pool examples that contain evaluation inputs, as `contamination.jsonl` lists them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Contaminated {
+    /// How many examples.
+    pub examples: usize,
+    /// Those that contain an input exactly.
+    pub exact: usize,
+    /// Those that contain enough of its n-grams.
+    pub ngram: usize,
+    /// Different evaluation inputs that are contained.
+    pub evaluations: usize,
+    /// Examples of each data set.
+    pub datasets: BTreeMap<String, usize>,
+}
+
+/// `metrics.json`, as far as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedMetrics {
+    /// The training seed.
+    pub seed: u64,
+    /// The metrics, the one to quote first.
+    pub metrics: Vec<Metric>,
+}
+
+/// A line of `contamination.jsonl`, as far as it is looked at.
+#[derive(Deserialize)]
+struct ContaminationLine {
+    #[serde(default)]
+    dataset: String,
+    evaluation: usize,
+    kind: MatchKind,
+}
+
+/// The names in a run's manifest, in its order.
+#[derive(Deserialize)]
+struct Names {
+    tasks: Vec<TaskName>,
+    arms: IndexMap<String, IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct TaskName {
+    name: String,
+}
+
+/// Looks at what a run has left in its folder.
+///
+/// # Errors
+///
+/// [`ErrorKind::Options`] for what is no run's folder; [`ErrorKind::Data`] where nothing is selected yet,
+/// and for a damaged file, with its line; [`ErrorKind::Io`].
+pub fn show(run: &Path) -> Result<Shown> {
+    let names = read_names(run)?;
+    let mut notes = Vec::new();
+    let pool = open_pool(run, &mut notes)?;
+    let sources = pool.as_ref().map(StoredPool::sources).transpose()?;
+    let mut tasks = Vec::new();
+    for TaskName { name } in &names.tasks {
+        let dir = run.join("tasks").join(name);
+        tasks.push(show_task(&dir, name, &names, sources.as_ref())?);
+        notes.extend(left_over(&dir, &names));
+    }
+    if tasks.iter().flat_map(|task| &task.arms).all(|arm| arm.selection.is_none()) {
+        let error = Error::new(ErrorKind::Data, "nothing has been selected in this run yet");
+        return Err(error
+            .with_context("run", run.display())
+            .with_hint("`deft retrieve` goes up to the selections, `deft run` to the end"));
+    }
+    let pool = pool.zip(sources).map(|(pool, sources)| ShownPool {
+        folder: pool.dir().to_owned(),
+        examples: pool.len(),
+        datasets: sources.into_iter().map(|(name, of)| (name, of.values().sum())).collect(),
+    });
+    Ok(Shown { run: run.to_owned(), pool, notes, tasks })
+}
+
+fn read_names(run: &Path) -> Result<Names> {
+    let path = run.join("manifest.yaml");
+    if !path.is_file() {
+        return Err(Error::new(ErrorKind::Options, "this is no folder of a run")
+            .with_context("path", run.display())
+            .with_context("missing", "manifest.yaml")
+            .with_hint("a run's folder is runs/NAME beside its manifest, or what --run named"));
+    }
+    let text = fs::read_to_string(&path).or_io("cannot read the run's manifest", &path)?;
+    serde_yaml::from_str(&text).map_err(|error| {
+        Error::new(ErrorKind::Data, "the run's manifest is damaged")
+            .with_context("file", path.display())
+            .with_source(&error)
+            .with_hint("the next `deft run` writes it again")
+    })
+}
+
+/// Opens the pool that the run tells of; a note, where that cannot be done.
+fn open_pool(run: &Path, notes: &mut Vec<String>) -> Result<Option<StoredPool>> {
+    // `run.json` is there at the end of a run, `stages.json` from its beginning.
+    let told = ["run.json", "stages.json"].iter().find_map(|name| {
+        let told: Value = store::read_json(&run.join(name))?;
+        told["pool"].as_str().filter(|dir| !dir.is_empty()).map(PathBuf::from)
+    });
+    let Some(dir) = told else {
+        notes.push("the run does not tell its pool: shares of the pool are left out".to_owned());
+        return Ok(None);
+    };
+    let pool = StoredPool::peek(&dir)?;
+    if pool.is_none() {
+        let dir = dir.display();
+        notes.push(format!("the pool is not whole in {dir}: shares of the pool are left out"));
+    }
+    Ok(pool)
+}
+
+fn show_task(dir: &Path, task: &str, names: &Names, pool: Option<&Sources>) -> Result<ShownTask> {
+    let (mut arms, mut ids) = (Vec::new(), Vec::new());
+    for arm in names.arms.keys() {
+        let (shown, of_arm) = show_arm(&dir.join(arm), arm, pool)?;
+        if shown.selection.is_some() {
+            ids.push((arm.as_str(), of_arm));
+        }
+        arms.push(shown);
+    }
+    Ok(ShownTask { task: task.to_owned(), arms, overlap: overlap::of_pairs(&ids) })
+}
+
+/// What an arm has left, and the ids that it selected, in order.
+fn show_arm(dir: &Path, arm: &str, pool: Option<&Sources>) -> Result<(ShownArm, Vec<u64>)> {
+    let mut counted = Counted::default();
+    let is_there = each_line(&dir.join("selection.jsonl"), |line: SelectedLine| counted.add(line))?;
+    let (mix, ids) = counted.finish(pool);
+    let mut seen: Vec<Seen> = Vec::new();
+    let searched = each_line(&dir.join("hits.jsonl"), |line: HitsLine| seen.push(line.into()))?;
+    let shown = ShownArm {
+        arm: arm.to_owned(),
+        selection: is_there.then_some(mix),
+        summary: store::read_json_at(&dir.join("selection.json"))?,
+        contamination: contaminated(&dir.join("contamination.jsonl"))?,
+        queries: searched.then(|| judge(&seen)),
+        recall: store::read_json_at::<Recall>(&dir.join("recall.json"))?.map(Recall::in_short),
+        metrics: metrics(dir)?,
+    };
+    Ok((shown, ids))
+}
+
+fn contaminated(path: &Path) -> Result<Option<Contaminated>> {
+    let (mut found, mut evaluations) = (Contaminated::default(), BTreeSet::new());
+    let is_there = each_line(path, |line: ContaminationLine| {
+        found.examples += 1;
+        match line.kind {
+            MatchKind::Exact => found.exact += 1,
+            MatchKind::Ngram => found.ngram += 1,
+        }
+        evaluations.insert(line.evaluation);
+        *found.datasets.entry(line.dataset).or_default() += 1;
+    })?;
+    found.evaluations = evaluations.len();
+    Ok(is_there.then_some(found))
+}
+
+/// The metrics of an arm, by seed.
+fn metrics(dir: &Path) -> Result<Vec<SeedMetrics>> {
+    let mut found: Vec<SeedMetrics> = Vec::new();
+    for name in folders(dir) {
+        if name.to_string_lossy().starts_with("seed-") {
+            let path = dir.join(name).join("metrics.json");
+            found.extend(store::read_json_at::<SeedMetrics>(&path)?);
+        }
+    }
+    found.sort_by_key(|one| one.seed);
+    Ok(found)
+}
+
+/// Tells of the folders of arms that the manifest has no more.
+fn left_over(task: &Path, names: &Names) -> Option<String> {
+    let is_known =
+        |name: &OsString| name.to_str().is_some_and(|name| names.arms.contains_key(name));
+    let others = folders(task).into_iter().filter(|name| !is_known(name));
+    let others: Vec<String> = others.map(|name| name.to_string_lossy().into_owned()).collect();
+    let (others, task) = (others.join(", "), task.display());
+    (!others.is_empty())
+        .then(|| format!("{others} in {task}: no arm of the manifest any more, and left out"))
+}
+
+/// The names of the folders in one, in order.
+fn folders(dir: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_folder = |entry: &fs::DirEntry| entry.path().is_dir();
+    entries.filter(is_folder).map(|entry| entry.file_name()).collect()
+}
+
+#[cfg(test)]
+#[path = "show_tests.rs"]
+mod tests;

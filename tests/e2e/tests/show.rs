@@ -1,0 +1,118 @@
+//! `deft show`: what a run selected, and from what.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::collections::HashSet;
+use std::fs;
+
+use deft_e2e::{Deft, Project, RETRIEVER_BM25};
+use serde_json::Value;
+
+fn show(project: &Project) -> Deft {
+    Deft::new(&["show"]).arg(project.path("runs/small"))
+}
+
+fn show_json(project: &Project) -> Value {
+    let text = show(project).arg("--json").succeed().stdout;
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The lines of a file of the run.
+fn lines(project: &Project, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(project.path("runs/small/tasks/mood").join(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn retrieved() -> Project {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    project.deft("retrieve").succeed();
+    project
+}
+
+#[test]
+fn show_counts_what_the_run_has_written() {
+    let project = retrieved();
+    let shown = show_json(&project);
+    assert_eq!(shown["pool"]["examples"], 1000);
+    assert_eq!(shown["pool"]["datasets"]["mood"], 500);
+    let task = &shown["tasks"][0];
+    assert_eq!(task["task"], "mood");
+    let names: Vec<&Value> =
+        task["arms"].as_array().unwrap().iter().map(|arm| &arm["arm"]).collect();
+    assert_eq!(names, ["retrieved", "random", "none"]);
+    let mut ids: Vec<HashSet<u64>> = Vec::new();
+    for (arm, name) in ["retrieved", "random"].into_iter().enumerate() {
+        let selected = lines(&project, &format!("{name}/selection.jsonl"));
+        let mix = &task["arms"][arm]["selection"];
+        assert_eq!(mix["examples"], selected.len());
+        let inputs: HashSet<&str> =
+            selected.iter().map(|line| line["input"].as_str().unwrap()).collect();
+        assert_eq!(mix["repeated_inputs"], selected.len() - inputs.len());
+        for dataset in mix["datasets"].as_array().unwrap() {
+            let of = |line: &&Value| line["dataset"] == dataset["dataset"];
+            let count = selected.iter().filter(of).count();
+            assert_eq!(dataset["examples"], count);
+            assert_eq!(dataset["pool_share"], 0.5);
+            let ratio = 2.0 * count as f64 / selected.len() as f64;
+            assert!((dataset["ratio"].as_f64().unwrap() - ratio).abs() < 1e-12, "{dataset}");
+        }
+        ids.push(selected.iter().map(|line| line["index_id"].as_u64().unwrap()).collect());
+    }
+    let (both, either) = (ids[0].intersection(&ids[1]).count(), ids[0].union(&ids[1]).count());
+    assert_eq!(task["overlap"][0]["both"], both);
+    assert_eq!(task["overlap"][0]["jaccard"], both as f64 / either as f64);
+    assert_eq!(task["arms"][0]["queries"]["queries"], 8);
+    let most = &task["arms"][0]["selection"]["most_selected"][0];
+    let frequencies = lines(&project, "retrieved/selection.jsonl");
+    let frequencies = frequencies.iter().map(|line| line["attribution_frequency"].as_u64());
+    assert_eq!(most["attribution_frequency"].as_u64(), frequencies.max().unwrap());
+    assert_eq!(task["arms"][2].get("selection"), None, "an arm that trains on nothing");
+}
+
+#[test]
+fn the_tables_name_tasks_arms_and_data_sets_and_nothing_is_changed() {
+    let project = retrieved();
+    let before = project.results();
+    let text = show(&project).succeed().stdout;
+    for part in
+        ["pool of 1000 examples, data sets: 2", "\ntask mood\n", "overlap of the selections"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    let header = text.lines().find(|line| line.starts_with("data set ")).unwrap();
+    assert!(header.contains("pool") && header.contains("ratio"), "{text}");
+    deft_e2e::assert_same_results(&project.results(), &before, "after `deft show`");
+}
+
+#[test]
+fn without_its_store_a_run_is_shown_without_shares_of_the_pool() {
+    let project = retrieved();
+    fs::remove_dir_all(project.path("runs/.store")).unwrap();
+    let shown = show_json(&project);
+    assert_eq!(shown.get("pool"), None);
+    assert!(shown["notes"][0].as_str().unwrap().contains("shares of the pool are left out"));
+    let dataset = &shown["tasks"][0]["arms"][0]["selection"]["datasets"][0];
+    assert!(dataset["share"].is_f64() && dataset.get("ratio").is_none(), "{dataset}");
+}
+
+#[test]
+fn what_cannot_be_shown_is_told_with_the_remedy() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    let output = Deft::new(&["show"]).arg(project.path("manifest.yaml")).run();
+    assert_eq!(output.code, 2);
+    assert!(output.stderr.contains("this is no folder of a run"), "{}", output.stderr);
+    assert!(output.stderr.contains("hint: a run's folder is"), "{}", output.stderr);
+    project.deft("index").succeed();
+    let output = show(&project).run();
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("nothing has been selected"), "{}", output.stderr);
+    project.deft("retrieve").succeed();
+    let path = project.path("runs/small/tasks/mood/retrieved/hits.jsonl");
+    let hits = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &hits[..hits.len() - 5]).unwrap();
+    let output = show(&project).run();
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("hits.jsonl, line: 8"), "{}", output.stderr);
+}
