@@ -202,9 +202,9 @@ impl Run {
         }
         let i = self.task_index(task);
         let searched = self.expand(queries.source(), &format!("tasks[{i}].query_source"))?;
-        let evaluated =
+        let predicted =
             self.expand(evaluation.source(), &format!("tasks[{i}].evaluation_source"))?;
-        Ok(Overlap::of((queries, &searched), (evaluation, &evaluated)))
+        Ok(Overlap::of((queries, &searched), (evaluation, &predicted)))
     }
 }
 

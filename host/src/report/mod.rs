@@ -185,7 +185,7 @@ mod tests {
         let mut results = Results::default();
         for (arm, seed) in [("retrieved", 1), ("retrieved", 2), ("none", 1)] {
             let metrics = vec![metric("accuracy_sum"), metric("macro_f1_sum")];
-            results.add(ArmResult { metrics, seed, ..result(arm) });
+            results.add(ArmResult { seed, metrics, ..result(arm) });
         }
         let comparison = |arm: &str| ArmComparison {
             task: "rte".to_owned(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{KINDS, manifest_schema, type_of};
 
 /// The maps of a manifest, by the schema's names, with the words for them.
-const MAPS: [(&str, &str); 6] = [
+const MAPS: [(&str, &str); 7] = [
     ("PoolSource", "An entry of `pool`"),
     ("Task", "An entry of `tasks`"),
     ("SourcePart", "A map as a task's source"),

@@ -197,7 +197,9 @@ mod tests {
 
     fn counted(lines: Vec<SelectedLine>) -> Counted {
         let mut counted = Counted::default();
-        lines.into_iter().for_each(|line| counted.add(line));
+        for line in lines {
+            counted.add(line);
+        }
         counted
     }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use deft_core::{Error, Example, Fingerprint, Result};
 use serde::Serialize;
 
+use super::super::splits::Taken;
 use crate::manifest::{ContaminationAction, ContaminationCheck, Duplicates, Selection};
 use crate::overlap::contamination::{Contamination, ContaminationOptions, Match};
 use crate::overlap::near::NearDuplicates;
@@ -30,23 +31,26 @@ pub(super) struct Contaminated {
 #[derive(Debug)]
 pub(super) struct EvaluationInputs {
     pub(super) check: ContaminationCheck,
-    pub(super) count: usize,
-    pub(super) contamination: Contamination,
+    /// The position of each among the examples of its source.
+    positions: Vec<usize>,
+    contamination: Contamination,
 }
 
 impl EvaluationInputs {
-    pub(super) fn new(examples: &[Example], check: ContaminationCheck) -> Self {
+    pub(super) fn new(examples: Taken, check: ContaminationCheck) -> Self {
+        let Taken { examples, positions } = examples;
         let inputs: Vec<&str> = examples.iter().map(|example| example.input.as_str()).collect();
         let options = ContaminationOptions { ngram: check.ngram, threshold: check.threshold };
         let contamination = Contamination::new(&inputs, &options);
-        Self { check, count: inputs.len(), contamination }
+        Self { check, positions, contamination }
     }
 }
 
-/// The inputs that were taken before.
+/// The inputs that were selected before.
 #[derive(Debug)]
-enum Taken {
-    Anything,
+enum Known {
+    /// They do not matter.
+    Nothing,
     /// Fingerprints of inputs in lower case, white space made one blank.
     Exact(HashSet<String>),
     Near(HashSet<String>, Box<NearDuplicates>),
@@ -57,7 +61,7 @@ enum Taken {
 pub(super) struct Admission<'a> {
     cap: Option<usize>,
     of_dataset: HashMap<String, usize>,
-    taken: Taken,
+    known: Known,
     evaluation: Option<&'a EvaluationInputs>,
     pub(super) dropped: Dropped,
     pub(super) contaminated: Vec<Contaminated>,
@@ -68,11 +72,11 @@ impl<'a> Admission<'a> {
         Self {
             cap: selection.max_per_dataset,
             of_dataset: HashMap::new(),
-            taken: match selection.duplicates {
-                Duplicates::Keep => Taken::Anything,
-                Duplicates::Exact => Taken::Exact(HashSet::new()),
+            known: match selection.duplicates {
+                Duplicates::Keep => Known::Nothing,
+                Duplicates::Exact => Known::Exact(HashSet::new()),
                 Duplicates::Near => {
-                    Taken::Near(HashSet::new(), Box::new(NearDuplicates::new(NEAR)))
+                    Known::Near(HashSet::new(), Box::new(NearDuplicates::new(NEAR)))
                 }
             },
             evaluation,
@@ -84,8 +88,10 @@ impl<'a> Admission<'a> {
     /// Shows inputs from all over the pool before the first is admitted: what many of them share is no
     /// sign of a duplicate.
     pub(super) fn learn(&mut self, inputs: &[String]) {
-        if let Taken::Near(_, near) = &mut self.taken {
-            inputs.iter().for_each(|input| near.learn(input));
+        if let Known::Near(_, near) = &mut self.known {
+            for input in inputs {
+                near.learn(input);
+            }
         }
     }
 
@@ -97,12 +103,13 @@ impl<'a> Admission<'a> {
 
     /// How the selection was compared with evaluation inputs.
     pub(super) fn summary(&self) -> Option<ContaminationSummary> {
-        let EvaluationInputs { check, count, contamination } = self.evaluation?;
+        let EvaluationInputs { check, positions, contamination } = self.evaluation?;
+        let count = positions.len();
         Some(ContaminationSummary {
             action: check.action.name().to_owned(),
             ngram: check.ngram,
             threshold: check.threshold,
-            evaluation_inputs: *count,
+            evaluation_inputs: count,
             too_short: count - contamination.comparable(),
             found: self.contaminated.len(),
         })
@@ -128,7 +135,8 @@ impl<'a> Admission<'a> {
 
     fn is_contaminated(&mut self, id: u64, example: &Example) -> bool {
         let Some(evaluation) = self.evaluation else { return false };
-        let Some(found) = evaluation.contamination.look(&example.input) else { return false };
+        let Some(mut found) = evaluation.contamination.look(&example.input) else { return false };
+        found.evaluation = evaluation.positions[found.evaluation];
         self.contaminated.push(Contaminated {
             id,
             dataset: example.provenance.dataset.clone(),
@@ -143,14 +151,14 @@ impl<'a> Admission<'a> {
     /// Whether the input, or nearly the same, was taken before; otherwise it is taken now.
     fn is_duplicate(&mut self, id: u64, input: &str) -> bool {
         let is_new = |taken: &mut HashSet<String>| taken.insert(fingerprint_of(input));
-        match &mut self.taken {
-            Taken::Anything => false,
-            Taken::Exact(taken) => {
+        match &mut self.known {
+            Known::Nothing => false,
+            Known::Exact(taken) => {
                 let is_old = !is_new(taken);
                 self.dropped.exact_duplicate += usize::from(is_old);
                 is_old
             }
-            Taken::Near(taken, near) => {
+            Known::Near(taken, near) => {
                 if !is_new(taken) {
                     self.dropped.exact_duplicate += 1;
                     return true;
@@ -170,8 +178,8 @@ impl<'a> Admission<'a> {
 
 impl Admit for Admission<'_> {
     fn looks(&self) -> bool {
-        let takes_anything = matches!(self.taken, Taken::Anything);
-        self.cap.is_some() || !takes_anything || self.evaluation.is_some()
+        let knows_nothing = matches!(self.known, Known::Nothing);
+        self.cap.is_some() || !knows_nothing || self.evaluation.is_some()
     }
 
     fn admit(&mut self, id: u64, example: &Example) -> Result<bool> {
@@ -233,7 +241,10 @@ mod tests {
 
     fn of_evaluation(action: ContaminationAction) -> EvaluationInputs {
         let check = ContaminationCheck { action, ..ContaminationCheck::default() };
-        EvaluationInputs::new(&[example("", LEAK)], check)
+        EvaluationInputs::new(
+            Taken { examples: vec![example("", LEAK)], positions: vec![7] },
+            check,
+        )
     }
 
     #[test]
@@ -247,7 +258,7 @@ mod tests {
             let evaluation = of_evaluation(action);
             let mut admission = Admission::new(&Selection::default(), Some(&evaluation));
             assert_eq!(admitted(&mut admission, &examples), wanted, "{action:?}");
-            assert_eq!(admission.contaminated.len(), 1);
+            assert_eq!(admission.contaminated[0].found.evaluation, 7);
             assert_eq!(admission.summary().unwrap().found, 1);
             assert_eq!(admission.check("selection.contamination").is_err(), fails);
         }

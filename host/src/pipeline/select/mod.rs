@@ -75,7 +75,7 @@ impl Run {
             return Ok(Some(place));
         }
         let (examples, _) = self.read_source(task, "evaluation", source)?;
-        compared.push(EvaluationInputs::new(&examples, check));
+        compared.push(EvaluationInputs::new(examples, check));
         Ok(Some(compared.len() - 1))
     }
 
