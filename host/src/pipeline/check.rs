@@ -25,7 +25,14 @@ impl Run {
             }
             self.check_sources_apart(task)?;
         }
-        Ok(())
+        self.manifest.arms.keys().try_for_each(|arm| self.check_ids(arm))
+    }
+
+    /// Looks for the list of ids that an arm selects, which is read only after all that is searched.
+    fn check_ids(&self, arm: &str) -> Result<()> {
+        let Some(ids) = &self.manifest.selection_of(arm).ids else { return Ok(()) };
+        let path = format!("{}.ids", self.manifest.selection_path(arm));
+        self.expand(ids, &path).map(drop)
     }
 
     /// Has a task's reader open a source, which is read only after the search: what it would refuse

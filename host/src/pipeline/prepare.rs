@@ -14,6 +14,7 @@ use super::requests::Requests;
 use super::units::{Executor, Outcome, Queue, threads_of_unit};
 use crate::components::Plan;
 use crate::console::human_size;
+use crate::manifest::Policy;
 use crate::pool::StoredPool;
 use crate::services::HostServices;
 use crate::store::{self, Stage};
@@ -32,6 +33,10 @@ impl Run {
         let mut all = Vec::new();
         for arm in self.searching_arms()? {
             let prepared = self.open_phases(&arm, pool)?;
+            let policy = self.manifest.selection_of(&arm).policy;
+            if policy == Policy::Coreset && !prepared.keeps_vectors() {
+                return Err(self.no_vectors(&arm));
+            }
             all.push((arm, prepared));
         }
         for (arm, prepared) in &all {
@@ -133,6 +138,15 @@ impl Run {
     pub(super) fn searching_arms(&self) -> Result<Vec<String>> {
         let searches = |arm: &&str| self.needs_hits(arm);
         Ok(self.manifest.arm_order()?.into_iter().filter(searches).map(str::to_owned).collect())
+    }
+
+    /// Refuses a selection that is made of vectors.
+    pub(super) fn no_vectors(&self, arm: &str) -> Error {
+        Error::option_at(
+            format!("{}.policy", self.manifest.selection_path(arm)),
+            "policy `coreset` needs vectors, and the arm's retriever keeps none",
+        )
+        .with_hint("take retriever `dense` with `vectors: f16`, `f32` or `int8`")
     }
 
     /// Builds an arm's retriever.

@@ -60,8 +60,17 @@ impl Prepared {
     ///
     /// Those of [`VectorStore::open`].
     pub(super) fn vectors(&self) -> Result<Option<VectorStore>> {
+        self.vectors_stage().map(|stage| VectorStore::open(stage.dir())).transpose()
+    }
+
+    /// Whether one of the phases keeps the pool's vectors, once it is done.
+    pub(super) fn keeps_vectors(&self) -> bool {
+        self.vectors_stage().is_some()
+    }
+
+    fn vectors_stage(&self) -> Option<&Stage> {
         let keeps = |(phase, _): &&(Phase, Stage)| phase.suffix == VECTORS && !phase.temporary;
-        self.phases.iter().find(keeps).map(|(_, stage)| VectorStore::open(stage.dir())).transpose()
+        self.phases.iter().find(keeps).map(|(_, stage)| stage)
     }
 
     /// The units of the phase at a place that are to be done: none of one that is spent.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Run;
 use super::outputs::Outputs;
 use super::retrieve::{Queries, Search};
+use crate::manifest::{Policy, Selection};
 use crate::recall::{HitsFrom, Judged, Known, Measurement, Overlap, Recall, interval};
 use crate::selection::{self, QueryHits, choose_queries};
 use crate::store;
@@ -67,7 +68,8 @@ impl Run {
 
     fn recall_fingerprint(&self, search: &Search<'_>) -> String {
         let selection = self.manifest.selection_of(search.arm);
-        let size = selection.size.map(|size| size.to_string()).unwrap_or_default();
+        let union_of = union_size(selection, search.rows);
+        let size = union_of.map(|size| size.to_string()).unwrap_or_default();
         Fingerprint::new()
             .with(&search.fingerprint)
             .with(format!("{} {} {size}", selection.recall_queries, selection.neighbors))
@@ -95,7 +97,7 @@ impl Run {
         let services = self.services(&format!("measure the recall for {}", search.task.name));
         let ctx = services.context(seed);
         let queries = Queries { ctx: &ctx, ..*queries };
-        let depth = selection::depth(found, selection.size);
+        let depth = selection::depth(found, union_size(selection, search.rows));
         let known = queries.measure(found, count, depth, seed)?;
         let mut recall = Recall { k: queries.k, known, hits: HitsFrom::Search };
         if selection.scanned_below().is_some_and(|least| recall.is_below(least)) {
@@ -199,6 +201,11 @@ impl Run {
         let option = format!("{}.min_recall", self.manifest.selection_path(search.arm));
         Err(self.at_option(refused, &option))
     }
+}
+
+/// The size that a union is cut to. Other policies choose among all hits: their unions are compared.
+fn union_size(selection: &Selection, rows: usize) -> Option<usize> {
+    selection.examples(rows).filter(|_| selection.policy == Policy::Union)
 }
 
 fn too_low(k: usize, measured: &Measurement, least: f64) -> Error {

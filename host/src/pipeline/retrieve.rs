@@ -49,6 +49,8 @@ pub(super) struct Search<'a> {
     pub(super) fingerprint: String,
     /// Hits of each query that are wanted.
     neighbors: usize,
+    /// Examples of the pool.
+    pub(super) rows: usize,
 }
 
 impl Search<'_> {
@@ -96,7 +98,7 @@ impl Run {
             // Opened for the first task that needs it, and then shared by the others.
             let mut searcher = None;
             for task in self.manifest.tasks.clone() {
-                let search = self.search_of(&task, &arm, &prepared)?;
+                let search = self.search_of(&task, &arm, &prepared, pool.len())?;
                 if let Some(recall) = self.retrieve(&search, &mut searcher, pool)? {
                     let (task, arm, recall) = (task.name.clone(), arm.clone(), recall.in_short());
                     recalls.push(ArmRecall { task, arm, recall });
@@ -111,6 +113,7 @@ impl Run {
         task: &'a Task,
         arm: &'a str,
         prepared: &'a Prepared,
+        rows: usize,
     ) -> Result<Search<'a>> {
         let i = self.task_index(task);
         let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
@@ -150,6 +153,7 @@ impl Run {
             hashed,
             fingerprint,
             neighbors,
+            rows,
         })
     }
 

@@ -116,18 +116,31 @@ impl StoredPool {
     /// How many examples each template of each data set has; no other column is read.
     pub(crate) fn sources(&self) -> Result<Sources> {
         let mut sources = Sources::new();
+        self.each_provenance(|_, Provenance { dataset, template }| {
+            *sources.entry(dataset).or_default().entry(template).or_default() += 1;
+            Ok(())
+        })?;
+        Ok(sources)
+    }
+
+    /// Calls `each` with the position of every example, in order, and where it comes from; no other
+    /// column is read.
+    pub(crate) fn each_provenance(
+        &self,
+        mut each: impl FnMut(u64, Provenance) -> Result<()>,
+    ) -> Result<()> {
+        let mut position = 0;
         for part in 0..self.card.rows.div_ceil(self.card.rows_per_part) {
             let path = self.stage.unit(part, parquet::SUFFIX);
             let rows = PartReader::open(&path)?.rows();
             for group in 0..rows.div_ceil(ROWS_PER_GROUP) {
-                for Provenance { dataset, template } in
-                    PartReader::open(&path)?.read_provenances(group)?
-                {
-                    *sources.entry(dataset).or_default().entry(template).or_default() += 1;
+                for provenance in PartReader::open(&path)?.read_provenances(group)? {
+                    each(position, provenance)?;
+                    position += 1;
                 }
             }
         }
-        Ok(sources)
+        Ok(())
     }
 
     /// Fingerprint of the pool's content.

@@ -3,14 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deft_core::{Error, Example, Fingerprint, Result};
+use deft_core::{Error, Example, Fingerprint, Provenance, Result};
 use serde::Serialize;
 
 use super::super::splits::Taken;
 use crate::manifest::{ContaminationAction, ContaminationCheck, Duplicates, Selection};
 use crate::overlap::contamination::{Contamination, ContaminationOptions, Match};
 use crate::overlap::near::NearDuplicates;
-use crate::selection::{Admit, ContaminationSummary, Dropped};
+use crate::selection::{Admit, ContaminationSummary, Dropped, Selected};
 
 /// The share of word runs from which on two inputs are nearly the same.
 const NEAR: f64 = 0.7;
@@ -44,6 +44,20 @@ impl EvaluationInputs {
         let contamination = Contamination::new(&inputs, &options);
         Self { check, positions, contamination }
     }
+}
+
+/// Examples whose facts are held at once: some hundred bytes of each, or its whole input.
+const HELD: usize = 1 << 18;
+const HELD_WITH_INPUT: usize = 1 << 15;
+
+/// What must be known of an example.
+#[derive(Debug)]
+pub(super) struct Facts {
+    provenance: Provenance,
+    /// What duplicates are told by: nothing, a fingerprint, or the input itself.
+    input: String,
+    /// The evaluation input that it contains.
+    found: Option<Match>,
 }
 
 /// The inputs that were selected before.
@@ -115,55 +129,66 @@ impl<'a> Admission<'a> {
         })
     }
 
-    /// Refuses a selection with examples that contain an evaluation input, where that is wanted.
-    pub(super) fn check(&self, option: &str) -> Result<()> {
-        let fails = self.evaluation.is_some_and(|of| of.check.action == ContaminationAction::Fail);
-        let Some(first) = self.contaminated.first().filter(|_| fails) else { return Ok(()) };
+    /// Settles what is told of evaluation inputs, now that it is known what was selected: where examples
+    /// that contain one may be selected, those of them count that are.
+    ///
+    /// Refuses the selection where it has such examples and may not.
+    pub(super) fn settle(&mut self, selected: &[Selected], option: &str) -> Result<()> {
+        let Some(evaluation) = self.evaluation else { return Ok(()) };
+        if evaluation.check.action != ContaminationAction::Drop {
+            let ids: HashSet<u64> = selected.iter().map(|one| one.id).collect();
+            self.contaminated.retain(|one| ids.contains(&one.id));
+        }
+        self.contaminated.sort_unstable_by_key(|one| one.id);
+        match self.contaminated.first() {
+            Some(first) if evaluation.check.action == ContaminationAction::Fail => {
+                Err(self.refused(first, option))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refused(&self, first: &Contaminated, option: &str) -> Error {
         let rows: Vec<_> = self.contaminated.iter().take(5).map(|it| it.id.to_string()).collect();
         let message = format!(
             "{} of the examples to be selected contain an evaluation input of the task",
             self.contaminated.len()
         );
-        Err(Error::option_at(option, message)
+        Error::option_at(option, message)
             .with_context("pool rows", rows.join(", "))
             .with_context("the first contains", deft_core::excerpt(&first.found.span))
             .with_context("evaluation example", first.found.evaluation)
             .with_hint(
                 "`contamination: drop` leaves them out, `keep` trains on them; both list them",
-            ))
+            )
     }
 
-    fn is_contaminated(&mut self, id: u64, example: &Example) -> bool {
-        let Some(evaluation) = self.evaluation else { return false };
-        let Some(mut found) = evaluation.contamination.look(&example.input) else { return false };
+    /// Notes an example that contains an evaluation input, and says whether it is left out.
+    fn is_contaminated(&mut self, id: u64, provenance: &Provenance, found: Option<Match>) -> bool {
+        let (Some(evaluation), Some(mut found)) = (self.evaluation, found) else { return false };
         found.evaluation = evaluation.positions[found.evaluation];
-        self.contaminated.push(Contaminated {
-            id,
-            dataset: example.provenance.dataset.clone(),
-            template: example.provenance.template.clone(),
-            found,
-        });
-        let is_left_out = evaluation.check.action != ContaminationAction::Keep;
+        let Provenance { dataset, template } = provenance.clone();
+        self.contaminated.push(Contaminated { id, dataset, template, found });
+        let is_left_out = evaluation.check.action == ContaminationAction::Drop;
         self.dropped.contaminated += usize::from(is_left_out);
         is_left_out
     }
 
     /// Whether the input, or nearly the same, was taken before; otherwise it is taken now.
-    fn is_duplicate(&mut self, id: u64, input: &str) -> bool {
-        let is_new = |taken: &mut HashSet<String>| taken.insert(fingerprint_of(input));
+    fn is_duplicate(&mut self, id: u64, input: String) -> bool {
         match &mut self.known {
             Known::Nothing => false,
             Known::Exact(taken) => {
-                let is_old = !is_new(taken);
+                let is_old = !taken.insert(input);
                 self.dropped.exact_duplicate += usize::from(is_old);
                 is_old
             }
             Known::Near(taken, near) => {
-                if !is_new(taken) {
+                if !taken.insert(fingerprint_of(&input)) {
                     self.dropped.exact_duplicate += 1;
                     return true;
                 }
-                let is_old = near.admit(id, input).is_some();
+                let is_old = near.admit(id, &input).is_some();
                 self.dropped.near_duplicate += usize::from(is_old);
                 is_old
             }
@@ -177,24 +202,41 @@ impl<'a> Admission<'a> {
 }
 
 impl Admit for Admission<'_> {
+    type Facts = Facts;
+
     fn looks(&self) -> bool {
         let knows_nothing = matches!(self.known, Known::Nothing);
         self.cap.is_some() || !knows_nothing || self.evaluation.is_some()
     }
 
-    fn admit(&mut self, id: u64, example: &Example) -> Result<bool> {
-        let dataset = &example.provenance.dataset;
-        if self.is_over_the_cap(dataset) {
+    fn held(&self) -> usize {
+        if matches!(self.known, Known::Near(..)) { HELD_WITH_INPUT } else { HELD }
+    }
+
+    fn look(&self, example: Example) -> Facts {
+        let look = |of: &EvaluationInputs| of.contamination.look(&example.input);
+        let found = self.evaluation.and_then(look);
+        let input = match self.known {
+            Known::Nothing => String::new(),
+            Known::Exact(_) => fingerprint_of(&example.input),
+            Known::Near(..) => example.input,
+        };
+        Facts { provenance: example.provenance, input, found }
+    }
+
+    fn admit(&mut self, id: u64, facts: Facts) -> bool {
+        let Facts { provenance, input, found } = facts;
+        if self.is_over_the_cap(&provenance.dataset) {
             self.dropped.cap += 1;
-            return Ok(false);
+            return false;
         }
-        if self.is_contaminated(id, example) || self.is_duplicate(id, &example.input) {
-            return Ok(false);
+        if self.is_contaminated(id, &provenance, found) || self.is_duplicate(id, input) {
+            return false;
         }
         if self.cap.is_some() {
-            *self.of_dataset.entry(dataset.clone()).or_insert(0) += 1;
+            *self.of_dataset.entry(provenance.dataset).or_insert(0) += 1;
         }
-        Ok(true)
+        true
     }
 }
 
@@ -206,8 +248,6 @@ fn fingerprint_of(input: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use deft_core::Provenance;
-
     use super::*;
 
     fn example(dataset: &str, input: &str) -> Example {
@@ -216,7 +256,11 @@ mod tests {
     }
 
     fn admitted(admission: &mut Admission<'_>, examples: &[Example]) -> Vec<bool> {
-        (0..).zip(examples).map(|(id, example)| admission.admit(id, example).unwrap()).collect()
+        let admit = |(id, example): (u64, &Example)| {
+            let facts = admission.look(example.clone());
+            admission.admit(id, facts)
+        };
+        (0..).zip(examples).map(admit).collect()
     }
 
     #[test]
@@ -253,14 +297,38 @@ mod tests {
         for (action, wanted, fails) in [
             (ContaminationAction::Drop, [false, true], false),
             (ContaminationAction::Keep, [true, true], false),
-            (ContaminationAction::Fail, [false, true], true),
+            (ContaminationAction::Fail, [true, true], true),
         ] {
             let evaluation = of_evaluation(action);
             let mut admission = Admission::new(&Selection::default(), Some(&evaluation));
             assert_eq!(admitted(&mut admission, &examples), wanted, "{action:?}");
+            let selected: Vec<Selected> = (0..)
+                .zip(wanted)
+                .filter(|(_, is_taken)| *is_taken)
+                .map(|(id, _)| Selected::without_evidence(id))
+                .collect();
+            let settled = admission.settle(&selected, "selection.contamination");
+            assert_eq!(settled.is_err(), fails, "{action:?}");
             assert_eq!(admission.contaminated[0].found.evaluation, 7);
+            assert_eq!(admission.contaminated.len(), 1);
             assert_eq!(admission.summary().unwrap().found, 1);
-            assert_eq!(admission.check("selection.contamination").is_err(), fails);
+        }
+    }
+
+    #[test]
+    fn what_was_looked_at_and_not_selected_in_the_end_is_no_contamination_of_the_selection() {
+        let examples = [example("a", LEAK), example("a", "else")];
+        for (action, found) in [
+            (ContaminationAction::Drop, 1),
+            (ContaminationAction::Keep, 0),
+            (ContaminationAction::Fail, 0),
+        ] {
+            let evaluation = of_evaluation(action);
+            let mut admission = Admission::new(&Selection::default(), Some(&evaluation));
+            admitted(&mut admission, &examples);
+            let selected = [Selected::without_evidence(1)];
+            admission.settle(&selected, "selection.contamination").unwrap();
+            assert_eq!(admission.summary().unwrap().found, found, "{action:?}");
         }
     }
 }

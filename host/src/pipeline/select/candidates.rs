@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use deft_core::{Error, Examples as _, Matrix, Result};
+use deft_core::{Context, Examples as _, Matrix, Result};
 
 use super::super::Run;
 use super::super::retrieve::read_hits;
@@ -12,8 +12,45 @@ use crate::manifest::{Policy, Task};
 use crate::pool::StoredPool;
 use crate::selection::{self, Admit as _, Balanced, QueryHits, Selected, Wanted, read_ids, take};
 
-/// Examples whose provenance is read at once.
-const ROWS: usize = 2048;
+/// Takes examples of the pool that are admitted.
+struct Taker<'a, 'b> {
+    pool: &'a StoredPool,
+    ctx: Context<'a>,
+    wanted: Wanted,
+    admission: &'a mut Admission<'b>,
+}
+
+impl Taker<'_, '_> {
+    /// As many as are wanted, in this order.
+    fn take(&mut self, order: impl IntoIterator<Item = Selected>) -> Result<Vec<Selected>> {
+        take(order.into_iter(), self.wanted, self.pool, &self.ctx, self.admission)
+    }
+
+    /// The same of examples for which nothing speaks but the policy.
+    fn take_ids(&mut self, order: impl IntoIterator<Item = u64>) -> Result<Vec<Selected>> {
+        self.take(order.into_iter().map(Selected::without_evidence))
+    }
+
+    /// All that are admitted of the hits, however many are wanted: the nearest are asked first.
+    fn take_hits(&mut self, hits: &[QueryHits]) -> Result<Vec<Selected>> {
+        let order = selection::by_rank(hits).into_iter();
+        take(order, Wanted::All, self.pool, &self.ctx, self.admission)
+    }
+
+    /// A union that is cut by the ranks of those that are admitted.
+    fn union(&mut self, hits: &[QueryHits]) -> Result<Vec<Selected>> {
+        let size = if let Wanted::Examples(size) = self.wanted { Some(size) } else { None };
+        if !self.admission.looks() {
+            return Ok(selection::union(hits, size));
+        }
+        let admitted: HashSet<u64> = self.take_hits(hits)?.into_iter().map(|one| one.id).collect();
+        let mut hits = hits.to_vec();
+        for query in &mut hits {
+            query.retain(|hit| admitted.contains(&hit.id));
+        }
+        Ok(selection::union(&hits, size))
+    }
+}
 
 impl Run {
     /// What the arm's policy selects of what is admitted.
@@ -26,30 +63,26 @@ impl Run {
         admission: &mut Admission<'_>,
     ) -> Result<Vec<Selected>> {
         let rule = self.manifest.selection_of(arm).clone();
-        let seed = self.manifest.seed;
+        let (rows, seed) = (pool.len(), self.manifest.seed);
         let wanted = self.wanted(arm, pool, sizes);
+        let services = self.services(&format!("select for {}", task.name));
+        let mut taker = Taker { pool, ctx: services.context(seed), wanted, admission };
         let taken = match rule.policy {
-            Policy::All => take(in_pool_order(pool), Wanted::All, pool, admission)?,
+            Policy::All => taker.take_ids(0..rows as u64)?,
             Policy::Ids => {
                 let path = self.document.dir().join(rule.ids.unwrap_or_default());
-                let ids = read_ids(&path, pool.len())?;
-                let order = ids.into_iter().map(Selected::without_evidence);
-                take(order, wanted, pool, admission)?
+                taker.take_ids(read_ids(&path, rows)?)?
             }
             Policy::Random => {
                 let size = if let Wanted::Examples(size) = wanted { size } else { 0 };
-                let order = selection::random(pool.len(), size, seed);
-                take(order.map(Selected::without_evidence), wanted, pool, admission)?
+                taker.take_ids(selection::random(rows, size, seed))?
             }
-            Policy::Balanced => {
-                let order = self.balanced(pool)?.draw(seed);
-                take(order.map(Selected::without_evidence), wanted, pool, admission)?
-            }
+            Policy::Balanced => taker.take_ids(balanced(pool, &taker.ctx)?.draw(seed))?,
             policy => {
                 let hits = read_hits(&self.arm_dir(task, arm), rule.neighbors)?;
-                let taken = self.of_hits(arm, policy, &hits, wanted, pool, admission)?;
+                let taken = self.of_hits(arm, policy, &hits, &mut taker)?;
                 if taken.is_empty() {
-                    return Err(nothing_selected(arm, &why_nothing(&hits, admission)));
+                    return Err(nothing_selected(arm, &why_nothing(&hits, taker.admission)));
                 }
                 taken
             }
@@ -69,40 +102,17 @@ impl Run {
         arm: &str,
         policy: Policy,
         hits: &[QueryHits],
-        wanted: Wanted,
-        pool: &StoredPool,
-        admission: &mut Admission<'_>,
+        taker: &mut Taker<'_, '_>,
     ) -> Result<Vec<Selected>> {
         match policy {
-            Policy::RoundRobin => {
-                take(selection::round_robin(hits).into_iter(), wanted, pool, admission)
-            }
-            Policy::Frequency => {
-                take(selection::frequency(hits).into_iter(), wanted, pool, admission)
-            }
-            Policy::TopScore => {
-                take(selection::top_score(hits).into_iter(), wanted, pool, admission)
-            }
+            Policy::RoundRobin => taker.take(selection::round_robin(hits)),
+            Policy::Frequency => taker.take(selection::frequency(hits)),
+            Policy::TopScore => taker.take(selection::top_score(hits)),
             Policy::Coreset => {
-                let order = selection::by_rank(hits).into_iter();
-                let admitted = take(order, Wanted::All, pool, admission)?;
-                let order = self.coreset(arm, &admitted, wanted, pool)?;
-                take(order.into_iter(), wanted, pool, &mut Admission::of_all())
+                let candidates = taker.take_hits(hits)?;
+                self.coreset(arm, &candidates, taker)
             }
-            _ => {
-                let size = if let Wanted::Examples(size) = wanted { Some(size) } else { None };
-                if !admission.looks() {
-                    return Ok(selection::union(hits, size));
-                }
-                let order = selection::by_rank(hits).into_iter();
-                let admitted = take(order, Wanted::All, pool, admission)?;
-                let admitted: HashSet<u64> = admitted.into_iter().map(|one| one.id).collect();
-                let mut hits = hits.to_vec();
-                for query in &mut hits {
-                    query.retain(|hit| admitted.contains(&hit.id));
-                }
-                Ok(selection::union(&hits, size))
-            }
+            _ => taker.union(hits),
         }
     }
 
@@ -117,44 +127,27 @@ impl Run {
         rule.examples(pool.len()).or(other).map_or(Wanted::All, Wanted::Examples)
     }
 
-    /// The examples by data set and template.
-    fn balanced(&self, pool: &StoredPool) -> Result<Balanced> {
-        let services = self.services("look at the pool's data sets");
-        let ctx = services.context(self.manifest.seed);
-        let mut balanced = Balanced::default();
-        for first in (0..pool.len()).step_by(ROWS) {
-            ctx.check()?;
-            let rows: Vec<usize> = (first..pool.len().min(first + ROWS)).collect();
-            for (id, example) in (first as u64..).zip(pool.get(&rows)?) {
-                balanced.add(id, &example.provenance);
-            }
-            ctx.progress(rows.len() + first, pool.len(), "examples");
-        }
-        Ok(balanced)
-    }
-
-    /// The candidates that k-means++ draws of their vectors.
+    /// The candidates that k-means++ draws of their vectors. Memory: four bytes for each number of
+    /// each candidate's vector.
     fn coreset(
         &mut self,
         arm: &str,
         candidates: &[Selected],
-        wanted: Wanted,
-        pool: &StoredPool,
+        taker: &Taker<'_, '_>,
     ) -> Result<Vec<Selected>> {
-        let vectors = self.open_phases(arm, pool)?.vectors()?.ok_or_else(|| {
-            Error::option_at(
-                format!("{}.policy", self.manifest.selection_path(arm)),
-                "policy `coreset` needs vectors, and the arm's retriever keeps none",
-            )
-            .with_hint("take retriever `dense` with `vectors: f16`, `f32` or `int8`")
-        })?;
+        let vectors = self.open_phases(arm, taker.pool)?.vectors()?;
+        let vectors = vectors.ok_or_else(|| self.no_vectors(arm))?;
         let ids: Vec<u64> = candidates.iter().map(|one| one.id).collect();
         let mut numbers = Vec::new();
         vectors.read_rows(&ids, &mut numbers)?;
         let numbers = Matrix::new(&numbers, vectors.dimension())?;
-        let count = if let Wanted::Examples(size) = wanted { size } else { candidates.len() };
-        let drawn = selection::coreset(numbers, count, self.manifest.seed);
-        Ok(drawn.into_iter().map(|place| candidates[place].clone()).collect())
+        // Drawing takes its time: Ctrl-C is heard before each draw.
+        let order = selection::coreset(numbers, self.manifest.seed)
+            .take_while(|_| taker.ctx.check().is_ok())
+            .map(|place| candidates[place].clone());
+        let Taker { pool, ctx, wanted, .. } = taker;
+        let drawn = take(order, *wanted, *pool, ctx, &mut Admission::of_all())?;
+        taker.ctx.check().map(|()| drawn)
     }
 
     fn tell_if_short(&self, task: &Task, arm: &str, wanted: Wanted, taken: usize) {
@@ -167,8 +160,14 @@ impl Run {
     }
 }
 
-fn in_pool_order(pool: &StoredPool) -> impl Iterator<Item = Selected> {
-    (0..pool.len() as u64).map(Selected::without_evidence)
+/// The examples by data set and template.
+fn balanced(pool: &StoredPool, ctx: &Context<'_>) -> Result<Balanced> {
+    let mut balanced = Balanced::default();
+    pool.each_provenance(|id, provenance| {
+        balanced.add(id, &provenance);
+        ctx.check()
+    })?;
+    Ok(balanced)
 }
 
 /// Explains an empty selection of hits: no hits at all, none admitted, or more first hits than may be

@@ -95,8 +95,8 @@ impl Run {
         }
         let mut selected = self.candidates(task, arm, pool, sizes, &mut admission)?;
         let path = self.manifest.selection_path(arm);
-        admission.check(&format!("{path}.contamination"))?;
         selected.sort_unstable_by_key(|one| one.id);
+        admission.settle(&selected, &format!("{path}.contamination"))?;
         let summary = SelectionSummary {
             policy: rule.policy.name().to_owned(),
             wanted: wanted(&rule),
