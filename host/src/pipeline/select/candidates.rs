@@ -66,23 +66,23 @@ impl Run {
         let (rows, seed) = (pool.len(), self.manifest.seed);
         let wanted = self.wanted(arm, pool, sizes);
         let services = self.services(&format!("select for {}", task.name));
-        let mut taker = Taker { pool, ctx: services.context(seed), wanted, admission };
+        let mut from = Taker { pool, ctx: services.context(seed), wanted, admission };
         let taken = match rule.policy {
-            Policy::All => taker.take_ids(0..rows as u64)?,
+            Policy::All => from.take_ids(0..rows as u64)?,
             Policy::Ids => {
                 let path = self.document.dir().join(rule.ids.unwrap_or_default());
-                taker.take_ids(read_ids(&path, rows)?)?
+                from.take_ids(read_ids(&path, rows)?)?
             }
             Policy::Random => {
                 let size = if let Wanted::Examples(size) = wanted { size } else { 0 };
-                taker.take_ids(selection::random(rows, size, seed))?
+                from.take_ids(selection::random(rows, size, seed))?
             }
-            Policy::Balanced => taker.take_ids(balanced(pool, &taker.ctx)?.draw(seed))?,
+            Policy::Balanced => from.take_ids(balanced(pool, &from.ctx)?.draw(seed))?,
             policy => {
                 let hits = read_hits(&self.arm_dir(task, arm), rule.neighbors)?;
-                let taken = self.of_hits(arm, policy, &hits, &mut taker)?;
+                let taken = self.of_hits(arm, policy, &hits, &mut from)?;
                 if taken.is_empty() {
-                    return Err(nothing_selected(arm, &why_nothing(&hits, taker.admission)));
+                    return Err(nothing_selected(arm, &why_nothing(&hits, from.admission)));
                 }
                 taken
             }
@@ -102,17 +102,17 @@ impl Run {
         arm: &str,
         policy: Policy,
         hits: &[QueryHits],
-        taker: &mut Taker<'_, '_>,
+        from: &mut Taker<'_, '_>,
     ) -> Result<Vec<Selected>> {
         match policy {
-            Policy::RoundRobin => taker.take(selection::round_robin(hits)),
-            Policy::Frequency => taker.take(selection::frequency(hits)),
-            Policy::TopScore => taker.take(selection::top_score(hits)),
+            Policy::RoundRobin => from.take(selection::round_robin(hits)),
+            Policy::Frequency => from.take(selection::frequency(hits)),
+            Policy::TopScore => from.take(selection::top_score(hits)),
             Policy::Coreset => {
-                let candidates = taker.take_hits(hits)?;
-                self.coreset(arm, &candidates, taker)
+                let candidates = from.take_hits(hits)?;
+                self.coreset(arm, &candidates, from)
             }
-            _ => taker.union(hits),
+            _ => from.union(hits),
         }
     }
 
@@ -133,9 +133,9 @@ impl Run {
         &mut self,
         arm: &str,
         candidates: &[Selected],
-        taker: &Taker<'_, '_>,
+        from: &Taker<'_, '_>,
     ) -> Result<Vec<Selected>> {
-        let vectors = self.open_phases(arm, taker.pool)?.vectors()?;
+        let vectors = self.open_phases(arm, from.pool)?.vectors()?;
         let vectors = vectors.ok_or_else(|| self.no_vectors(arm))?;
         let ids: Vec<u64> = candidates.iter().map(|one| one.id).collect();
         let mut numbers = Vec::new();
@@ -143,11 +143,11 @@ impl Run {
         let numbers = Matrix::new(&numbers, vectors.dimension())?;
         // Drawing takes its time: Ctrl-C is heard before each draw.
         let order = selection::coreset(numbers, self.manifest.seed)
-            .take_while(|_| taker.ctx.check().is_ok())
+            .take_while(|_| from.ctx.check().is_ok())
             .map(|place| candidates[place].clone());
-        let Taker { pool, ctx, wanted, .. } = taker;
+        let Taker { pool, ctx, wanted, .. } = from;
         let drawn = take(order, *wanted, *pool, ctx, &mut Admission::of_all())?;
-        taker.ctx.check().map(|()| drawn)
+        from.ctx.check().map(|()| drawn)
     }
 
     fn tell_if_short(&self, task: &Task, arm: &str, wanted: Wanted, taken: usize) {
