@@ -10,6 +10,9 @@ use super::take::words_of;
 /// A selection in short.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SelectionSummary {
+    /// Fingerprint of the pool that it was selected from.
+    #[serde(default)]
+    pub pool: String,
     /// The rule.
     pub policy: String,
     /// How much was asked for, as the manifest says it; nothing where all is taken.

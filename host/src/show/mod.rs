@@ -155,7 +155,8 @@ pub fn show(run: &Path) -> Result<Shown> {
     let mut tasks = Vec::new();
     for TaskName { name } in &names.tasks {
         let dir = run.join("tasks").join(name);
-        tasks.push(show_task(&dir, name, &names, sources.as_ref())?);
+        let of_pool = pool.as_ref().map(StoredPool::fingerprint).zip(sources.as_ref());
+        tasks.push(show_task(&dir, name, &names, of_pool, &mut notes)?);
         notes.extend(left_over(&dir, &names));
     }
     if tasks.iter().flat_map(|task| &task.arms).all(|arm| arm.selection.is_none()) {
@@ -208,10 +209,29 @@ fn open_pool(run: &Path, notes: &mut Vec<String>) -> Result<Option<StoredPool>> 
     Ok(pool)
 }
 
-fn show_task(dir: &Path, task: &str, names: &Names, pool: Option<&Sources>) -> Result<ShownTask> {
+/// The pool's fingerprint, and its sources.
+type OfPool<'a> = Option<(&'a str, &'a Sources)>;
+
+fn show_task(
+    dir: &Path,
+    task: &str,
+    names: &Names,
+    pool: OfPool<'_>,
+    notes: &mut Vec<String>,
+) -> Result<ShownTask> {
     let (mut arms, mut ids) = (Vec::new(), Vec::new());
     for arm in names.arms.keys() {
-        let (shown, of_arm) = show_arm(&dir.join(arm), arm, pool)?;
+        let summary: Option<Value> = store::read_json_at(&dir.join(arm).join("selection.json"))?;
+        let of = summary.as_ref().and_then(|summary| summary["pool"].as_str());
+        // A run that is being done again may have selections of the pool as it was before.
+        let same = pool.filter(|(pool, _)| of.is_none_or(|of| of == *pool));
+        if pool.is_some() && same.is_none() {
+            notes.push(format!(
+                "{task}/{arm} was selected from another pool: its shares are left out"
+            ));
+        }
+        let sources = same.map(|(_, sources)| sources);
+        let (shown, of_arm) = show_arm(&dir.join(arm), arm, summary, sources)?;
         if shown.selection.is_some() {
             ids.push((arm.as_str(), of_arm));
         }
@@ -221,7 +241,12 @@ fn show_task(dir: &Path, task: &str, names: &Names, pool: Option<&Sources>) -> R
 }
 
 /// What an arm has left, and the ids that it selected, in order.
-fn show_arm(dir: &Path, arm: &str, pool: Option<&Sources>) -> Result<(ShownArm, Vec<u64>)> {
+fn show_arm(
+    dir: &Path,
+    arm: &str,
+    summary: Option<Value>,
+    pool: Option<&Sources>,
+) -> Result<(ShownArm, Vec<u64>)> {
     let mut counted = Counted::default();
     let is_there = each_line(&dir.join("selection.jsonl"), |line: SelectedLine| counted.add(line))?;
     let (mix, ids) = counted.finish(pool);
@@ -230,7 +255,7 @@ fn show_arm(dir: &Path, arm: &str, pool: Option<&Sources>) -> Result<(ShownArm, 
     let shown = ShownArm {
         arm: arm.to_owned(),
         selection: is_there.then_some(mix),
-        summary: store::read_json_at(&dir.join("selection.json"))?,
+        summary,
         contamination: contaminated(&dir.join("contamination.jsonl"))?,
         queries: searched.then(|| judge(&seen)),
         recall: store::read_json_at::<Recall>(&dir.join("recall.json"))?.map(Recall::in_short),

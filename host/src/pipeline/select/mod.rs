@@ -98,6 +98,7 @@ impl Run {
         selected.sort_unstable_by_key(|one| one.id);
         admission.settle(&selected, &format!("{path}.contamination"))?;
         let summary = SelectionSummary {
+            pool: pool.fingerprint().to_owned(),
             policy: rule.policy.name().to_owned(),
             wanted: wanted(&rule),
             size: selected.len(),
