@@ -10,6 +10,7 @@ mod mix;
 mod outline;
 mod selection;
 mod selection_check;
+mod shape;
 mod source;
 mod tasks;
 #[cfg(test)]
@@ -259,7 +260,8 @@ impl Manifest {
     /// [`deft_core::ErrorKind::Options`] with file, line and column; the first thing wrong.
     pub fn load(path: &Path, overrides: &[String]) -> Result<(Self, Document)> {
         let document = Document::read(path, overrides)?;
-        let manifest = deft_core::options::parse(document.value())
+        let manifest = shape::check(document.value())
+            .and_then(|()| deft_core::options::parse(document.value()))
             .and_then(|manifest: Self| {
                 manifest.check()?;
                 Ok(manifest)

@@ -33,7 +33,8 @@ impl TaskList {
     /// [`deft_core::ErrorKind::Options`] with file, line and column; the first thing wrong.
     pub fn load(path: &Path, overrides: &[String]) -> Result<(Self, Document)> {
         let document = Document::read(path, overrides)?;
-        let list = deft_core::options::parse(document.value())
+        let list = super::shape::check(document.value())
+            .and_then(|()| deft_core::options::parse(document.value()))
             .and_then(|list: Self| {
                 list.check()?;
                 Ok(list)

@@ -123,9 +123,12 @@ impl Run {
             Some(name) => arms.iter().find(|arm| *arm == name),
             None => arms.first(),
         };
-        found.cloned().ok_or_else(|| {
-            Error::option_at("", "no such arm searches the pool")
-                .with_hint(format!("arms that search: {}", arms.join(", ")))
+        found.cloned().ok_or_else(|| match name {
+            _ if arms.is_empty() => Error::option_at("", "no arm searches the pool")
+                .with_hint("an arm with policy `union` or another that takes hits searches it"),
+            Some(name) => Error::option_at("", format!("no arm `{name}` searches the pool"))
+                .with_hint(format!("arms that search: {}", arms.join(", "))),
+            None => Error::option_at("", "no arm searches the pool"),
         })
     }
 

@@ -5,13 +5,24 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use deft_core::{Error, ErrorKind, Result, ResultExt, excerpt};
+use deft_core::{Error, ErrorKind, Examples, Result, ResultExt, excerpt};
 use serde::Deserialize;
+
+/// Inputs that are compared at once.
+const AT_ONCE: usize = 1024;
 
 /// What is read of a line of a `selection.jsonl`.
 #[derive(Deserialize)]
 struct Line {
     index_id: u64,
+    input: String,
+}
+
+/// An id, and where a `selection.jsonl` says what is there.
+struct Listed {
+    id: u64,
+    line: u64,
+    input: Option<String>,
 }
 
 /// The ids in a file, in its order: one number on each line, or the `index_id` of each line of a
@@ -19,11 +30,12 @@ struct Line {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`]; [`ErrorKind::Data`] with file and line for what is no id of a pool of so many
-/// rows, or comes twice.
-pub fn read_ids(path: &Path, rows: usize) -> Result<Vec<u64>> {
+/// [`ErrorKind::Io`]; [`ErrorKind::Data`] with file and line for what is no id of the pool, comes
+/// twice, or has another input there than the line says; for a file without an id.
+pub fn read_ids(path: &Path, pool: &dyn Examples) -> Result<Vec<u64>> {
+    let rows = pool.len();
     let file = File::open(path).or_io("cannot read the ids", path)?;
-    let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+    let (mut ids, mut seen, mut listed) = (Vec::new(), HashSet::new(), Vec::new());
     for (number, line) in (1_u64..).zip(BufReader::new(file).lines()) {
         let line = line.or_io("cannot read the ids", path)?;
         let text = line.trim();
@@ -36,9 +48,9 @@ pub fn read_ids(path: &Path, rows: usize) -> Result<Vec<u64>> {
                 .with_context("line", number)
                 .with_context("found", excerpt(text))
         };
-        let id = id_of(text).ok_or_else(|| {
+        let (id, input) = id_of(text).ok_or_else(|| {
             wrong("this is no id").with_hint(
-                "allowed: one number on each line, or lines of a `selection.jsonl` with `index_id`",
+                "allowed: one number on each line, or whole lines of a `selection.jsonl`",
             )
         })?;
         if id >= rows as u64 {
@@ -50,15 +62,48 @@ pub fn read_ids(path: &Path, rows: usize) -> Result<Vec<u64>> {
             return Err(wrong("this id comes twice").with_hint("leave one of them out"));
         }
         ids.push(id);
+        listed.push(Listed { id, line: number, input });
+        if listed.len() == AT_ONCE {
+            check_inputs(&mut listed, path, pool)?;
+        }
+    }
+    check_inputs(&mut listed, path, pool)?;
+    if ids.is_empty() {
+        return Err(Error::new(ErrorKind::Data, "there is no id in the file")
+            .with_context("file", path.display())
+            .with_hint("one id on each line, as a run's `selection.ids` has them"));
     }
     Ok(ids)
 }
 
-fn id_of(text: &str) -> Option<u64> {
+fn id_of(text: &str) -> Option<(u64, Option<String>)> {
     if text.starts_with('{') {
-        return serde_json::from_str::<Line>(text).ok().map(|line| line.index_id);
+        let line: Line = serde_json::from_str(text).ok()?;
+        return Some((line.index_id, Some(line.input)));
     }
-    text.parse().ok()
+    Some((text.parse().ok()?, None))
+}
+
+/// Refuses lines of another pool's selection: there another input has the id.
+fn check_inputs(listed: &mut Vec<Listed>, path: &Path, pool: &dyn Examples) -> Result<()> {
+    listed.retain(|one| one.input.is_some());
+    listed.sort_unstable_by_key(|one| one.id);
+    let position = |one: &Listed| usize::try_from(one.id).unwrap_or(usize::MAX);
+    let positions: Vec<usize> = listed.iter().map(position).collect();
+    for (one, found) in listed.drain(..).zip(pool.inputs(&positions)?) {
+        if one.input.as_ref() != Some(&found) {
+            return Err(Error::new(ErrorKind::Data, "this is a selection of another pool")
+                .with_context("file", path.display())
+                .with_context("line", one.line)
+                .with_context("index_id", one.id)
+                .with_context("in the file", excerpt(one.input.as_deref().unwrap_or_default()))
+                .with_context("in the pool", excerpt(&found))
+                .with_hint(
+                    "take a selection of this pool: ids are rows, and mean others elsewhere",
+                ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -69,17 +114,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.ids");
         std::fs::write(&path, text).unwrap();
-        read_ids(&path, 10)
+        let example = |id: u64| deft_core::Example {
+            input: format!("input {id}"),
+            ..deft_core::Example::default()
+        };
+        read_ids(&path, &(0..10).map(example).collect::<Vec<_>>())
     }
 
     #[test]
     fn ids_come_as_numbers_or_as_lines_of_a_selection() {
         assert_eq!(read("7\n3\r\n\n9\n").unwrap(), [7, 3, 9]);
         assert_eq!(
-            read("{\"input\": \"a\", \"index_id\": 4}\n{\"index_id\": 0}\n").unwrap(),
+            read(
+                "{\"input\": \"input 4\", \"index_id\": 4}\n{\"index_id\": 0, \"input\": \"input 0\"}\n"
+            )
+            .unwrap(),
             [4, 0]
         );
-        assert!(read("").unwrap().is_empty());
+        assert_eq!(read("\n").unwrap_err().message(), "there is no id in the file");
+    }
+
+    #[test]
+    fn a_selection_of_another_pool_is_refused_though_it_has_the_ids() {
+        let line =
+            |id: u64, input: u64| format!("{{\"input\": \"input {input}\", \"index_id\": {id}}}\n");
+        let error = read(&(line(4, 4) + &line(2, 7))).unwrap_err();
+        assert_eq!(error.message(), "this is a selection of another pool");
+        assert_eq!(
+            (error.context("line"), error.context("in the pool")),
+            (Some("2"), Some("input 2"))
+        );
     }
 
     #[test]

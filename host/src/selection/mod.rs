@@ -24,7 +24,7 @@ pub use draw::{Balanced, Drawn, random};
 pub use ids::read_ids;
 pub use rank::{by_rank, frequency, round_robin, top_score};
 pub use summary::{ContaminationSummary, Dropped, Mix, SelectionSummary};
-pub use take::{Admit, Wanted, take};
+pub use take::{Admit, Wanted, take, target_words};
 pub use union::{depth, evidence, union};
 
 /// The hits of one query, best first.

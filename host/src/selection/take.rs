@@ -119,6 +119,22 @@ fn look_at<A: Admit>(
     Ok(looked)
 }
 
+/// Words of the targets of some examples together, separated by white space.
+///
+/// # Errors
+///
+/// Those of the pool.
+pub fn target_words(taken: &[Selected], pool: &dyn Examples) -> Result<u64> {
+    let mut words = 0;
+    for chunk in taken.chunks(1024) {
+        let position = |one: &Selected| usize::try_from(one.id).unwrap_or(usize::MAX);
+        let mut positions: Vec<usize> = chunk.iter().map(position).collect();
+        positions.sort_unstable();
+        words += pool.get(&positions)?.iter().map(words_of).sum::<u64>();
+    }
+    Ok(words)
+}
+
 /// Words of an example's target, separated by white space.
 pub(super) fn words_of(example: &Example) -> u64 {
     example.target.as_deref().map_or(0, |target| target.split_whitespace().count() as u64)

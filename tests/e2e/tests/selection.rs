@@ -236,6 +236,46 @@ fn a_size_larger_than_the_hits_selects_them_all_and_says_so() {
     let project = project(&[RETRIEVER_BM25, arms]);
     let output = project.deft("retrieve").succeed();
     let count = ids(&project, "many").len();
-    let told = format!("500 examples are wanted, and there are {count} to select");
+    let told = format!("`size: 500` is wanted, and there are {count} examples to select");
     assert!(output.stderr.contains(&told), "{}", output.stderr);
+}
+
+#[test]
+fn a_selection_of_another_pool_is_refused_by_its_first_line() {
+    let project = project(&[RETRIEVER_BM25, ARMS]);
+    project.deft("retrieve").succeed();
+    let path = arm(&project, "turns").join("selection.jsonl");
+    let pool = fs::read_to_string(project.path("pool.jsonl")).unwrap();
+    let reversed: Vec<&str> = pool.lines().rev().collect();
+    project.write("pool.jsonl", &(reversed.join("\n") + "\n"));
+    let rule = format!("policy: ids, ids: '{}', contamination: keep", path.display());
+    let arms = format!("arms: {{ given: {{ selection: {{ {rule} }} }} }}\n");
+    project.write("manifest.yaml", &format!("{HEAD}{arms}"));
+    let refused = project.deft("retrieve").run();
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    for part in ["this is a selection of another pool", "line: ", "in the pool: ", "manifest.yaml:"]
+    {
+        assert!(refused.stderr.contains(part), "no «{part}» in {}", refused.stderr);
+    }
+}
+
+/// The size that an error tells is the least with which a union has something, whatever is left out.
+#[test]
+fn a_union_that_is_too_small_says_what_it_needs_of_what_is_admitted() {
+    let rule = "queries: 8, neighbors: 10, max_per_dataset: 3, contamination: keep";
+    let with = |size: usize| {
+        let arms = format!("arms: {{ a: {{ selection: {{ {rule}, size: {size} }} }} }}\n");
+        let project = self::project(&[RETRIEVER_BM25, &arms]);
+        (project.deft("retrieve").run(), project)
+    };
+    let (refused, _) = with(1);
+    assert_ne!(refused.code, 0, "{}", refused.stderr);
+    assert!(refused.stderr.contains("task: mood"), "{}", refused.stderr);
+    let (_, hint) = refused.stderr.split_once("hint: ").unwrap();
+    let needed: usize = hint.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(needed > 1, "{hint}");
+    let (selected, project) = with(needed);
+    assert_eq!(selected.code, 0, "{}", selected.stderr);
+    assert_eq!(ids(&project, "a").len(), needed);
+    assert_ne!(with(needed - 1).0.code, 0);
 }

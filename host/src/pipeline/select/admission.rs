@@ -159,7 +159,8 @@ impl<'a> Admission<'a> {
             .with_context("the first contains", deft_core::excerpt(&first.found.span))
             .with_context("evaluation example", first.found.evaluation)
             .with_hint(
-                "`contamination: drop` leaves them out, `keep` trains on them; both list them",
+                "`contamination: drop` leaves them out, `keep` trains on them; both list all of them in \
+                 contamination.jsonl",
             )
     }
 

@@ -18,6 +18,8 @@ struct Taker<'a, 'b> {
     ctx: Context<'a>,
     wanted: Wanted,
     admission: &'a mut Admission<'b>,
+    /// Different first hits that a union had, of those admitted, where its size is too small for them.
+    first_hits: usize,
 }
 
 impl Taker<'_, '_> {
@@ -38,17 +40,20 @@ impl Taker<'_, '_> {
     }
 
     /// A union that is cut by the ranks of those that are admitted.
-    fn union(&mut self, hits: &[QueryHits]) -> Result<Vec<Selected>> {
+    fn union(&mut self, mut hits: Vec<QueryHits>) -> Result<Vec<Selected>> {
         let size = if let Wanted::Examples(size) = self.wanted { Some(size) } else { None };
-        if !self.admission.looks() {
-            return Ok(selection::union(hits, size));
+        if self.admission.looks() {
+            let admitted: HashSet<u64> =
+                self.take_hits(&hits)?.into_iter().map(|one| one.id).collect();
+            for query in &mut hits {
+                query.retain(|hit| admitted.contains(&hit.id));
+            }
         }
-        let admitted: HashSet<u64> = self.take_hits(hits)?.into_iter().map(|one| one.id).collect();
-        let mut hits = hits.to_vec();
-        for query in &mut hits {
-            query.retain(|hit| admitted.contains(&hit.id));
+        let selected = selection::union(&hits, size);
+        if selected.is_empty() {
+            self.first_hits = first_hits(&hits);
         }
-        Ok(selection::union(&hits, size))
+        Ok(selected)
     }
 }
 
@@ -66,12 +71,17 @@ impl Run {
         let (rows, seed) = (pool.len(), self.manifest.seed);
         let wanted = self.wanted(arm, pool, sizes);
         let services = self.services(&format!("select for {}", task.name));
-        let mut from = Taker { pool, ctx: services.context(seed), wanted, admission };
+        let mut from =
+            Taker { pool, ctx: services.context(seed), wanted, admission, first_hits: 0 };
         let taken = match rule.policy {
             Policy::All => from.take_ids(0..rows as u64)?,
             Policy::Ids => {
                 let path = self.document.dir().join(rule.ids.unwrap_or_default());
-                from.take_ids(read_ids(&path, rows)?)?
+                let ids = read_ids(&path, pool).map_err(|error| {
+                    let option = format!("{}.ids", self.manifest.selection_path(arm));
+                    self.at_option(error, &option)
+                })?;
+                from.take_ids(ids)?
             }
             Policy::Random => {
                 let size = if let Wanted::Examples(size) = wanted { size } else { 0 };
@@ -80,20 +90,26 @@ impl Run {
             Policy::Balanced => from.take_ids(balanced(pool, &from.ctx)?.draw(seed))?,
             policy => {
                 let hits = read_hits(&self.arm_dir(task, arm), rule.neighbors)?;
-                let taken = self.of_hits(arm, policy, &hits, &mut from)?;
-                if taken.is_empty() {
-                    return Err(nothing_selected(arm, &why_nothing(&hits, from.admission)));
+                let has_hits = hits.iter().any(|hits| !hits.is_empty());
+                let taken = self.of_hits(arm, policy, hits, &mut from)?;
+                if taken.is_empty() && !has_hits {
+                    let why = "no query has a hit: look at the queries with `deft read`";
+                    return Err(nothing_selected(&task.name, arm, why));
                 }
                 taken
             }
         };
         if taken.is_empty() {
-            return Err(nothing_selected(
-                arm,
-                "look at `contamination`, `duplicates` and the sizes",
-            ));
+            let why = why_nothing(from.first_hits, rows, from.admission);
+            return Err(nothing_selected(&task.name, arm, &why));
         }
-        self.tell_if_short(task, arm, wanted, taken.len());
+        if wanted_more(wanted, rule.policy, &taken, pool)? {
+            let said = super::wanted(self.manifest.selection_of(arm)).unwrap_or_default();
+            let (name, count) = (&task.name, taken.len());
+            log::warn!(
+                "{name}/{arm}: `{said}` is wanted, and there are {count} examples to select"
+            );
+        }
         Ok(taken)
     }
 
@@ -101,15 +117,15 @@ impl Run {
         &mut self,
         arm: &str,
         policy: Policy,
-        hits: &[QueryHits],
+        hits: Vec<QueryHits>,
         from: &mut Taker<'_, '_>,
     ) -> Result<Vec<Selected>> {
         match policy {
-            Policy::RoundRobin => from.take(selection::round_robin(hits)),
-            Policy::Frequency => from.take(selection::frequency(hits)),
-            Policy::TopScore => from.take(selection::top_score(hits)),
+            Policy::RoundRobin => from.take(selection::round_robin(&hits)),
+            Policy::Frequency => from.take(selection::frequency(&hits)),
+            Policy::TopScore => from.take(selection::top_score(&hits)),
             Policy::Coreset => {
-                let candidates = from.take_hits(hits)?;
+                let candidates = from.take_hits(&hits)?;
                 self.coreset(arm, &candidates, from)
             }
             _ => from.union(hits),
@@ -149,14 +165,19 @@ impl Run {
         let drawn = take(order, *wanted, *pool, ctx, &mut Admission::of_all())?;
         from.ctx.check().map(|()| drawn)
     }
+}
 
-    fn tell_if_short(&self, task: &Task, arm: &str, wanted: Wanted, taken: usize) {
-        let Wanted::Examples(size) = wanted else { return };
-        let policy = self.manifest.selection_of(arm).policy;
-        if taken < size && policy != Policy::Union {
-            let name = &task.name;
-            log::warn!("{name}/{arm}: {size} examples are wanted, and there are {taken} to select");
-        }
+/// Whether there were fewer examples than are wanted. A union's size is the most it may have.
+fn wanted_more(
+    wanted: Wanted,
+    policy: Policy,
+    taken: &[Selected],
+    pool: &StoredPool,
+) -> Result<bool> {
+    match wanted {
+        Wanted::Examples(size) => Ok(taken.len() < size && policy != Policy::Union),
+        Wanted::TargetWords(words) => Ok(selection::target_words(taken, pool)? < words),
+        Wanted::All => Ok(false),
     }
 }
 
@@ -170,20 +191,24 @@ fn balanced(pool: &StoredPool, ctx: &Context<'_>) -> Result<Balanced> {
     Ok(balanced)
 }
 
-/// Explains an empty selection of hits: no hits at all, none admitted, or more first hits than may be
-/// selected.
-fn why_nothing(hits: &[QueryHits], admission: &Admission<'_>) -> String {
+/// How many different examples are the first hit of some query.
+fn first_hits(hits: &[QueryHits]) -> usize {
     let first: BTreeSet<u64> = hits.iter().filter_map(|hits| Some(hits.first()?.id)).collect();
-    if first.is_empty() {
-        return "no query has a hit: look at the queries with `deft read`".to_owned();
-    }
-    if admission.dropped.contaminated > 0 {
-        let count = admission.dropped.contaminated;
+    first.len()
+}
+
+/// Explains an empty selection: more first hits than may be selected, or nothing that is admitted.
+fn why_nothing(first_hits: usize, rows: usize, admission: &Admission<'_>) -> String {
+    if first_hits > 0 {
+        let share = first_hits as f64 / rows as f64;
         return format!(
-            "{count} hits contain an evaluation input: is the pool the task itself? \
-             `contamination: keep` takes them all the same"
+            "{first_hits} examples are the first hit of some query, and a union takes whole ranks: \
+             raise `size` to that, or `share` to {share:.6}"
         );
     }
-    let count = first.len();
-    format!("the queries have {count} different first hits: raise `size` to that")
+    let count = admission.dropped.contaminated;
+    format!(
+        "every candidate was left out, {count} of them because they contain an evaluation input: is \
+         the pool the task itself? look at `contamination`, `duplicates` and `max_per_dataset`"
+    )
 }

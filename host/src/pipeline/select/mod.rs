@@ -96,7 +96,9 @@ impl Run {
         let mut selected = self.candidates(task, arm, pool, sizes, &mut admission)?;
         let path = self.manifest.selection_path(arm);
         selected.sort_unstable_by_key(|one| one.id);
-        admission.settle(&selected, &format!("{path}.contamination"))?;
+        admission
+            .settle(&selected, &format!("{path}.contamination"))
+            .map_err(|error| error.with_context("task", &task.name).with_context("arm", arm))?;
         let summary = SelectionSummary {
             pool: pool.fingerprint().to_owned(),
             policy: rule.policy.name().to_owned(),
@@ -182,6 +184,8 @@ fn tell(name: &str, summary: &SelectionSummary) {
 }
 
 /// Explains that an arm has nothing to train on.
-fn nothing_selected(arm: &str, why: &str) -> Error {
-    Error::option_at(format!("arms.{arm}"), "nothing is selected").with_hint(why)
+fn nothing_selected(task: &str, arm: &str, why: &str) -> Error {
+    Error::option_at(format!("arms.{arm}"), "nothing is selected")
+        .with_context("task", task)
+        .with_hint(why)
 }
