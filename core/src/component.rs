@@ -19,6 +19,8 @@ use crate::{Context, Encoder, Error, ErrorKind, IndexFactory, Reader, Result, Re
 ///   `#[schemars(extend("x-deft-mark" = "use"))]`: mark those that cannot change a result (device,
 ///   threads, batch size). `"search"` marks those of an index that change hits and nothing that is
 ///   built, `"predict"` those of a trainer that change predictions and not the model.
+/// - A list with one item for each child of a slot is marked with the slot's name, `"x-deft-each" =
+///   "retrievers"`: the host refuses another number before anything is built.
 /// - A failed `new` leaves nothing behind.
 pub trait Component: Sized + Send + Sync + 'static {
     /// What a user may write beside `use:`.

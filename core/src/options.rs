@@ -21,6 +21,9 @@ pub const PREDICT: &str = "predict";
 /// The mark of an option without one: it can change what the component makes.
 pub const BUILD: &str = "build";
 
+/// The schema keyword of a list with one item for each child of a slot: the slot's name.
+pub const EACH: &str = "x-deft-each";
+
 /// Parses options (or a whole manifest) into their type.
 ///
 /// # Errors
@@ -52,6 +55,12 @@ pub fn complete<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value>
 /// Marks count at the top level, which is where components have their options.
 pub fn mark<'a>(name: &str, schema: &'a Value) -> &'a str {
     schema["properties"][name][MARK].as_str().unwrap_or(BUILD)
+}
+
+/// The lists that have one item for each child of a slot, by name, with the slot's name.
+pub fn lists_by_child(schema: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties.filter_map(|(name, property)| Some((name.as_str(), property[EACH].as_str()?)))
 }
 
 /// Those of `options` with a mark that is to be kept.

@@ -13,6 +13,10 @@ use crate::manifest::Block;
 use crate::registry::Registry;
 use deft_loader::Plugin;
 
+/// The capability of a retriever that keeps the pool's vectors: `true`, or the name of the option that
+/// says how, with `none` for not at all.
+const KEEPS_VECTORS: &str = "keeps_vectors";
+
 /// A component whose options have been checked; nothing has been built yet.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -87,6 +91,7 @@ impl Plan {
             children.push(Filled::new(registry, slot, &value, &joined(path, &slot.name))?);
         }
         let options = plugin.complete(kind, name, &Value::Object(options)).map_err(within)?;
+        check_lists(&info.options, &options, &children).map_err(within)?;
         Ok(Self {
             kind,
             name: name.clone(),
@@ -175,6 +180,17 @@ impl Plan {
         matches!(self.kind, Kind::Index | Kind::Retriever) && mark == options::SEARCH
     }
 
+    /// Whether it keeps the pool's vectors, or a component below it does, as they say of themselves.
+    pub fn keeps_vectors(&self) -> bool {
+        let info = self.plugin.component(self.kind, &self.name);
+        let keeps = match info.map(|info| &info.capabilities[KEEPS_VECTORS]) {
+            Some(Value::Bool(keeps)) => *keeps,
+            Some(Value::String(option)) => self.options[option.as_str()] != "none",
+            _ => false,
+        };
+        keeps || self.children.iter().flat_map(|filled| &filled.plans).any(Self::keeps_vectors)
+    }
+
     /// A mark that nobody knows counts as none: a result that is made again costs time, a stale one
     /// costs trust.
     fn builds(&self, mark: &str) -> bool {
@@ -216,6 +232,24 @@ impl Plan {
         cache.0.insert(key, handle.clone());
         Ok(handle)
     }
+}
+
+/// Refuses a list that has one item for each child of a slot, and has another number of them.
+fn check_lists(schema: &Value, options: &Value, children: &[Filled]) -> Result<()> {
+    for (option, slot) in options::lists_by_child(schema) {
+        let Some(items) = options[option].as_array() else { continue };
+        let Some(filled) = children.iter().find(|filled| filled.slot.name == slot) else {
+            continue;
+        };
+        let (given, wanted) = (items.len(), filled.plans.len());
+        if given != wanted {
+            let message = format!(
+                "`{option}` needs one item for each of `{slot}` ({option}: {given}, {slot}: {wanted})"
+            );
+            return Err(Error::option_at(option, message));
+        }
+    }
+    Ok(())
 }
 
 /// The path of an option of what is at another path, which may be the root.

@@ -13,6 +13,9 @@ use super::{Block, Manifest, Task};
 /// Longest name, in characters: names become folders, with endings of their own.
 const MAX_NAME: usize = 100;
 
+/// Arms of a circle that a message names.
+const MAX_SHOWN: usize = 8;
+
 impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
         let at = |path: &str, message: &str| Error::option_at(path, message);
@@ -38,30 +41,31 @@ impl Manifest {
         let known = Known::of(self);
         for name in self.arms.keys() {
             check_name(&format!("arms.{name}"), name)?;
-            self.check_arm(name, &known)
-                .map_err(|error| error.within_option(&format!("arms.{name}")))?;
+            self.check_arm(name, &known)?;
         }
         self.arm_order().map(|_| ())
     }
 
     fn check_arm(&self, name: &str, known: &Known<'_>) -> Result<()> {
         let arm = &self.arms[name];
-        let selection = self.selection_of(name);
-        selection.check().map_err(|error| error.within_option("selection"))?;
-        known.check_mix(arm)?;
+        let path = format!("arms.{name}");
+        let (selection, of_selection) = (self.selection_of(name), self.selection_path(name));
+        selection.check().map_err(|error| error.within_option(&of_selection))?;
+        known.check_mix(arm).map_err(|error| error.within_option(&path))?;
+        let same_as = format!("{of_selection}.same_as");
         if let Some(other) = &selection.same_as {
-            known.check_arm_is_there("selection.same_as", other)?;
+            known.check_arm_is_there(&same_as, other)?;
         }
         if !known.selects(name) {
             return Ok(());
         }
         if let Some(other) = &selection.same_as {
-            known.check_arm_selects("selection.same_as", other)?;
+            known.check_arm_selects(&same_as, other)?;
         }
         if selection.policy.needs_hits() {
             let policy = selection.policy.name();
             let needs =
-                |what: &str| Error::option_at("", format!("policy `{policy}` needs {what}"));
+                |what: &str| Error::option_at(&path, format!("policy `{policy}` needs {what}"));
             if arm.retriever.is_none() && self.retriever.is_none() {
                 return Err(needs("a `retriever`"));
             }
@@ -105,10 +109,45 @@ impl Manifest {
             }
         }
         if order.len() < names.len() {
-            return Err(Error::option_at("arms", "`same_as` and `train_on` go in a circle")
-                .with_hint("an arm comes after those whose size or selection it takes"));
+            return Err(self.circle_error(&self.circle(&order)));
         }
         Ok(order)
+    }
+
+    fn circle_error(&self, circle: &[&str]) -> Error {
+        let (first, next) = (circle[0], circle[1]);
+        let takes_size = self.selection_of(first).same_as.as_deref() == Some(next);
+        let option = if takes_size && self.selects(first) {
+            format!("{}.same_as", self.selection_path(first))
+        } else {
+            format!("arms.{first}.train_on")
+        };
+        let mut shown = circle.iter().take(MAX_SHOWN).copied().collect::<Vec<_>>().join(", ");
+        if circle.len() > MAX_SHOWN {
+            shown += ", …";
+        }
+        let message =
+            format!("`same_as` and `train_on` go in a circle (each waits for the next: {shown})");
+        Error::option_at(option, message)
+            .with_hint("an arm comes after those whose size or selection it takes")
+    }
+
+    /// Arms that wait for each other, the first once more at the end, where not all have a place in an
+    /// order.
+    fn circle(&self, placed: &[&str]) -> Vec<&str> {
+        let placed: HashSet<&str> = placed.iter().copied().collect();
+        let waits = |name: &&str| !placed.contains(name);
+        let mut path: Vec<&str> =
+            self.arms.keys().map(String::as_str).filter(waits).take(1).collect();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        // Whoever waits, waits for one that waits: sooner or later for one that was here before.
+        while let Some(&last) = path.last() {
+            if let Some(first) = places.insert(last, path.len() - 1) {
+                return path.split_off(first);
+            }
+            path.extend(self.arms_before(last).find(waits));
+        }
+        path
     }
 }
 
@@ -178,9 +217,25 @@ mod tests {
         ] {
             let text = format!("{HEAD}arms:\n  a: {{ {a} }}\n  b: {{ {b} }}\n");
             let error = load(&text).unwrap_err();
-            assert!(error.message().ends_with("go in a circle"), "{error}");
-            assert!(error.context("at").unwrap().ends_with("m.yaml:7:1"), "{error}");
+            assert!(
+                error.message().contains("go in a circle (each waits for the next: a, "),
+                "{error}"
+            );
+            assert!(error.context("at").unwrap().contains("m.yaml:8:"), "{error}");
         }
+        let after = |other: &str| random(other);
+        let (c, a, b) = (after("a"), after("b"), after("a"));
+        let text = format!("{HEAD}arms:\n  c: {{ {c} }}\n  a: {{ {a} }}\n  b: {{ {b} }}\n");
+        let error = load(&text).unwrap_err();
+        assert!(
+            error.message().ends_with("next: a, b, a)"),
+            "c waits, and is in no circle: {error}"
+        );
+        // There is one arm, whose selection is the manifest's.
+        let text = format!("{HEAD}selection: {{ policy: random, same_as: retrieved }}\n");
+        let error = load(&text).unwrap_err();
+        assert!(error.message().ends_with("next: retrieved, retrieved)"), "{error}");
+        assert!(error.context("at").unwrap().contains("m.yaml:7:"), "{error}");
         // Its own selection is nothing that an arm waits for.
         load(&format!("{HEAD}arms:\n  a: {{ {} }}\n", mixed("a"))).unwrap();
     }

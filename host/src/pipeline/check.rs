@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::Run;
 use crate::components::Components;
-use crate::manifest::{Arm, Block};
+use crate::manifest::{Arm, Block, Policy};
 use crate::pool::{SourcePaths, expand_source};
+use crate::selection::check_ids;
 
 impl Run {
     /// Checks every block and source of the manifest, without reading or building anything.
@@ -25,14 +26,27 @@ impl Run {
             }
             self.check_sources_apart(task)?;
         }
-        self.manifest.arms.keys().try_for_each(|arm| self.check_ids(arm))
+        self.manifest.arms.keys().try_for_each(|arm| self.check_selection(arm))
     }
 
-    /// Looks for the list of ids that an arm selects, which is read only after all that is searched.
-    fn check_ids(&self, arm: &str) -> Result<()> {
-        let Some(ids) = &self.manifest.selection_of(arm).ids else { return Ok(()) };
-        let path = format!("{}.ids", self.manifest.selection_path(arm));
-        self.expand(ids, &path).map(drop)
+    /// What an arm's selection is made of, which is looked at only after all that is searched.
+    fn check_selection(&self, arm: &str) -> Result<()> {
+        let rule = self.manifest.selection_of(arm);
+        if let Some(ids) = &rule.ids {
+            let path = format!("{}.ids", self.manifest.selection_path(arm));
+            let lists = self.expand(ids, &path)?;
+            for list in lists.iter() {
+                check_ids(list).map_err(|error| self.at_option(error, &path))?;
+            }
+        }
+        if rule.policy != Policy::Coreset || !self.manifest.selects(arm) {
+            return Ok(());
+        }
+        let Some((block, path)) = self.manifest.retriever_of(arm) else { return Ok(()) };
+        if self.plan(Kind::Retriever, block, &path)?.keeps_vectors() {
+            return Ok(());
+        }
+        Err(self.document.locate(self.no_vectors(arm)))
     }
 
     /// Has a task's reader open a source, which is read only after the search: what it would refuse

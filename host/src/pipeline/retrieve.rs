@@ -20,7 +20,7 @@ use crate::selection::{QueryHits, choose_queries};
 use crate::store::{self, HashedSource};
 
 /// The output's name in the card.
-const HITS: &str = "hits";
+pub(super) const HITS: &str = "hits";
 
 /// Queries searched in one call.
 const QUERIES_AT_ONCE: usize = 256;
@@ -229,7 +229,13 @@ impl Run {
         log::info!("{}: searched with {} queries", search.name(), found.len());
         let (short, k) = (found.iter().filter(|hits| hits.len() < queries.k).count(), queries.k);
         if short > 0 {
-            log::info!("{short} of them have fewer than {k} hits");
+            log::info!("{}: {short} of the queries have fewer than {k} hits", search.name());
+        }
+        if search.neighbors > k {
+            let (name, asked) = (search.name(), search.neighbors);
+            log::info!(
+                "{name}: the pool has {k} examples: no query has the {asked} hits asked for"
+            );
         }
         let recall = self.measure(search, queries, &found, outputs)?;
         if recall.as_ref().is_some_and(|recall| recall.hits == HitsFrom::Scan) {

@@ -1,10 +1,13 @@
 //! Tasks by arms: a table of one metric in each row, as text or in Markdown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{METRICS_SHOWN, measure, push_aligned};
+use super::{METRICS_SHOWN, mean, measure, push_aligned};
 use crate::pipeline::{ArmResult, Results};
+
+/// More groups of a task than this are left to `metrics.json`.
+const GROUPS_SHOWN: usize = 40;
 
 /// The results as text, tasks by arms, then what the trainers note.
 pub fn overview(results: &Results) -> String {
@@ -57,6 +60,7 @@ fn rows(results: &Results) -> Option<Vec<Vec<String>>> {
     for of_task in all.chunk_by(|one, other| one.task == other.task) {
         let metrics = of_task[0].metrics.len().min(METRICS_SHOWN);
         rows.extend((0..metrics).map(|metric| row(of_task, metric, &arms, results)));
+        rows.extend(group_rows(of_task, &arms));
     }
     (rows.len() > 1).then_some(rows)
 }
@@ -83,6 +87,50 @@ fn row(of_task: &[&ArmResult], metric: usize, arms: &[&str], all: &Results) -> V
     cells
 }
 
+/// The first metric that is told by groups, a row for each group by the first part of its name
+/// (`category/task`): the mean of its examples and, where there are several seeds, of these.
+fn group_rows(of_task: &[&ArmResult], arms: &[&str]) -> Vec<Vec<String>> {
+    let first = of_task[0];
+    let counts: BTreeMap<&str, usize> =
+        parts_of(first).into_iter().map(|(part, (examples, _))| (part, examples)).collect();
+    if counts.len() < 2 || counts.len() > GROUPS_SHOWN {
+        return Vec::new();
+    }
+    let by_arm: Vec<Vec<_>> = arms
+        .iter()
+        .map(|arm| {
+            of_task.iter().filter(|result| result.arm == *arm).map(|it| parts_of(it)).collect()
+        })
+        .collect();
+    let row = |(part, examples): (&str, usize)| {
+        let mut cells = vec![format!("{}/{part}", first.task), examples.to_string()];
+        cells.push(first.groups[0].metrics[0].name.clone());
+        cells.extend(by_arm.iter().map(|seeds| {
+            let values: Vec<f64> =
+                seeds.iter().filter_map(|parts| Some(parts.get(part)?.1)).collect();
+            if values.is_empty() { String::new() } else { format!("{:.3}", mean(&values)) }
+        }));
+        cells.extend([String::new(), String::new()]);
+        cells
+    };
+    counts.into_iter().map(row).collect()
+}
+
+/// Examples and mean of the first metric by the first part of the groups' names.
+fn parts_of(result: &ArmResult) -> BTreeMap<&str, (usize, f64)> {
+    let mut parts: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+    for group in &result.groups {
+        let name = group.group.split('/').next().unwrap_or_default();
+        let (examples, sum) = parts.entry(name).or_default();
+        *examples += group.examples;
+        *sum += group.metrics.first().map_or(0.0, |metric| metric.value) * group.examples as f64;
+    }
+    for (examples, sum) in parts.values_mut() {
+        *sum /= *examples as f64;
+    }
+    parts
+}
+
 /// What the trainers note, each once.
 fn notes(results: &Results) -> BTreeSet<&str> {
     results.iter().flat_map(|result| &result.notes).map(String::as_str).collect()
@@ -92,7 +140,7 @@ fn notes(results: &Results) -> BTreeSet<&str> {
 mod tests {
     use super::super::testing::{metric, result};
     use super::*;
-    use deft_core::metrics::Baselines;
+    use deft_core::metrics::{Baselines, GroupMetrics, Metric};
 
     fn results() -> Results {
         let mut results = Results::default();
@@ -136,6 +184,32 @@ Note: of one seed
         let wanted = "task  examples  metric  a|b\n\
                       rte   277       f1      0.500 [0.400, 0.600]\n";
         assert_eq!(overview(&results), wanted);
+    }
+
+    #[test]
+    fn a_task_that_is_told_by_groups_has_a_row_for_each_category_of_them() {
+        let group = |name: &str, examples: usize, value: f64| GroupMetrics {
+            group: name.to_owned(),
+            examples,
+            metrics: vec![Metric { value, ..metric("rouge_l") }],
+        };
+        let mut results = Results::default();
+        for (arm, value) in [("a", 0.8), ("b", 0.4)] {
+            let groups = vec![
+                group("titles/task1", 10, value),
+                group("titles/task2", 30, value / 2.0),
+                group("word_analogy/task3", 5, 0.1),
+            ];
+            results.add(ArmResult { metrics: vec![metric("rouge_l")], groups, ..result(arm) });
+        }
+        let wanted = "\
+| task | examples | metric | a | b |
+|---|---|---|---|---|
+| rte | 277 | rouge_l | 0.500 [0.400, 0.600] | 0.500 [0.400, 0.600] |
+| rte/titles | 40 | rouge_l | 0.500 | 0.250 |
+| rte/word_analogy | 5 | rouge_l | 0.100 | 0.100 |
+";
+        assert_eq!(markdown(&results, None), wanted);
     }
 
     #[test]

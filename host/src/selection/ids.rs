@@ -34,46 +34,66 @@ struct Listed {
 /// twice, or has another input there than the line says; for a file without an id.
 pub fn read_ids(path: &Path, pool: &dyn Examples) -> Result<Vec<u64>> {
     let rows = pool.len();
+    let (mut ids, mut listed) = (Vec::new(), Vec::new());
+    each_id(path, |one| {
+        if one.id >= rows as u64 {
+            return Err(wrong("the pool has no such row", path, one.line, &one.id.to_string())
+                .with_context("rows", rows)
+                .with_hint("ids count from 0; are these of another pool?"));
+        }
+        ids.push(one.id);
+        listed.push(one);
+        if listed.len() == AT_ONCE { check_inputs(&mut listed, path, pool) } else { Ok(()) }
+    })?;
+    check_inputs(&mut listed, path, pool)?;
+    Ok(ids)
+}
+
+/// Checks what can be known of a file of ids without the pool.
+///
+/// # Errors
+///
+/// Those of [`read_ids`], but for what the pool has.
+pub fn check_ids(path: &Path) -> Result<()> {
+    each_id(path, |_| Ok(()))
+}
+
+/// Shows every id of a file, none of them twice.
+fn each_id(path: &Path, mut show: impl FnMut(Listed) -> Result<()>) -> Result<()> {
     let file = File::open(path).or_io("cannot read the ids", path)?;
-    let (mut ids, mut seen, mut listed) = (Vec::new(), HashSet::new(), Vec::new());
+    let mut seen = HashSet::new();
     for (number, line) in (1_u64..).zip(BufReader::new(file).lines()) {
         let line = line.or_io("cannot read the ids", path)?;
         let text = line.trim();
         if text.is_empty() {
             continue;
         }
-        let wrong = |message: &str| {
-            Error::new(ErrorKind::Data, message)
-                .with_context("file", path.display())
-                .with_context("line", number)
-                .with_context("found", excerpt(text))
-        };
         let (id, input) = id_of(text).ok_or_else(|| {
-            wrong("this is no id").with_hint(
+            wrong("this is no id", path, number, text).with_hint(
                 "allowed: one number on each line, or whole lines of a `selection.jsonl`",
             )
         })?;
-        if id >= rows as u64 {
-            return Err(wrong("the pool has no such row")
-                .with_context("rows", rows)
-                .with_hint("ids count from 0; are these of another pool?"));
-        }
         if !seen.insert(id) {
-            return Err(wrong("this id comes twice").with_hint("leave one of them out"));
+            return Err(
+                wrong("this id comes twice", path, number, text).with_hint("leave one of them out")
+            );
         }
-        ids.push(id);
-        listed.push(Listed { id, line: number, input });
-        if listed.len() == AT_ONCE {
-            check_inputs(&mut listed, path, pool)?;
-        }
+        show(Listed { id, line: number, input })?;
     }
-    check_inputs(&mut listed, path, pool)?;
-    if ids.is_empty() {
+    if seen.is_empty() {
         return Err(Error::new(ErrorKind::Data, "there is no id in the file")
             .with_context("file", path.display())
             .with_hint("one id on each line, as a run's `selection.ids` has them"));
     }
-    Ok(ids)
+    Ok(())
+}
+
+/// An error about a line.
+fn wrong(message: &str, path: &Path, line: u64, found: &str) -> Error {
+    Error::new(ErrorKind::Data, message)
+        .with_context("file", path.display())
+        .with_context("line", line)
+        .with_context("found", excerpt(found))
 }
 
 fn id_of(text: &str) -> Option<(u64, Option<String>)> {
@@ -132,6 +152,20 @@ mod tests {
             [4, 0]
         );
         assert_eq!(read("\n").unwrap_err().message(), "there is no id in the file");
+    }
+
+    #[test]
+    fn a_list_is_checked_without_the_pool_but_for_what_the_pool_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ids");
+        let check = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            check_ids(&path)
+        };
+        check("7\n1000000\n").unwrap();
+        assert_eq!(check("7\nseven\n").unwrap_err().context("line"), Some("2"));
+        assert_eq!(check("7\n7\n").unwrap_err().message(), "this id comes twice");
+        assert_eq!(check("").unwrap_err().message(), "there is no id in the file");
     }
 
     #[test]

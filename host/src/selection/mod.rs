@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use coreset::coreset;
 pub use draw::{Balanced, Drawn, random};
-pub use ids::read_ids;
+pub use ids::{check_ids, read_ids};
 pub use rank::{by_rank, frequency, round_robin, top_score};
 pub use summary::{ContaminationSummary, Dropped, Mix, SelectionSummary};
 pub use take::{Admit, Wanted, take, target_words};

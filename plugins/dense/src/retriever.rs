@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use deft_core::part_name;
 use deft_core::prelude::*;
+use serde_json::{Value, json};
 
 use crate::config::DenseConfig;
 use crate::search::{DenseSearcher, Unit};
@@ -36,6 +37,10 @@ impl Component for Dense {
     const SUMMARY: &'static str = "nearest vectors: any encoder with any index";
     const CHILDREN: &'static [Slot] =
         &[Slot::one(ENCODER_SLOT, Kind::Encoder), Slot::one(INDEX_SLOT, Kind::Index)];
+
+    fn capabilities() -> Value {
+        json!({ "keeps_vectors": "vectors" })
+    }
 
     fn check(options: &DenseConfig) -> Result<()> {
         if options.rows_per_unit == 0 {

@@ -21,7 +21,7 @@ pub(crate) struct FusionConfig {
     /// A weight for each retriever, in their order (default 1 each; 0 to 1,000,000, and not all 0).
     /// What a retriever of weight 0 alone finds is no hit.
     #[serde(default)]
-    #[schemars(extend("x-deft-mark" = "search"))]
+    #[schemars(extend("x-deft-mark" = "search", "x-deft-each" = "retrievers"))]
     pub(crate) weights: Option<Vec<f64>>,
     /// What `weighted_sum` does to the scores of each list first: `min_max` (default; the first is 1,
     /// the last 0), `z_score` (mean 0, standard deviation 1) or `none`. A hit that a list lacks gets 0

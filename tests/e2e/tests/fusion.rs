@@ -188,18 +188,20 @@ fn a_list_that_cannot_be_is_told_with_its_place() {
 #[test]
 fn weights_that_do_not_fit_are_refused_before_anything_is_built() {
     for (weights, parts) in [
-        ("[1, 2, 3]", ["retriever.weights: ", "(weights: 3, lists: 2)"]),
+        ("[1, 2, 3]", ["retriever.weights: ", "(weights: 3, retrievers: 2)"]),
         ("[1, -1]", ["retriever.weights[1]: ", "from 0 to 1000000"]),
         ("[0, 0]", ["retriever.weights: ", "must be above 0"]),
     ] {
         let block = format!("{{use: fusion, retrievers: [bm25, bm25], weights: {weights}}}");
-        let (project, call) = with_retriever("run", &block);
-        let output = call.run();
-        assert_eq!(output.code, 2, "{}", output.stderr);
-        for part in parts.iter().chain(&["manifest.yaml:"]) {
-            assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
+        for command in ["check", "run"] {
+            let (project, call) = with_retriever(command, &block);
+            let output = call.run();
+            assert_eq!(output.code, 2, "{}", output.stderr);
+            for part in parts.iter().chain(&["manifest.yaml:"]) {
+                assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
+            }
+            assert!(project.stages("bm25-").is_empty());
         }
-        assert!(project.stages("bm25-").is_empty());
     }
 }
 

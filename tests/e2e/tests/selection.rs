@@ -121,11 +121,36 @@ fn a_coreset_is_drawn_of_vectors_and_refused_without() {
     assert_eq!(drawn.len(), 7);
     assert!(drawn.iter().all(|id| found.contains(id)));
     let project = self::project(&[RETRIEVER_BM25, arms]);
-    let refused = project.deft("retrieve").run();
-    assert_eq!(refused.code, 2, "{}", refused.stderr);
-    for part in ["policy `coreset` needs vectors", "manifest.yaml:", "hint: take retriever `dense`"]
-    {
-        assert!(refused.stderr.contains(part), "no «{part}» in {}", refused.stderr);
+    let none = RETRIEVER_DENSE.replace("use: dense\n", "use: dense\n  vectors: none\n");
+    let no_vectors = self::project(&[&none, arms]);
+    for project in [project, no_vectors] {
+        for command in ["check", "retrieve"] {
+            let refused = project.deft(command).run();
+            assert_eq!(refused.code, 2, "{}", refused.stderr);
+            for part in
+                ["policy `coreset` needs vectors", "manifest.yaml:", "hint: take retriever `dense`"]
+            {
+                assert!(refused.stderr.contains(part), "no «{part}» in {}", refused.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_of_ids_that_is_none_is_found_before_anything_runs() {
+    let arms = "arms: { given: { selection: { policy: ids, ids: 'mine.ids' } } }\n";
+    let project = project(&[arms]);
+    for (text, parts) in [
+        ("3\nfour\n", ["this is no id", "line: 2", "manifest.yaml:"]),
+        ("3\n3\n", ["this id comes twice", "line: 2", "manifest.yaml:"]),
+        ("", ["there is no id in the file", "mine.ids", "hint: "]),
+    ] {
+        project.write("mine.ids", text);
+        let refused = project.deft("check").run();
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        for part in parts {
+            assert!(refused.stderr.contains(part), "no «{part}» in {}", refused.stderr);
+        }
     }
 }
 
@@ -226,8 +251,49 @@ fn examples_that_contain_an_evaluation_input_are_left_out_kept_or_the_end() {
     {
         assert!(failed.stderr.contains(part), "no «{part}» in {}", failed.stderr);
     }
+    let refused = lines(&project, "all", "contamination-refused.jsonl");
+    assert!(refused.iter().any(|one| one["id"] == 1000), "{refused:?}");
     // What was selected before is left as it was.
     assert!(ids(&project, "all").contains(&1000));
+    let again = project.deft("retrieve").args(&keep).succeed();
+    assert!(again.stderr.contains("mood/all: selection of "), "{}", again.stderr);
+    assert!(again.stderr.contains("contain an evaluation input"), "{}", again.stderr);
+    project.deft("retrieve").succeed();
+    assert!(!arm(&project, "all").join("contamination-refused.jsonl").exists());
+}
+
+/// Going through a pool of a hundred million takes hours: a run that goes on must not do it again.
+#[test]
+fn a_selection_is_made_again_only_if_something_it_follows_from_has_changed() {
+    let project = project(&[RETRIEVER_BM25, ARMS]);
+    project.deft("retrieve").succeed();
+    let made = |args: &[&str]| {
+        let output = project.deft("retrieve").args(args).succeed();
+        let of_arm = |line: &str| {
+            let (_, rest) = line.split_once("mood/")?;
+            let (arm, told) = rest.split_once(": ")?;
+            told.contains("examples selected").then(|| arm.to_owned())
+        };
+        output.stderr.lines().filter_map(of_arm).collect::<Vec<_>>()
+    };
+    let nothing: [&str; 0] = [];
+    assert_eq!(made(&[]), nothing);
+    assert_eq!(made(&["--set", "arms.random.selection.max_per_dataset=15"]), ["random"]);
+    assert_eq!(made(&[]), ["random"]);
+    // Its size is that of another arm.
+    let smaller = ["--set", "arms.turns.selection.size=12"];
+    assert_eq!(made(&smaller), ["turns", "frequency", "score", "random"]);
+    assert_eq!(made(&[]), ["turns", "frequency", "score", "random"]);
+    // What is left of it is not what it was.
+    let path = arm(&project, "balanced").join("selection.ids");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.split_once('\n').unwrap().1).unwrap();
+    assert_eq!(made(&[]), ["balanced"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    let evaluation = fs::read_to_string(project.path("evaluation.jsonl")).unwrap();
+    let (_, but_the_first) = evaluation.split_once('\n').unwrap();
+    project.write("evaluation.jsonl", but_the_first);
+    assert_eq!(made(&[]).len(), 6, "all are compared with it");
 }
 
 #[test]

@@ -31,18 +31,20 @@ pub(super) struct Contaminated {
 #[derive(Debug)]
 pub(super) struct EvaluationInputs {
     pub(super) check: ContaminationCheck,
+    /// Of what they were read from.
+    pub(super) fingerprint: String,
     /// The position of each among the examples of its source.
     positions: Vec<usize>,
     contamination: Contamination,
 }
 
 impl EvaluationInputs {
-    pub(super) fn new(examples: Taken, check: ContaminationCheck) -> Self {
+    pub(super) fn new(examples: Taken, fingerprint: String, check: ContaminationCheck) -> Self {
         let Taken { examples, positions } = examples;
         let inputs: Vec<&str> = examples.iter().map(|example| example.input.as_str()).collect();
         let options = ContaminationOptions { ngram: check.ngram, threshold: check.threshold };
         let contamination = Contamination::new(&inputs, &options);
-        Self { check, positions, contamination }
+        Self { check, fingerprint, positions, contamination }
     }
 }
 
@@ -117,7 +119,7 @@ impl<'a> Admission<'a> {
 
     /// How the selection was compared with evaluation inputs.
     pub(super) fn summary(&self) -> Option<ContaminationSummary> {
-        let EvaluationInputs { check, positions, contamination } = self.evaluation?;
+        let EvaluationInputs { check, positions, contamination, .. } = self.evaluation?;
         let count = positions.len();
         Some(ContaminationSummary {
             action: check.action.name().to_owned(),
@@ -158,10 +160,7 @@ impl<'a> Admission<'a> {
             .with_context("pool rows", rows.join(", "))
             .with_context("the first contains", deft_core::excerpt(&first.found.span))
             .with_context("evaluation example", first.found.evaluation)
-            .with_hint(
-                "`contamination: drop` leaves them out, `keep` trains on them; both list all of them in \
-                 contamination.jsonl",
-            )
+            .with_hint("`contamination: drop` leaves them out, `keep` trains on them")
     }
 
     /// Notes an example that contains an evaluation input, and says whether it is left out.
@@ -288,6 +287,7 @@ mod tests {
         let check = ContaminationCheck { action, ..ContaminationCheck::default() };
         EvaluationInputs::new(
             Taken { examples: vec![example("", LEAK)], positions: vec![7] },
+            String::new(),
             check,
         )
     }

@@ -1,8 +1,8 @@
 //! What is left of a selection in the arm's folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use deft_core::{ErrorKind, Example, Examples as _, Result, ResultExt};
+use deft_core::{Example, Examples as _, Result};
 use serde::Serialize;
 
 use super::admission::Contaminated;
@@ -18,6 +18,8 @@ const IDS: &str = "selection.ids";
 const SUMMARY: &str = "selection.json";
 /// Every example found that contains an evaluation input, whatever was done with it.
 const CONTAMINATED: &str = "contamination.jsonl";
+/// The same of a selection that was refused for them.
+const REFUSED: &str = "contamination-refused.jsonl";
 
 /// Examples that are written at once.
 const AT_ONCE: usize = 2048;
@@ -37,15 +39,14 @@ struct SelectionLine<'a> {
     rank: Option<u32>,
 }
 
-/// What the files tell beside the examples, as one text.
-pub(super) fn told(summary: &SelectionSummary, contaminated: &[Contaminated]) -> Result<String> {
-    serde_json::to_string(&(summary, contaminated))
-        .or_error(ErrorKind::Unexpected, "a selection's summary is no JSON")
-}
-
-/// Whether all files are there.
-pub(super) fn are_there(dir: &Path) -> bool {
-    [EXAMPLES, IDS, SUMMARY, CONTAMINATED].iter().all(|name| dir.join(name).exists())
+/// Reads back what was selected and what is told of it, if all files are there.
+pub(super) fn read(dir: &Path) -> Option<(Vec<usize>, SelectionSummary)> {
+    if ![EXAMPLES, CONTAMINATED].iter().all(|name| dir.join(name).exists()) {
+        return None;
+    }
+    let ids = std::fs::read_to_string(dir.join(IDS)).ok()?;
+    let ids = ids.lines().map(|id| id.parse().ok()).collect::<Option<_>>()?;
+    Some((ids, store::read_json(&dir.join(SUMMARY))?))
 }
 
 /// Writes all files.
@@ -65,12 +66,27 @@ pub(super) fn write(
         ids.iter().try_for_each(|id| out.write(id))?;
         out.finish()
     })?;
-    store::commit(&dir.join(CONTAMINATED), |path| {
+    write_contaminated(&dir.join(CONTAMINATED), contaminated)?;
+    store::write_json(&dir.join(SUMMARY), &summary)?;
+    let _ = std::fs::remove_file(dir.join(REFUSED));
+    Ok(())
+}
+
+/// Writes the examples for which a selection is refused, beside what an earlier run may have selected,
+/// and says where.
+pub(super) fn write_refused(dir: &Path, contaminated: &[Contaminated]) -> Result<PathBuf> {
+    let path = dir.join(REFUSED);
+    store::make_dir(dir)?;
+    write_contaminated(&path, contaminated)?;
+    Ok(path)
+}
+
+fn write_contaminated(path: &Path, contaminated: &[Contaminated]) -> Result<()> {
+    store::commit(path, |path| {
         let mut out = LineWriter::create(path)?;
         contaminated.iter().try_for_each(|one| out.write(one))?;
         out.finish()
-    })?;
-    store::write_json(&dir.join(SUMMARY), &summary)
+    })
 }
 
 /// Writes the examples, and counts them for the summary.

@@ -3,6 +3,7 @@
 mod admission;
 mod candidates;
 mod files;
+mod known;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,10 @@ use super::Run;
 use super::outputs::Outputs;
 use crate::manifest::{ContaminationCheck, Duplicates, Selection as Rule, Task};
 use crate::pool::{StoredPool, spread};
-use crate::selection::{Evidence, Selected, SelectionSummary};
+use crate::selection::{Selected, SelectionSummary};
+
+/// The output's name in the card.
+const SELECTION: &str = "selection";
 
 /// Rows of the pool that are looked at for what many inputs share.
 const LEARNED_FROM: usize = 10_000;
@@ -24,6 +28,16 @@ pub(super) struct Selection {
     pub(super) ids: Vec<usize>,
     /// Of the pool and the ids.
     pub(super) fingerprint: String,
+}
+
+impl Selection {
+    fn new(ids: Vec<usize>, pool: &StoredPool) -> Self {
+        let mut fingerprint = Fingerprint::new().with(pool.fingerprint());
+        for &id in &ids {
+            fingerprint.add(&(id as u64).to_le_bytes());
+        }
+        Self { ids, fingerprint: fingerprint.short() }
+    }
 }
 
 /// Selections by task and arm.
@@ -54,9 +68,8 @@ impl Run {
                 let check = self.manifest.selection_of(arm).contamination;
                 let evaluation = self.evaluation_inputs(&task, check, &mut compared)?;
                 let evaluation = evaluation.map(|place| &compared[place]);
-                let chosen = self.select(&task, arm, pool, &sizes, evaluation)?;
-                sizes.insert(arm, chosen.selected.len());
-                let selection = self.write_selection(&task, arm, chosen, pool)?;
+                let selection = self.select(&task, arm, pool, &sizes, evaluation)?;
+                sizes.insert(arm, selection.ids.len());
                 selections.insert((task.name.clone(), arm.clone()), selection);
             }
         }
@@ -74,12 +87,43 @@ impl Run {
         if let Some(place) = compared.iter().position(|of| of.check == check) {
             return Ok(Some(place));
         }
-        let (examples, _) = self.read_source(task, "evaluation", source)?;
-        compared.push(EvaluationInputs::new(examples, check));
+        let (examples, fingerprint) = self.read_source(task, "evaluation", source)?;
+        compared.push(EvaluationInputs::new(examples, fingerprint.short(), check));
         Ok(Some(compared.len() - 1))
     }
 
+    /// Selects and writes what was selected, unless an earlier run left just that.
     fn select(
+        &mut self,
+        task: &Task,
+        arm: &str,
+        pool: &StoredPool,
+        sizes: &BTreeMap<&str, usize>,
+        evaluation: Option<&EvaluationInputs>,
+    ) -> Result<Selection> {
+        let (name, dir) = (format!("{}/{arm}", task.name), self.arm_dir(task, arm));
+        let basis = self.basis(task, arm, pool, sizes, evaluation)?;
+        let mut outputs = Outputs::open(&dir)?;
+        if let Some((selection, summary)) = known::known_selection(&dir, &outputs, &basis, pool) {
+            log::info!("{name}: selection of {} is up to date", selection.ids.len());
+            tell(&name, &summary);
+            return Ok(selection);
+        }
+        let Chosen { selected, summary, contaminated } =
+            self.choose(task, arm, pool, sizes, evaluation)?;
+        let ids = selected.iter().filter_map(|one| usize::try_from(one.id).ok()).collect();
+        let selection = Selection::new(ids, pool);
+        let note = known::note(&basis, &selection);
+        outputs.begin(SELECTION, &note)?;
+        files::write(&dir, &selected, &selection.ids, summary.clone(), &contaminated, pool)?;
+        outputs.note(SELECTION, &note)?;
+        log::info!("{name}: {} of {} examples selected", selected.len(), pool.card().rows);
+        tell(&name, &summary);
+        Ok(selection)
+    }
+
+    /// What the arm's policy selects, in pool order.
+    fn choose(
         &mut self,
         task: &Task,
         arm: &str,
@@ -96,9 +140,14 @@ impl Run {
         let mut selected = self.candidates(task, arm, pool, sizes, &mut admission)?;
         let path = self.manifest.selection_path(arm);
         selected.sort_unstable_by_key(|one| one.id);
-        admission
-            .settle(&selected, &format!("{path}.contamination"))
-            .map_err(|error| error.with_context("task", &task.name).with_context("arm", arm))?;
+        if let Err(error) = admission.settle(&selected, &format!("{path}.contamination")) {
+            let dir = self.arm_dir(task, arm);
+            let list = files::write_refused(&dir, &admission.contaminated)?;
+            return Err(error
+                .with_context("task", &task.name)
+                .with_context("arm", arm)
+                .with_context("all of them", list.display()));
+        }
         let summary = SelectionSummary {
             pool: pool.fingerprint().to_owned(),
             policy: rule.policy.name().to_owned(),
@@ -109,43 +158,6 @@ impl Run {
             ..SelectionSummary::default()
         };
         Ok(Chosen { selected, summary, contaminated: admission.contaminated })
-    }
-
-    fn write_selection(
-        &self,
-        task: &Task,
-        arm: &str,
-        chosen: Chosen,
-        pool: &StoredPool,
-    ) -> Result<Selection> {
-        let Chosen { selected, summary, contaminated } = chosen;
-        let ids: Vec<usize> =
-            selected.iter().filter_map(|one| usize::try_from(one.id).ok()).collect();
-        // The evidence is in the file, and nothing to a model.
-        let mut fingerprint = Fingerprint::new().with(pool.fingerprint());
-        let mut of_files = Fingerprint::new().with(pool.fingerprint());
-        for one in &selected {
-            fingerprint.add(&one.id.to_le_bytes());
-            of_files.add(&one.id.to_le_bytes());
-            if let Some(Evidence { frequency, score, rank }) = one.evidence {
-                of_files.add(format!("{frequency} {score} {rank}").as_bytes());
-            }
-        }
-        let of_files = of_files.with(files::told(&summary, &contaminated)?);
-        let (fingerprint, of_files) = (fingerprint.short(), of_files.short());
-        let dir = self.arm_dir(task, arm);
-        let name = format!("{}/{arm}", task.name);
-        let mut outputs = Outputs::open(&dir)?;
-        if outputs.has("selection", &of_files) && files::are_there(&dir) {
-            log::info!("{name}: selection of {} is up to date", ids.len());
-        } else {
-            outputs.begin("selection", &of_files)?;
-            files::write(&dir, &selected, &ids, summary.clone(), &contaminated, pool)?;
-            outputs.note("selection", &of_files)?;
-            log::info!("{name}: {} of {} examples selected", ids.len(), pool.card().rows);
-        }
-        tell(&name, &summary);
-        Ok(Selection { ids, fingerprint })
     }
 }
 
