@@ -2,11 +2,12 @@
 //! `qid Q0 docid rank score tag`.
 
 use std::cmp::Ordering;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, ErrorKind as IoErrorKind};
 use std::path::Path;
 
 use deft_core::{Error, ErrorKind, Result, ResultExt, excerpt};
+use deft_lines::Compression;
 use indexmap::IndexMap;
 
 /// The hits of several queries, these in the order of the file.
@@ -20,45 +21,52 @@ pub struct TrecRun {
 struct Ranked {
     rank: u64,
     score: f64,
+    /// The line's number, from 1.
+    line: usize,
 }
 
 impl TrecRun {
-    /// Reads a file.
+    /// Reads a file, compressed where its name ends in `.gz` or `.zst`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] when it cannot be read; [`ErrorKind::Data`] with file and line for what is no
-    /// hit, or one that is there already, and for a file without any.
+    /// hit, or one that is there already, for damaged compression, and for a file without any hit.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).or_io("cannot open the run", path)?;
+        let (mut input, compression) = open(path)?;
         let mut run = Self::default();
-        for (number, line) in (1_usize..).zip(BufReader::new(file).lines()) {
-            line.or_io("cannot read the run", path).and_then(|line| run.add(&line)).map_err(
-                |error| {
-                    let error = if error.kind() == ErrorKind::Data {
-                        error.with_context("file", path.display())
-                    } else {
-                        error
-                    };
-                    error.with_context("line", number)
-                },
-            )?;
+        let (mut line, mut number) = (Vec::new(), 0);
+        loop {
+            line.clear();
+            let read = input.read_until(b'\n', &mut line);
+            if read.map_err(|source| compression.unreadable(path, &source))? == 0 {
+                break;
+            }
+            number += 1;
+            run.add(&line, number).map_err(|error| {
+                error.with_context("file", path.display()).with_context("line", number)
+            })?;
         }
         if run.queries.is_empty() {
             return Err(Error::new(ErrorKind::Data, "the run has no hits")
-                .with_context("file", path.display()));
+                .with_context("file", path.display())
+                .with_hint("leave it out, or give the file that has them"));
         }
         Ok(run)
     }
 
-    fn add(&mut self, line: &str) -> Result<()> {
-        let fields: Vec<&str> = line.split_whitespace().collect();
+    fn add(&mut self, line: &[u8], number: usize) -> Result<()> {
+        let text = std::str::from_utf8(line)
+            .map_err(|_| wrong("the line is not in UTF-8", &String::from_utf8_lossy(line)))?;
+        // Some editors put a mark in front, which would be a part of the first query's name.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let fields: Vec<&str> = text.split_whitespace().collect();
         let [query, _, id, rank, score, _] = fields[..] else {
             if fields.is_empty() {
                 return Ok(());
             }
             let count = fields.len();
-            return Err(wrong(&format!("a hit has 6 fields, and this line {count}"), line));
+            return Err(wrong(&format!("a hit has 6 fields, and this line has {count}"), text));
         };
         let rank = rank.parse().map_err(|_| wrong("the rank is no whole number", rank))?;
         let score: f64 = score.parse().map_err(|_| wrong("the score is no number", score))?;
@@ -66,10 +74,14 @@ impl TrecRun {
             return Err(wrong("the score is not finite", &score.to_string()));
         }
         let hits = self.queries.entry(query.to_owned()).or_default();
-        if hits.insert(id.to_owned(), Ranked { rank, score }).is_some() {
-            return Err(Error::new(ErrorKind::Data, "a query has a hit twice")
+        if let Some(before) = hits.insert(id.to_owned(), Ranked { rank, score, line: number }) {
+            return Err(Error::new(ErrorKind::Data, "a query has one document twice")
                 .with_context("query", excerpt(query))
-                .with_context("docid", excerpt(id)));
+                .with_context("docid", excerpt(id))
+                .with_context("first in line", before.line)
+                .with_hint(
+                    "remove one of the two lines; if they are of two runs, give two files",
+                ));
         }
         Ok(())
     }
@@ -93,10 +105,41 @@ impl TrecRun {
     }
 }
 
+/// Opens a run, decompressed as its name says.
+fn open(path: &Path) -> Result<(Box<dyn BufRead + Send>, Compression)> {
+    let refused = |kind: ErrorKind, message: &str| {
+        Error::new(kind, message).with_context("path", path.display()).with_hint(
+            "a run is a file, as `hits.run` in runs/NAME/tasks/TASK/ARM; \
+             a path starts at the working directory",
+        )
+    };
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == IoErrorKind::NotFound => {
+            return Err(refused(ErrorKind::Io, "there is no such run"));
+        }
+        found => found.or_io("cannot open the run", path)?,
+    };
+    if metadata.is_dir() {
+        return Err(refused(ErrorKind::Data, "this is a folder, and no run"));
+    }
+    let (compression, _) = Compression::of_name(path);
+    let mut input = compression.open(path)?;
+    let head = input.fill_buf().map_err(|source| compression.unreadable(path, &source))?;
+    let content = Compression::of_content(head);
+    if content == Compression::None {
+        return Ok((input, compression));
+    }
+    let message =
+        format!("the run is compressed with {}, but its name does not say so", content.content());
+    Err(Error::new(ErrorKind::Data, message)
+        .with_context("file", path.display())
+        .with_hint("let its name end in `.gz` (gzip) or `.zst` (zstd), or decompress it"))
+}
+
 fn wrong(what: &str, found: &str) -> Error {
     Error::new(ErrorKind::Data, what)
         .with_context("found", excerpt(found))
-        .with_hint("a line of a run is `qid Q0 docid rank score tag`")
+        .with_hint("a line of a run is `qid Q0 docid rank score tag`, as in `hits.run`")
 }
 
 /// The order of docids: whole numbers by value, as those of `hits.run`, and before all others.
@@ -112,6 +155,8 @@ pub fn compare_ids(a: &str, b: &str) -> Ordering {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn read(text: &str) -> Result<TrecRun> {
@@ -140,18 +185,69 @@ mod tests {
     #[test]
     fn what_is_no_hit_is_named_with_file_and_line() {
         for (line, message) in [
-            ("1 Q0 d 1 0.5", "a hit has 6 fields, and this line 5"),
+            ("1 Q0 d 1 0.5", "a hit has 6 fields, and this line has 5"),
             ("1 Q0 d first 0.5 t", "the rank is no whole number"),
             ("1 Q0 d 2 much t", "the score is no number"),
             ("1 Q0 d 2 nan t", "the score is not finite"),
-            ("1 Q0 e 2 0.5 t", "a query has a hit twice"),
+            ("1 Q0 e 2 0.5 t", "a query has one document twice"),
         ] {
             let error = read(&format!("1 Q0 e 1 1.5 t\n{line}\n")).unwrap_err();
             assert_eq!((error.message(), error.context("line")), (message, Some("2")));
             assert!(error.context("file").unwrap().ends_with("a.run"), "{error}");
         }
         assert_eq!(read("\n").unwrap_err().message(), "the run has no hits");
+    }
+
+    #[test]
+    fn a_document_that_is_there_twice_is_named_with_both_lines() {
+        let error = read("1 Q0 d 1 1.5 t\n2 Q0 d 1 1.5 t\n\n1 Q0 d 2 0.5 t\n").unwrap_err();
+        assert_eq!((error.context("query"), error.context("docid")), (Some("1"), Some("d")));
+        assert_eq!((error.context("first in line"), error.context("line")), (Some("1"), Some("4")));
+        assert!(error.hint().unwrap().contains("give two files"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_and_a_folder_are_told_with_what_a_run_is() {
         let missing = TrecRun::read(Path::new("/nowhere/a.run")).unwrap_err();
-        assert_eq!(missing.kind(), ErrorKind::Io);
+        assert_eq!((missing.kind(), missing.message()), (ErrorKind::Io, "there is no such run"));
+        let dir = tempfile::tempdir().unwrap();
+        let folder = TrecRun::read(dir.path()).unwrap_err();
+        assert_eq!(folder.message(), "this is a folder, and no run");
+        for error in [missing, folder] {
+            assert!(error.hint().unwrap().contains("`hits.run`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_run_is_read_by_its_name_and_without_it_told_as_what_it_is() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"7 Q0 d1 1 2.5 t\n").unwrap();
+        let gzip = encoder.finish().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (named, unnamed) = (dir.path().join("a.run.gz"), dir.path().join("a.run"));
+        std::fs::write(&named, &gzip).unwrap();
+        assert_eq!(TrecRun::read(&named).unwrap().hits("7"), [("d1", 2.5)]);
+        std::fs::write(&unnamed, &gzip).unwrap();
+        let error = TrecRun::read(&unnamed).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the run is compressed with gzip, but its name does not say so"
+        );
+        assert!(error.hint().unwrap().contains("`.gz`"), "{error}");
+        std::fs::write(&named, &gzip[..gzip.len() - 6]).unwrap();
+        let error = TrecRun::read(&named).unwrap_err();
+        assert_eq!(error.message(), "the compressed file is damaged or incomplete");
+    }
+
+    #[test]
+    fn a_mark_in_front_is_no_part_of_a_query_and_what_is_no_text_is_told() {
+        let run = read("\u{feff}7 Q0 d1 1 2.5 t\n7 Q0 d2 2 1 t\n").unwrap();
+        assert_eq!(run.queries().collect::<Vec<_>>(), ["7"]);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.run");
+        std::fs::write(&path, b"7 Q0 d1 1 2.5 t\n7 Q0 d\xe9 1 2.5 t\n").unwrap();
+        let error = TrecRun::read(&path).unwrap_err();
+        assert_eq!(error.message(), "the line is not in UTF-8");
+        assert_eq!(error.context("line"), Some("2"));
     }
 }

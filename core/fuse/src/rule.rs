@@ -46,12 +46,36 @@ impl Rule {
     /// The constant that Cormack, Clarke and Büttcher found to do well, and that others use since.
     pub const CONSTANT: f64 = 60.0;
 
-    /// Checks the constant and each weight.
+    /// A rule of what a user says; what is left out has its default.
     ///
     /// # Errors
     ///
-    /// [`deft_core::ErrorKind::Options`] at `constant`, `weights` or `weights[i]`.
-    pub fn check(&self) -> Result<()> {
+    /// [`deft_core::ErrorKind::Options`] at `constant`, `weights`, `weights[i]` or `normalize`: for a
+    /// value that cannot be, and for an option of the other method, which nothing would read.
+    pub fn new(
+        method: Method,
+        constant: Option<f64>,
+        weights: Option<Vec<f64>>,
+        normalize: Option<Normalize>,
+    ) -> Result<Self> {
+        match method {
+            Method::ReciprocalRank if normalize.is_some() => {
+                return Err(of_the_other("normalize", "weighted_sum", "reciprocal_rank"));
+            }
+            Method::WeightedSum if constant.is_some() => {
+                return Err(of_the_other("constant", "reciprocal_rank", "weighted_sum"));
+            }
+            _ => {}
+        }
+        let (constant, normalize) =
+            (constant.unwrap_or(Self::CONSTANT), normalize.unwrap_or_default());
+        let rule = Self { method, constant, weights, normalize };
+        rule.check()?;
+        Ok(rule)
+    }
+
+    /// Checks the constant and each weight.
+    fn check(&self) -> Result<()> {
         check_range("constant", "`constant`", self.constant)?;
         let Some(weights) = &self.weights else { return Ok(()) };
         for (i, weight) in weights.iter().enumerate() {
@@ -95,6 +119,13 @@ impl Rule {
     }
 }
 
+/// An option that the method chosen does not have.
+fn of_the_other(option: &str, has_it: &str, chosen: &str) -> Error {
+    let message = format!("`{option}` has no effect with the method `{chosen}`: `{has_it}` has it");
+    Error::option_at(option, message)
+        .with_hint(format!("leave it out, or choose the method `{has_it}`"))
+}
+
 fn check_range(path: &str, what: &str, value: f64) -> Result<()> {
     if (0.0..=MOST).contains(&value) {
         return Ok(());
@@ -125,6 +156,26 @@ mod tests {
         }
         with_weights(&[0.0, 2.5]).check().expect("one counts");
         Rule { constant: 0.0, ..Rule::default() }.check().expect("the smallest");
+    }
+
+    #[test]
+    fn an_option_of_the_other_method_is_refused_with_the_method_that_has_it() {
+        let (ranks, scores) = (Method::ReciprocalRank, Method::WeightedSum);
+        let constant = Rule::new(scores, Some(60.0), None, None).expect_err("it looks at scores");
+        let normalize = Some(Normalize::MinMax);
+        let normalize = Rule::new(ranks, None, None, normalize).expect_err("it looks at ranks");
+        for (error, option, has_it) in
+            [(constant, "constant", "reciprocal_rank"), (normalize, "normalize", "weighted_sum")]
+        {
+            assert_eq!(error.option(), Some(option), "the default, too, if it is given");
+            assert!(error.message().contains(&format!("`{has_it}` has it")), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains(has_it)), "{error}");
+        }
+        assert_eq!(Rule::new(ranks, None, None, None).expect("the defaults"), Rule::default());
+        let rule = Rule::new(scores, None, None, Some(Normalize::ZScore)).expect("its own");
+        assert_eq!(rule.normalize, Normalize::ZScore);
+        let negative = Rule::new(ranks, Some(-1.0), None, None).expect_err("values are checked");
+        assert_eq!(negative.option(), Some("constant"));
     }
 
     #[test]

@@ -14,26 +14,32 @@ use crate::trec::{TrecRun, compare_ids};
 /// Arguments of `deft fuse`.
 #[derive(Debug, Args)]
 pub struct FuseArgs {
-    /// A run in the form of TREC: lines of `qid Q0 docid rank score tag`; give several
+    /// A run in the form of TREC: lines of `qid Q0 docid rank score tag`, compressed where the name
+    /// ends in `.gz` or `.zst`; give several
     #[arg(long = "run", value_name = "FILE", required = true)]
     runs: Vec<PathBuf>,
     /// What of a hit counts: its ranks, or its scores
     #[arg(long, value_enum, default_value_t)]
     method: MethodName,
-    /// What `reciprocal_rank` adds to each rank
-    #[arg(long, default_value_t = Rule::CONSTANT)]
-    constant: f64,
-    /// A weight for each run, with commas between [default: 1 each]
+    /// What `reciprocal_rank` adds to each rank, 0 to 1000000 [default: 60]
+    #[arg(long, allow_negative_numbers = true)]
+    constant: Option<f64>,
+    /// A weight for each run, with commas between, 0 to 1000000 [default: 1 each]
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     weights: Option<Vec<f64>>,
-    /// What `weighted_sum` does to the scores of each run and query first
-    #[arg(long, value_enum, default_value_t)]
-    normalize: NormalizeName,
+    /// What `weighted_sum` does to the scores of each run and query first [default: min_max]
+    #[arg(long, value_enum)]
+    normalize: Option<NormalizeName>,
     /// Hits of each run and query that are fused [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     depth: Option<u32>,
     /// Hits of each query that are written [default: all]
-    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        short,
+        long,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     k: Option<u32>,
     /// The last field of each line
     #[arg(long, default_value = "deft-fuse")]
@@ -50,10 +56,9 @@ enum MethodName {
 }
 
 /// Normalizations by the names that manifests have for them.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum NormalizeName {
-    #[default]
     MinMax,
     ZScore,
     None,
@@ -65,14 +70,12 @@ impl FuseArgs {
             MethodName::ReciprocalRank => Method::ReciprocalRank,
             MethodName::WeightedSum => Method::WeightedSum,
         };
-        let normalize = match self.normalize {
+        let normalize = self.normalize.map(|name| match name {
             NormalizeName::MinMax => Normalize::MinMax,
             NormalizeName::ZScore => Normalize::ZScore,
             NormalizeName::None => Normalize::None,
-        };
-        let weights = self.weights.clone();
-        let rule = Rule { method, constant: self.constant, weights, normalize };
-        rule.check()?;
+        });
+        let rule = Rule::new(method, self.constant, self.weights.clone(), normalize)?;
         rule.check_count(self.runs.len())?;
         Ok(rule)
     }

@@ -71,6 +71,12 @@ pub enum Command {
     /// Search the prepared pool of a manifest with lines of text
     Search(search::SearchArgs),
     /// Make one run of several, by ranks or by scores
+    ///
+    /// The hits of a run are taken in the order of their scores, the largest first; of equal scores
+    /// the smaller rank of the file comes first, then the smaller docid. What is written is in the
+    /// order of the fused scores; of equal ones the smaller docid comes first, whole numbers by value
+    /// and before all other docids. Queries come in the order in which the runs first have them. A
+    /// run that lacks a query, or a document of it, adds nothing there.
     Fuse(fuse::FuseArgs),
     /// Encode texts into vectors
     Encode(encode::EncodeArgs),

@@ -13,13 +13,16 @@ use crate::show;
 pub struct ShowArgs {
     /// The run's folder: runs/NAME beside the manifest, or what `--run` named
     run: PathBuf,
+    /// The store that has the run's pool now [default: where the run had it]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// JSON instead of text
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn show(args: &ShowArgs) -> Result<()> {
-    let shown = show::show(&args.run)?;
+    let shown = show::show(&args.run, args.store.as_deref())?;
     if args.json {
         let text =
             serde_json::to_string_pretty(&shown).or_error(ErrorKind::Unexpected, "no JSON")?;

@@ -136,6 +136,10 @@ pub struct Task {
     /// Reads the task's sources and has the metric.
     #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
+    /// Reads `query_source` in its place, where queries have another prompt than what is evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "reader_schema")]
+    pub query_reader: Option<Block>,
     /// File, folder or glob with inputs that the pool is searched with, or a map that takes a part
     /// of one. Labels in it are not used. Required where an arm's policy searches the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -87,6 +87,10 @@ impl Run {
         for (i, task) in self.manifest.tasks.iter().enumerate() {
             let plan = self.plan(Kind::Reader, &task.reader, &format!("tasks[{i}].reader"))?;
             value["tasks"][i]["reader"] = plan.completed();
+            if let Some(block) = &task.query_reader {
+                let plan = self.plan(Kind::Reader, block, &format!("tasks[{i}].query_reader"))?;
+                value["tasks"][i]["query_reader"] = plan.completed();
+            }
         }
         let own = |block: &Option<Block>| block.clone().filter(|block| !block.is_none());
         if let Some(block) = own(&self.manifest.retriever) {

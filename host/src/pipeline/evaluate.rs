@@ -106,7 +106,7 @@ impl Run {
     pub(super) fn read_evaluation(&mut self, task: &Task) -> Result<Option<(Evaluation, String)>> {
         let Some(source) = &task.evaluation_source else { return Ok(None) };
         let i = self.task_index(task);
-        let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let (reader, _) = self.task_reader(task, "evaluation_source")?;
         let within = |error: Error| error.within_option(&format!("tasks[{i}]"));
         check_has_metric(&*reader, task).map_err(within)?;
         let (taken, fingerprint) = self.read_source(task, "evaluation", source)?;

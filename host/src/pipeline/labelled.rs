@@ -92,7 +92,7 @@ impl Run {
     ) -> Result<(Taken, Fingerprint)> {
         let i = self.task_index(task);
         let key = format!("{usage}_source");
-        let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let (reader, identity) = self.task_reader(task, &key)?;
         let paths = self.expand(source.source(), &format!("tasks[{i}].{key}"))?;
         let services = self.services(&format!("read the {usage} examples"));
         let ctx = services.context(self.manifest.seed);

@@ -283,6 +283,15 @@ impl Run {
         store::write_json(&self.dir.join("run.json"), &summary)
     }
 
+    /// The reader of one of a task's sources, with everything about it that can change examples.
+    fn task_reader(&mut self, task: &Task, source: &str) -> Result<(Arc<dyn Reader>, Value)> {
+        let path = |key: &str| format!("tasks[{}].{key}", self.task_index(task));
+        match &task.query_reader {
+            Some(block) if source == "query_source" => self.reader(block, &path("query_reader")),
+            _ => self.reader(&task.reader, &path("reader")),
+        }
+    }
+
     fn reader(&mut self, block: &Block, path: &str) -> Result<(Arc<dyn Reader>, Value)> {
         let plan = self.plan(Kind::Reader, block, path)?;
         let services = self.services("open");

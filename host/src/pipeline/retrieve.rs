@@ -115,9 +115,8 @@ impl Run {
         prepared: &'a Prepared,
         rows: usize,
     ) -> Result<Search<'a>> {
-        let i = self.task_index(task);
-        let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-        let path = format!("tasks[{i}].query_source");
+        let (reader, identity) = self.task_reader(task, "query_source")?;
+        let path = format!("tasks[{}].query_source", self.task_index(task));
         let source = task.query_source.as_ref();
         let source = source.ok_or_else(|| Error::option_at(&path, "the queries are missing"))?;
         let sources = self.expand(source.source(), &path)?;

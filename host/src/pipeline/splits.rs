@@ -97,7 +97,7 @@ impl Run {
     /// How many examples there are in a task's source.
     fn count_examples(&mut self, task: &Task, key: &str, source: &TaskSource) -> Result<usize> {
         let i = self.task_index(task);
-        let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let (reader, _) = self.task_reader(task, key)?;
         let paths = self.expand(source.source(), &format!("tasks[{i}].{key}"))?;
         let services = self.services("count the examples");
         let ctx = services.context(self.manifest.seed);

@@ -5,7 +5,9 @@
 
 mod lines;
 mod mix;
+mod names;
 mod overlap;
+mod pool;
 mod queries;
 mod text;
 
@@ -15,19 +17,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deft_core::metrics::Metric;
-use deft_core::{Error, ErrorKind, Examples as _, Result, ResultExt};
-use indexmap::IndexMap;
-use serde::de::IgnoredAny;
+use deft_core::{Error, ErrorKind, Examples as _, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use self::lines::each_line;
+use self::lines::{each_line, read_whole};
 use self::mix::{Counted, SelectedLine};
+use self::names::Names;
 use self::queries::{HitsLine, Seen, judge};
 use crate::overlap::contamination::MatchKind;
 use crate::pool::{Sources, StoredPool};
 use crate::recall::Recall;
-use crate::store;
 
 pub use mix::{DatasetShare, Frequent, Mix, Part, TemplateShare};
 pub use overlap::ArmOverlap;
@@ -39,7 +39,7 @@ pub use text::describe;
 pub struct Shown {
     /// The run's folder.
     pub run: PathBuf,
-    /// The pool, where it is still in the store.
+    /// The pool, where it is still in the store; where not, a note says why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<ShownPool>,
     /// What is left out, and why.
@@ -129,31 +129,21 @@ struct ContaminationLine {
     kind: MatchKind,
 }
 
-/// The names in a run's manifest, in its order.
-#[derive(Deserialize)]
-struct Names {
-    tasks: Vec<TaskName>,
-    arms: IndexMap<String, IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct TaskName {
-    name: String,
-}
-
-/// Looks at what a run has left in its folder.
+/// Looks at what a run has left in its folder. Its pool is looked for in a store of this folder, or where
+/// the run has had it.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Options`] for what is no run's folder; [`ErrorKind::Data`] where nothing is selected yet,
-/// and for a damaged file, with its line; [`ErrorKind::Io`].
-pub fn show(run: &Path) -> Result<Shown> {
-    let names = read_names(run)?;
+/// [`ErrorKind::Options`] for what is no run's folder, and for a store without its pool;
+/// [`ErrorKind::Data`] where nothing is selected yet, and for a damaged file, with its line;
+/// [`ErrorKind::Io`].
+pub fn show(run: &Path, store: Option<&Path>) -> Result<Shown> {
+    let names = Names::read(run)?;
     let mut notes = Vec::new();
-    let pool = open_pool(run, &mut notes)?;
+    let pool = pool::open(run, store, &mut notes)?;
     let sources = pool.as_ref().map(StoredPool::sources).transpose()?;
     let mut tasks = Vec::new();
-    for TaskName { name } in &names.tasks {
+    for name in &names.tasks {
         let dir = run.join("tasks").join(name);
         let of_pool = pool.as_ref().map(StoredPool::fingerprint).zip(sources.as_ref());
         tasks.push(show_task(&dir, name, &names, of_pool, &mut notes)?);
@@ -173,42 +163,6 @@ pub fn show(run: &Path) -> Result<Shown> {
     Ok(Shown { run: run.to_owned(), pool, notes, tasks })
 }
 
-fn read_names(run: &Path) -> Result<Names> {
-    let path = run.join("manifest.yaml");
-    if !path.is_file() {
-        return Err(Error::new(ErrorKind::Options, "this is no folder of a run")
-            .with_context("path", run.display())
-            .with_context("missing", "manifest.yaml")
-            .with_hint("a run's folder is runs/NAME beside its manifest, or what --run named"));
-    }
-    let text = fs::read_to_string(&path).or_io("cannot read the run's manifest", &path)?;
-    serde_yaml::from_str(&text).map_err(|error| {
-        Error::new(ErrorKind::Data, "the run's manifest is damaged")
-            .with_context("file", path.display())
-            .with_source(&error)
-            .with_hint("the next `deft run` writes it again")
-    })
-}
-
-/// Opens the pool that the run tells of; a note, where that cannot be done.
-fn open_pool(run: &Path, notes: &mut Vec<String>) -> Result<Option<StoredPool>> {
-    // `run.json` is there at the end of a run, `stages.json` from its beginning.
-    let told = ["run.json", "stages.json"].iter().find_map(|name| {
-        let told: Value = store::read_json(&run.join(name))?;
-        told["pool"].as_str().filter(|dir| !dir.is_empty()).map(PathBuf::from)
-    });
-    let Some(dir) = told else {
-        notes.push("the run does not tell its pool: shares of the pool are left out".to_owned());
-        return Ok(None);
-    };
-    let pool = StoredPool::peek(&dir)?;
-    if pool.is_none() {
-        let dir = dir.display();
-        notes.push(format!("the pool is not whole in {dir}: shares of the pool are left out"));
-    }
-    Ok(pool)
-}
-
 /// The pool's fingerprint, and its sources.
 type OfPool<'a> = Option<(&'a str, &'a Sources)>;
 
@@ -220,14 +174,17 @@ fn show_task(
     notes: &mut Vec<String>,
 ) -> Result<ShownTask> {
     let (mut arms, mut ids) = (Vec::new(), Vec::new());
-    for arm in names.arms.keys() {
-        let summary: Option<Value> = store::read_json_at(&dir.join(arm).join("selection.json"))?;
+    for arm in &names.arms {
+        let summary: Option<Map<String, Value>> =
+            read_whole(&dir.join(arm).join("selection.json"))?;
+        let summary = summary.map(Value::Object);
         let of = summary.as_ref().and_then(|summary| summary["pool"].as_str());
         // A run that is being done again may have selections of the pool as it was before.
         let same = pool.filter(|(pool, _)| of.is_none_or(|of| of == *pool));
         if pool.is_some() && same.is_none() {
             notes.push(format!(
-                "{task}/{arm} was selected from another pool: its shares are left out"
+                "{task}/{arm} was selected from another pool than the run has now: its shares are left \
+                 out; the next `deft run` selects again"
             ));
         }
         let sources = same.map(|(_, sources)| sources);
@@ -258,7 +215,7 @@ fn show_arm(
         summary,
         contamination: contaminated(&dir.join("contamination.jsonl"))?,
         queries: searched.then(|| judge(&seen)),
-        recall: store::read_json_at::<Recall>(&dir.join("recall.json"))?.map(Recall::in_short),
+        recall: read_whole::<Recall>(&dir.join("recall.json"))?.map(Recall::in_short),
         metrics: metrics(dir)?,
     };
     Ok((shown, ids))
@@ -285,7 +242,7 @@ fn metrics(dir: &Path) -> Result<Vec<SeedMetrics>> {
     for name in folders(dir) {
         if name.to_string_lossy().starts_with("seed-") {
             let path = dir.join(name).join("metrics.json");
-            found.extend(store::read_json_at::<SeedMetrics>(&path)?);
+            found.extend(read_whole::<SeedMetrics>(&path)?);
         }
     }
     found.sort_by_key(|one| one.seed);
@@ -294,13 +251,12 @@ fn metrics(dir: &Path) -> Result<Vec<SeedMetrics>> {
 
 /// Tells of the folders of arms that the manifest has no more.
 fn left_over(task: &Path, names: &Names) -> Option<String> {
-    let is_known =
-        |name: &OsString| name.to_str().is_some_and(|name| names.arms.contains_key(name));
+    let is_known = |name: &OsString| names.arms.iter().any(|arm| name.as_os_str() == arm.as_str());
     let others = folders(task).into_iter().filter(|name| !is_known(name));
     let others: Vec<String> = others.map(|name| name.to_string_lossy().into_owned()).collect();
     let (others, task) = (others.join(", "), task.display());
     (!others.is_empty())
-        .then(|| format!("{others} in {task}: no arm of the manifest any more, and left out"))
+        .then(|| format!("{others} in {task}: the manifest has no such arm any more; not shown"))
 }
 
 /// The names of the folders in one, in order.

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Queries with hits from which on scores are compared.
 const ENOUGH: usize = 8;
 
+/// How far below the first quartile a score is far, in distances between the quartiles.
+const FENCE: f64 = 1.5;
+
 /// The queries of an arm.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Queries {
@@ -12,9 +15,9 @@ pub struct Queries {
     pub queries: usize,
     /// The most hits that one of them has.
     pub most_hits: usize,
-    /// The score below which a best hit counts as far: the first quartile of all best scores, less one
-    /// and a half times the distance between the quartiles (Tukey's rule). Not told of fewer than eight
-    /// queries.
+    /// The score below which a best hit counts as far, by the quartiles of all best scores (Tukey's
+    /// fence): `first - 1.5 * (third - first)`, or `first * (first / third)^1.5`, the same of their
+    /// logarithms, where the first quartile is above 0. Not told of fewer than eight queries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_score: Option<f64>,
     /// Those without near neighbours, in the order of the file.
@@ -102,13 +105,18 @@ pub(super) fn judge(seen: &[Seen]) -> Queries {
 }
 
 /// The score below which the best score of a query is far below the others.
+///
+/// Scores above 0 are compared by ratios. Those of `bm25` grow with the length of a query, so that
+/// they are skewed, and lie as far apart as they are large: a bound by differences would be below 0,
+/// which none of them can be.
 fn low_score(best: &mut [f64]) -> Option<f64> {
     if best.len() < ENOUGH {
         return None;
     }
     best.sort_by(f64::total_cmp);
     let (first, third) = (quartile(best, 1), quartile(best, 3));
-    Some(first - 1.5 * (third - first))
+    let by_ratio = || first * (first / third).powf(FENCE);
+    Some(if first > 0.0 { by_ratio() } else { first - FENCE * (third - first) })
 }
 
 /// A quartile of numbers in order, between two of them where it falls there.
@@ -149,7 +157,8 @@ mod tests {
     fn quartiles_lie_between_numbers_and_few_queries_have_none() {
         let mut numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
         assert_eq!((quartile(&numbers, 1), quartile(&numbers, 3)), (2.75, 6.25));
-        assert_eq!(low_score(&mut numbers), Some(2.75 - 1.5 * 3.5));
+        assert_eq!(low_score(&mut numbers.map(|number| -number)), Some(-6.25 - 1.5 * 3.5));
+        assert_eq!(low_score(&mut numbers), Some(2.75 * (2.75_f64 / 6.25).powf(1.5)));
         let hits: Vec<(usize, f64)> = vec![(3, 1.0), (3, 1.0), (3, -1e9)];
         let found = judge(&seen(&hits));
         assert_eq!((found.low_score, why(&found)), (None, vec![]));
@@ -157,7 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn a_query_is_far_whether_scores_are_above_0_and_skewed_or_below_it() {
+        // As of `bm25`: 12.0 is of a short query, 1.5 of one that shares a common word at most.
+        let words = [12.0, 60.0, 15.0, 25.0, 1.5, 18.0, 45.0, 20.0, 38.0, 30.0];
+        // Squared distances.
+        let distances = [-0.9, -1.1, -0.7, -1.0, -4.0, -0.8, -1.3, -0.6, -1.2, 0.0];
+        for best in [words, distances] {
+            let found = judge(&seen(&best.map(|best| (10, best))));
+            assert_eq!(why(&found), [(4, Why::LowScore)], "{:?}", found.low_score);
+            let low = found.low_score.unwrap();
+            assert_eq!(low > 0.0, best == words, "a bound that a score can be below: {low}");
+        }
+    }
+
+    #[test]
     fn equal_scores_are_all_near() {
-        assert_eq!(why(&judge(&seen(&[(5, 2.0); 20]))), []);
+        for best in [2.0, 0.0, -2.0] {
+            assert_eq!(why(&judge(&seen(&[(5, best); 20]))), []);
+        }
     }
 }

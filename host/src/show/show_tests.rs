@@ -51,7 +51,7 @@ fn lines(values: &[Value]) -> String {
 #[test]
 fn arms_come_in_the_manifests_order_with_what_they_left() {
     let dir = run();
-    let shown = show(dir.path()).unwrap();
+    let shown = show(dir.path(), None).unwrap();
     let [task] = &shown.tasks[..] else { panic!("{shown:?}") };
     let arms: Vec<&str> = task.arms.iter().map(|arm| arm.arm.as_str()).collect();
     assert_eq!(arms, ["retrieved", "random", "none"]);
@@ -68,13 +68,76 @@ fn arms_come_in_the_manifests_order_with_what_they_left() {
 #[test]
 fn without_its_pool_a_run_is_shown_without_shares_and_says_so() {
     let dir = run();
-    let shown = show(dir.path()).unwrap();
+    let shown = show(dir.path(), None).unwrap();
     assert_eq!(shown.pool, None);
     assert_eq!(shown.tasks[0].arms[0].selection.as_ref().unwrap().datasets[0].part.ratio, None);
     assert!(shown.notes[0].contains("pool-0123456789abcdef"), "{:?}", shown.notes);
     let text = describe(&shown);
-    assert!(text.contains("note: the pool is not whole"), "{text}");
+    let lines: Vec<&str> = text.lines().take(2).collect();
+    assert!(lines[0].ends_with(": selected from a pool that is not known here"), "{text}");
+    let pool = "note: the pool /nowhere/pool-0123456789abcdef is not there any more";
+    assert!(lines[1].starts_with(pool) && lines[1].contains("--store"), "{text}");
+    assert_eq!(text.matches("note: ").count(), 1, "once:\n{text}");
     assert!(!text.contains("ratio"), "a column that nothing is in:\n{text}");
+    fs::remove_file(dir.path().join("run.json")).unwrap();
+    let notes = show(dir.path(), None).unwrap().notes;
+    assert!(notes[0].starts_with("neither run.json nor stages.json"), "{notes:?}");
+}
+
+#[test]
+fn a_store_without_the_runs_pool_is_refused_with_the_pools_name() {
+    let (dir, store) = (run(), tempfile::tempdir().unwrap());
+    let error = show(dir.path(), Some(store.path())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Options);
+    assert_eq!(error.context("pool"), Some("pool-0123456789abcdef"));
+    assert!(error.hint().unwrap().contains("without --store"), "{error}");
+}
+
+#[test]
+fn a_damaged_file_beside_a_selection_is_an_error_and_not_as_if_it_were_missing() {
+    for name in [
+        "run.json",
+        "tasks/rte/retrieved/selection.json",
+        "tasks/rte/retrieved/recall.json",
+        "tasks/rte/random/seed-1/metrics.json",
+    ] {
+        let dir = run();
+        write(&dir, name, "{\n  \"policy\": ");
+        let error = show(dir.path(), None).unwrap_err();
+        assert_eq!((error.kind(), error.context("line")), (ErrorKind::Data, Some("2")), "{name}");
+        assert!(error.message().starts_with("the file is damaged: EOF"), "{error}");
+        assert!(error.context("file").unwrap().ends_with(name), "{error}");
+        assert_eq!(error.hint(), Some("remove the file: the next `deft run` makes it again"));
+    }
+    let dir = run();
+    write(&dir, "tasks/rte/retrieved/selection.json", "3");
+    assert!(show(dir.path(), None).unwrap_err().message().contains("expected a map"));
+}
+
+#[test]
+fn what_columns_mean_is_told_once_before_the_first_of_them() {
+    let text = describe(&show(run().path(), None).unwrap());
+    for meaning in ["repeated: examples whose input", "far: queries without near neighbours\n"] {
+        assert_eq!(text.matches(meaning).count(), 1, "{meaning}\n{text}");
+        assert!(text.find(meaning) < text.find("task rte"), "{text}");
+    }
+    assert!(!text.contains("recall"), "what is not there needs no meaning:\n{text}");
+}
+
+#[test]
+fn the_bound_of_low_scores_is_told_where_a_score_is_low() {
+    let dir = run();
+    let hits = |query: usize, score: f64| json!({"query": query, "ids": [4], "scores": [score]});
+    let mut found: Vec<Value> = (0..9_u8).map(|i| hits(i.into(), 20.0 + f64::from(i))).collect();
+    let path = "tasks/rte/retrieved/hits.jsonl";
+    write(&dir, path, &lines(&found));
+    assert!(!describe(&show(dir.path(), None).unwrap()).contains("is low"), "all are near");
+    found.push(hits(9, 0.5));
+    write(&dir, path, &lines(&found));
+    let text = describe(&show(dir.path(), None).unwrap());
+    let line = "retrieved: queries without near neighbours (1); a best score below ";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("9      1     0.500       low score"), "{text}");
 }
 
 #[test]
@@ -95,7 +158,7 @@ fn what_selection_found_is_counted_and_told() {
         "metrics": [{"name": "accuracy_sum", "value": 0.5, "low": 0.4, "high": 0.6}],
     });
     write(&dir, "tasks/rte/retrieved/seed-2/metrics.json", &metrics.to_string());
-    let shown = show(dir.path()).unwrap();
+    let shown = show(dir.path(), None).unwrap();
     let counted = shown.tasks[0].arms[0].contamination.clone().unwrap();
     assert_eq!((counted.examples, counted.exact, counted.ngram), (3, 1, 2));
     assert_eq!((counted.evaluations, counted.datasets["a"]), (2, 3));
@@ -122,7 +185,7 @@ fn what_selection_found_is_counted_and_told() {
 fn folders_of_arms_that_the_manifest_has_no_more_are_left_out() {
     let dir = run();
     write(&dir, "tasks/rte/older/selection.jsonl", "");
-    let shown = show(dir.path()).unwrap();
+    let shown = show(dir.path(), None).unwrap();
     assert_eq!(shown.tasks[0].arms.len(), 3);
     assert!(shown.notes.iter().any(|note| note.starts_with("older in ")), "{:?}", shown.notes);
 }
@@ -130,19 +193,19 @@ fn folders_of_arms_that_the_manifest_has_no_more_are_left_out() {
 #[test]
 fn what_is_no_run_or_has_no_selection_or_is_damaged_is_told_with_the_remedy() {
     let dir = run();
-    let error = show(&dir.path().join("tasks")).unwrap_err();
+    let error = show(&dir.path().join("tasks"), None).unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Options, "this is no folder of a run"));
     assert!(error.hint().unwrap().contains("runs/NAME"));
     write(&dir, "tasks/rte/random/selection.jsonl", "{\"input\": \"a\"}\n");
-    let error = show(dir.path()).unwrap_err();
+    let error = show(dir.path(), None).unwrap_err();
     assert_eq!((error.kind(), error.context("line")), (ErrorKind::Data, Some("1")));
     assert!(error.to_string().contains("missing field `index_id`"), "{error}");
     fs::remove_dir_all(dir.path().join("tasks")).unwrap();
-    let error = show(dir.path()).unwrap_err();
+    let error = show(dir.path(), None).unwrap_err();
     assert_eq!(error.message(), "nothing has been selected in this run yet");
     write(&dir, "manifest.yaml", "tasks: 3");
-    let error = show(dir.path()).unwrap_err();
-    assert_eq!(error.message(), "the run's manifest is damaged");
+    let error = show(dir.path(), None).unwrap_err();
+    assert!(error.message().starts_with("this is no manifest.yaml of a run"), "{error}");
 }
 
 #[test]
@@ -152,7 +215,7 @@ fn the_matrix_has_every_arm_by_every_arm() {
         both: 1,
         jaccard,
     };
-    let mut shown = show(run().path()).unwrap();
+    let mut shown = show(run().path(), None).unwrap();
     shown.tasks[0].overlap = vec![pair("a", "b", 0.5), pair("a", "c", 0.25), pair("b", "c", 0.125)];
     let text = describe(&shown);
     let wanted =

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ArmOverlap, DatasetShare, Frequent, Mix, Queries, Shown, ShownArm, ShownTask};
+use super::{ArmOverlap, DatasetShare, Frequent, Mix, Queries, Shown, ShownArm, ShownTask, Why};
 use crate::recall::Recall;
 use crate::report::push_aligned;
 
@@ -17,20 +17,48 @@ const ROWS: usize = 5;
 
 /// What `deft show` prints; `--json` has all of it.
 pub fn describe(shown: &Shown) -> String {
-    let mut text = shown.run.display().to_string();
-    if let Some(pool) = &shown.pool {
-        let (examples, datasets) = (pool.examples, pool.datasets.len());
-        let _ =
-            write!(text, ": selected from a pool of {examples} examples, data sets: {datasets}");
+    let mut text = format!("{}: selected from ", shown.run.display());
+    let _ = match &shown.pool {
+        Some(pool) => {
+            let (examples, datasets) = (pool.examples, pool.datasets.len());
+            writeln!(text, "a pool of {examples} examples, data sets: {datasets}")
+        }
+        None => writeln!(text, "a pool that is not known here"),
+    };
+    for note in &shown.notes {
+        let _ = writeln!(text, "note: {note}");
     }
     text.push('\n');
+    for (name, meaning) in legend(shown) {
+        let _ = writeln!(text, "{name}: {meaning}");
+    }
     for task in &shown.tasks {
         describe_task(&mut text, task);
     }
-    for note in &shown.notes {
-        let _ = writeln!(text, "\nnote: {note}");
-    }
     text
+}
+
+/// What the names of columns mean, of those that are there and do not say it.
+fn legend(shown: &Shown) -> Vec<(&'static str, &'static str)> {
+    let any = |has: fn(&ShownArm) -> bool| shown.tasks.iter().flat_map(|task| &task.arms).any(has);
+    let told = [
+        (
+            any(|arm| arm.selection.is_some()),
+            "repeated",
+            "examples whose input, letter for letter, one before them has",
+        ),
+        (any(|arm| dropped(arm).is_some()), "dropped", "examples that were left out, and why"),
+        (
+            any(|arm| arm.contamination.is_some()),
+            "contaminated",
+            "pool examples that contain evaluation inputs",
+        ),
+        (any(|arm| arm.queries.is_some()), "far", "queries without near neighbours"),
+        (any(|arm| arm.recall.is_some()), "recall", "share of the nearest that the search finds"),
+        (shown.pool.is_some(), "pool", "share of the pool that is of this data set"),
+        (shown.pool.is_some(), "ratio", "share / pool; above 1 the selection prefers the data set"),
+    ];
+    told.into_iter().filter(|told| told.0).map(|(_, name, meaning)| (name, meaning)).collect()
 }
 
 fn describe_task(text: &mut String, task: &ShownTask) {
@@ -39,7 +67,7 @@ fn describe_task(text: &mut String, task: &ShownTask) {
     rows.extend(task.arms.iter().map(row));
     push_aligned(text, &rows);
     if !task.overlap.is_empty() {
-        text.push_str("\noverlap of the selections (Jaccard)\n");
+        text.push_str("\noverlap of the selections (Jaccard: examples in both / in either)\n");
         push_aligned(text, &matrix(&task.overlap));
     }
     for arm in &task.arms {
@@ -200,7 +228,12 @@ fn describe_queries(text: &mut String, arm: &ShownArm, queries: &Queries) {
         return;
     }
     let count = far.len();
-    let _ = writeln!(text, "\n{}: queries without near neighbours ({count})", arm.arm);
+    let _ = write!(text, "\n{}: queries without near neighbours ({count})", arm.arm);
+    if let Some(low) = queries.low_score.filter(|_| far.iter().any(|one| one.why == Why::LowScore))
+    {
+        let _ = write!(text, "; a best score below {low:.3} is low");
+    }
+    text.push('\n');
     let mut rows = vec![["query", "hits", "best score", "why"].map(str::to_owned).to_vec()];
     rows.extend(far.iter().take(ROWS).map(|one| {
         let best = one.best.map_or("-".to_owned(), |best| format!("{best:.3}"));

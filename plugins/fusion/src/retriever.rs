@@ -29,11 +29,11 @@ impl Component for Fusion {
         if options.depth == Some(0) {
             return Err(Error::option_at("depth", "`depth` must be at least 1 (depth: 0)"));
         }
-        options.rule().check()
+        options.rule().map(drop)
     }
 
     fn new(_ctx: &Context<'_>, config: FusionConfig, children: Children) -> Result<Self> {
-        let (rule, depth) = (config.rule(), config.depth);
+        let (rule, depth) = (config.rule()?, config.depth);
         let members = Member::all(&children, RETRIEVERS)?;
         rule.check_count(members.len())?;
         Ok(Self { rule, depth, members })
@@ -89,6 +89,7 @@ mod tests {
     use std::sync::Arc;
 
     use deft_core::{Child, Handle, NoServices};
+    use deft_fuse::{Method, Normalize};
 
     use super::*;
     use crate::testing::{Fixed, fusion_of, pool_of, refused};
@@ -186,9 +187,12 @@ mod tests {
     #[test]
     fn options_that_cannot_be_are_named() {
         let default = FusionConfig::default;
+        let by_scores = || FusionConfig { method: Method::WeightedSum, ..default() };
         for (option, config) in [
             ("depth", FusionConfig { depth: Some(0), ..default() }),
-            ("constant", FusionConfig { constant: f64::NAN, ..default() }),
+            ("constant", FusionConfig { constant: Some(f64::NAN), ..default() }),
+            ("normalize", FusionConfig { normalize: Some(Normalize::MinMax), ..default() }),
+            ("constant", FusionConfig { constant: Some(60.0), ..by_scores() }),
             ("weights[1]", FusionConfig { weights: Some(vec![1.0, -1.0]), ..default() }),
             ("weights", FusionConfig { weights: Some(vec![0.0, 0.0]), ..default() }),
         ] {

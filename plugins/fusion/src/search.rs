@@ -140,7 +140,7 @@ mod tests {
         let wanted = [(3, 1.75), (7, 1.0), (5, 0.0), (9, 0.0)];
         assert_eq!(found.iter().map(|hit| (hit.id, hit.score)).collect::<Vec<_>>(), wanted);
         let weights = Some(vec![0.0, 2.0]);
-        let plain = FusionConfig { weights, normalize: Normalize::None, ..config };
+        let plain = FusionConfig { weights, normalize: Some(Normalize::None), ..config };
         let found = retrieve(vec![dense(), bm25()], plain, 10);
         let wanted = [(3, 24.0), (9, 16.0)];
         assert_eq!(found.iter().map(|hit| (hit.id, hit.score)).collect::<Vec<_>>(), wanted);

@@ -192,16 +192,35 @@ fn weights_that_do_not_fit_are_refused_before_anything_is_built() {
         ("[1, -1]", ["retriever.weights[1]: ", "from 0 to 1000000"]),
         ("[0, 0]", ["retriever.weights: ", "must be above 0"]),
     ] {
-        let block = format!("{{use: fusion, retrievers: [bm25, bm25], weights: {weights}}}");
-        for command in ["check", "run"] {
-            let (project, call) = with_retriever(command, &block);
-            let output = call.run();
-            assert_eq!(output.code, 2, "{}", output.stderr);
-            for part in parts.iter().chain(&["manifest.yaml:"]) {
-                assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
-            }
-            assert!(project.stages("bm25-").is_empty());
+        let options = format!("weights: {weights}");
+        assert_refused(&options, &parts);
+    }
+}
+
+#[test]
+fn an_option_of_the_other_method_is_refused_with_its_place() {
+    for (options, parts) in [
+        ("normalize: z_score", ["retriever.normalize: ", "`weighted_sum` has it"]),
+        (
+            "method: weighted_sum, constant: 60",
+            ["retriever.constant: ", "`reciprocal_rank` has it"],
+        ),
+    ] {
+        assert_refused(options, &parts);
+    }
+}
+
+/// A run of a fusion with these options is refused, and builds nothing.
+fn assert_refused(options: &str, parts: &[&str]) {
+    let block = format!("{{use: fusion, retrievers: [bm25, bm25], {options}}}");
+    for command in ["check", "run"] {
+        let (project, call) = with_retriever(command, &block);
+        let output = call.run();
+        assert_eq!(output.code, 2, "{}", output.stderr);
+        for part in parts.iter().chain(&["manifest.yaml:"]) {
+            assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
         }
+        assert!(project.stages("bm25-").is_empty());
     }
 }
 
@@ -260,4 +279,43 @@ fn a_run_that_is_none_is_told_with_file_and_line() {
     let fused = fuse("b.run").args(&scores).succeed();
     // 9 is the last of the one list and alone in the other: nothing from either.
     assert_eq!(fused.stdout, "1 Q0 7 1 1 both\n1 Q0 9 2 0 both\n2 Q0 8 1 0 both\n");
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_before_a_run_is_read() {
+    for (options, parts) in [
+        (&["--constant", "-1"][..], ["from 0 to 1000000", "constant: -1"]),
+        (
+            &["--normalize", "z_score"][..],
+            ["`weighted_sum` has it", "hint: leave it out, or choose"],
+        ),
+        (
+            &["--method", "weighted_sum", "--constant", "60"][..],
+            ["`reciprocal_rank` has it", "hint: leave it out, or choose"],
+        ),
+        (&["--depth", "-1"][..], ["-1 is not in 1..", "--depth"]),
+        (&["--k", "0"][..], ["0 is not in 1..", "--k"]),
+    ] {
+        let output = Deft::new(&["fuse", "--run", "/nowhere/a.run"]).args(options).run();
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{}", output.stderr);
+        for part in parts {
+            assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_missing_run_and_a_document_that_is_there_twice_are_told_with_the_remedy() {
+    let project = Project::new();
+    project.write("twice.run", "1 Q0 7 1 0.5 a\n1 Q0 9 2 0.25 a\n1 Q0 7 3 0.125 a\n");
+    for (name, parts) in [
+        ("missing.run", ["there is no such run", "missing.run", "hint: a run is a file"]),
+        ("twice.run", ["first in line: 1", "line: 3", "hint: remove one of the two lines"]),
+    ] {
+        let output = Deft::new(&["fuse", "--run"]).arg(project.path(name)).run();
+        assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+        for part in parts {
+            assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
+        }
+    }
 }

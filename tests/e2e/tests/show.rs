@@ -92,8 +92,41 @@ fn without_its_store_a_run_is_shown_without_shares_of_the_pool() {
     let shown = show_json(&project);
     assert_eq!(shown.get("pool"), None);
     assert!(shown["notes"][0].as_str().unwrap().contains("shares of the pool are left out"));
+    let text = show(&project).succeed().stdout;
+    let header: Vec<&str> = text.lines().take(2).collect();
+    assert!(header[0].ends_with("a pool that is not known here"), "{text}");
+    assert!(header[1].starts_with("note: ") && header[1].contains("--store"), "{text}");
     let dataset = &shown["tasks"][0]["arms"][0]["selection"]["datasets"][0];
     assert!(dataset["share"].is_f64() && dataset.get("ratio").is_none(), "{dataset}");
+}
+
+#[test]
+fn a_store_that_was_moved_is_named_and_has_the_shares_of_the_pool() {
+    let project = retrieved();
+    let before = show(&project).succeed().stdout;
+    fs::rename(project.path("runs/.store"), project.path("moved")).unwrap();
+    let moved = show(&project).arg("--store").arg(project.path("moved"));
+    assert_eq!(moved.succeed().stdout, before);
+    let wrong = show(&project).arg("--store").arg(project.path("runs")).run();
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (2, ""));
+    assert!(wrong.stderr.contains("the run's pool is not in this store"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_damaged_summary_of_a_selection_is_told_with_file_and_place_and_made_again() {
+    let project = retrieved();
+    let path = project.path("runs/small/tasks/mood/retrieved/selection.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let damaged = show(&project).run();
+    assert_eq!((damaged.code, damaged.stdout.as_str()), (1, ""));
+    for part in ["the file is damaged: ", "retrieved/selection.json, line: ", "hint: remove"] {
+        assert!(damaged.stderr.contains(part), "no «{part}» in:\n{}", damaged.stderr);
+    }
+    fs::remove_file(&path).unwrap();
+    project.deft("retrieve").succeed();
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    show(&project).succeed();
 }
 
 #[test]
@@ -104,6 +137,12 @@ fn what_cannot_be_shown_is_told_with_the_remedy() {
     assert_eq!(output.code, 2);
     assert!(output.stderr.contains("this is no folder of a run"), "{}", output.stderr);
     assert!(output.stderr.contains("hint: a run's folder is"), "{}", output.stderr);
+    // The manifest of the user is none of a run: it may lack `arms`.
+    project.write("other/manifest.yaml", "tasks: [{name: mood}]\n");
+    let output = Deft::new(&["show"]).arg(project.path("other")).run();
+    assert_eq!(output.code, 2);
+    assert!(output.stderr.contains("no manifest.yaml of a run"), "{}", output.stderr);
+    assert!(output.stderr.contains("found: no `arms`"), "{}", output.stderr);
     project.deft("index").succeed();
     let output = show(&project).run();
     assert_eq!(output.code, 1);

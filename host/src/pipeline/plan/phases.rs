@@ -76,7 +76,7 @@ impl Run {
         let mut found = Vec::new();
         for task in self.manifest.tasks.clone() {
             let i = self.task_index(&task);
-            let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+            let (reader, _) = self.task_reader(&task, "query_source")?;
             let source = task.query_source.as_ref();
             let name = source.map_or("", TaskSource::source);
             let paths = self.expand(name, &format!("tasks[{i}].query_source"))?;

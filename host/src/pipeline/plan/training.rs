@@ -189,8 +189,7 @@ impl Run {
 
     fn look_at_evaluation(&mut self, task: &Task) -> Result<Option<Evaluation>> {
         let Some((rows, examples)) = self.look_at(task, "evaluation")? else { return Ok(None) };
-        let i = self.task_index(task);
-        let (reader, _) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
+        let (reader, _) = self.task_reader(task, "evaluation_source")?;
         Ok(Some((rows, examples, reader.task().prediction)))
     }
 
@@ -201,9 +200,9 @@ impl Run {
             _ => &task.evaluation_source,
         };
         let Some(source) = source else { return Ok(None) };
-        let i = self.task_index(task);
-        let (reader, identity) = self.reader(&task.reader, &format!("tasks[{i}].reader"))?;
-        let paths = self.expand(source.source(), &format!("tasks[{i}].{usage}_source"))?;
+        let key = format!("{usage}_source");
+        let (reader, identity) = self.task_reader(task, &key)?;
+        let paths = self.expand(source.source(), &format!("tasks[{}].{key}", self.task_index(task)))?;
         let services = self.services("look at the sources");
         let watch = Watch::begin(&services, Duration::MAX);
         let ctx = watch.context(self.manifest.seed, self.threads);
