@@ -345,3 +345,32 @@ fn a_union_that_is_too_small_says_what_it_needs_of_what_is_admitted() {
     assert_eq!(ids(&project, "a").len(), needed);
     assert_ne!(with(needed - 1).0.code, 0);
 }
+
+/// What is searched with is not always what is evaluated: an instruction may come in front of the latter.
+#[test]
+fn queries_may_have_a_reader_of_their_own() {
+    let hits_with = |of_task: &str| {
+        let project = project(&[RETRIEVER_BM25]);
+        let head = HEAD
+            .replace("bm25]", "bm25, jsonl]")
+            .replace("mood, reader: p3,", &format!("mood, {of_task}"));
+        project.write("manifest.yaml", &format!("{head}{RETRIEVER_BM25}"));
+        let output = project.deft("retrieve").run();
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        hits(&project, "retrieved")
+    };
+    let own = hits_with("reader: p3, query_reader: { use: jsonl, input: '{{ input }}' },");
+    assert_eq!(own, hits_with("reader: p3,"));
+    let one = hits_with("reader: p3, query_reader: { use: jsonl, input: 'how calm is it' },");
+    assert!(
+        one.len() > 1 && one.iter().all(|hits| *hits == one[0]),
+        "every query is the same text"
+    );
+    let project = project(&[RETRIEVER_BM25]);
+    let wrong = HEAD
+        .replace("mood, reader: p3,", "mood, reader: p3, query_reader: { use: p3, varant: x },");
+    project.write("manifest.yaml", &format!("{wrong}{RETRIEVER_BM25}"));
+    let refused = project.deft("check").run();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("tasks[0].query_reader.varant"), "{}", refused.stderr);
+}
