@@ -173,7 +173,12 @@ impl JsonLines {
             let message = error.to_string();
             // The position goes to the context; serde's own line number is always 1.
             let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
-            self.wrong(format!("malformed JSON: {what}")).with_context("column", error.column())
+            let wrong = self.wrong(format!("malformed JSON: {what}"));
+            let wrong = wrong.with_context("column", error.column());
+            if str::from_utf8(&self.line).is_ok() {
+                return wrong;
+            }
+            wrong.with_hint("convert the file to UTF-8")
         })
     }
 
@@ -317,6 +322,7 @@ mod tests {
             "malformed JSON: invalid unicode code point (file: a.jsonl, line: 1, column: 8)"
         );
         assert_eq!(latin.kind(), ErrorKind::Data);
+        assert_eq!(latin.hint(), Some("convert the file to UTF-8"));
     }
 
     #[test]

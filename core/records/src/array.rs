@@ -7,7 +7,10 @@ use deft_core::excerpt;
 use deft_core::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::text::{MAX_ROW, Text, line_ends, malformed};
+use crate::text::{MAX_ROW, Text, line_ends, malformed, remedy};
+
+/// What a file may hold, for a hint.
+const ALLOWED: &str = "a .json file holds one array of objects, or one object on each line";
 
 /// A JSON array of objects, positioned after one of them.
 pub(crate) struct JsonArray {
@@ -71,7 +74,7 @@ impl JsonArray {
                 .text
                 .error("there is more text after the JSON array")
                 .with_context("line", self.line)
-                .with_hint("a .json file holds one array, or one object on each line")),
+                .with_hint(ALLOWED)),
         }
     }
 
@@ -98,7 +101,8 @@ impl JsonArray {
         self.number += 1;
         self.collect_row()?;
         let fields = serde_json::from_slice(&self.row).map_err(|error| {
-            self.wrong(malformed(&error), first_line + (error.line() as u64).saturating_sub(1))
+            let line = first_line + (error.line() as u64).saturating_sub(1);
+            self.wrong(malformed(&error), line).with_hint(remedy(&self.row, ALLOWED))
         })?;
         Ok((self.number, fields))
     }
@@ -152,7 +156,7 @@ impl JsonArray {
         } else {
             "malformed JSON: expected `,` or `]`"
         };
-        self.wrong(message, self.line).with_context("found", found)
+        self.wrong(message, self.line).with_context("found", found).with_hint(ALLOWED)
     }
 }
 

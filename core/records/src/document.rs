@@ -6,8 +6,8 @@ use std::path::Path;
 use deft_core::prelude::*;
 use serde_json::Value;
 
-use crate::form::Form;
-use crate::text::{BYTE_ORDER_MARK, malformed};
+use crate::form::{Form, Forms};
+use crate::text::{BYTE_ORDER_MARK, malformed, remedy};
 
 /// The longest document that is read, in bytes of text; its values may take ten times as much.
 const MAX_DOCUMENT: u64 = 512 << 20;
@@ -26,7 +26,7 @@ pub fn json_value(path: &Path) -> Result<Value> {
 fn read_at_most(path: &Path, max: u64) -> Result<Value> {
     let refused =
         |message: String| Error::new(ErrorKind::Data, message).with_context("file", path.display());
-    let Form::Json(compression) = Form::of(path)? else {
+    let Form::Json(compression) = Form::of(path, Forms::RECORDS)? else {
         return Err(refused("the file is read as one JSON document".to_owned())
             .with_hint("known are .json, .json.gz and .json.zst"));
     };
@@ -42,6 +42,7 @@ fn read_at_most(path: &Path, max: u64) -> Result<Value> {
         refused(malformed(&error))
             .with_context("line", error.line())
             .with_context("column", error.column())
+            .with_hint(remedy(text, "the file must hold one JSON document: was it copied whole?"))
     })
 }
 

@@ -12,7 +12,7 @@ const KNOWN: &str =
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// JSON lines.
     Lines(Compression),
     /// JSON of any kind.
@@ -25,16 +25,65 @@ pub(crate) enum Form {
     Arrow,
 }
 
+/// The forms that a reader knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Forms {
+    /// Whether a form is one of them.
+    pub has: fn(Form) -> bool,
+    /// Them by the ends of their names, for a hint: `known are .jsonl and .parquet`.
+    pub known: &'static str,
+}
+
+impl Forms {
+    /// All that hold records, one after another.
+    pub const RECORDS: Self = Self { has: |_| true, known: KNOWN };
+
+    /// JSON files that are read as a whole.
+    pub const DOCUMENTS: Self = Self {
+        has: |form| matches!(form, Form::Json(_)),
+        known: "known are .json, .json.gz and .json.zst",
+    };
+
+    /// The form that a file's name stands for, if it is one of these.
+    pub(crate) fn named(self, path: &Path) -> Option<Form> {
+        Form::named(path).filter(|&form| (self.has)(form))
+    }
+}
+
 impl Form {
-    /// The form of a file.
-    pub(crate) fn of(path: &Path) -> Result<Self> {
-        let form = Self::named(path).ok_or_else(|| {
+    /// The form of a file, which must be one of `forms`.
+    pub(crate) fn of(path: &Path, forms: Forms) -> Result<Self> {
+        let form = forms.named(path).ok_or_else(|| {
             Error::new(ErrorKind::Data, "the file's name does not end in a known form")
                 .with_context("file", path.display())
-                .with_hint(KNOWN)
+                .with_hint(forms.known)
         })?;
-        check_content(path, form.content())?;
+        form.check_content(path, forms)?;
         Ok(form)
+    }
+
+    /// Refuses a file that does not contain what this form says. One of text may well be empty; the
+    /// other forms have a header.
+    pub(crate) fn check_content(self, path: &Path, forms: Forms) -> Result<()> {
+        let mut head = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(64).read_to_end(&mut head))
+            .or_io("cannot open the source", path)?;
+        let (found, wanted) = (content_of(&head), self.content());
+        if found == wanted || (wanted == "text" && found == "nothing") {
+            return Ok(());
+        }
+        let error = |message: &str| {
+            Error::new(ErrorKind::Data, message).with_context("file", path.display())
+        };
+        if found == "a git-lfs pointer" {
+            return Err(error("the file is a git-lfs pointer, not the data it stands for")
+                .with_hint("fetch the data with `git lfs pull`"));
+        }
+        Err(error("the file does not contain what its name says")
+            .with_context("found", found)
+            .with_context("wanted", wanted)
+            .with_hint(format!("rename the file or convert it; {}", forms.known)))
     }
 
     /// The form that a name stands for, in upper or lower case.
@@ -70,28 +119,6 @@ fn extension(path: &Path) -> Option<String> {
     Some(path.extension()?.to_string_lossy().to_ascii_lowercase())
 }
 
-fn check_content(path: &Path, wanted: &str) -> Result<()> {
-    let mut head = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(64).read_to_end(&mut head))
-        .or_io("cannot open the source", path)?;
-    let found = content_of(&head);
-    // A file of text may well be empty; the other forms have a header.
-    if found == wanted || (wanted == "text" && found == "nothing") {
-        return Ok(());
-    }
-    let error =
-        |message: &str| Error::new(ErrorKind::Data, message).with_context("file", path.display());
-    if found == "a git-lfs pointer" {
-        return Err(error("the file is a git-lfs pointer, not the data it stands for")
-            .with_hint("fetch the data with `git lfs pull`"));
-    }
-    Err(error("the file does not contain what its name says")
-        .with_context("found", found)
-        .with_context("wanted", wanted)
-        .with_hint(format!("rename the file or convert it; {KNOWN}")))
-}
-
 /// What a file contains, judged by its first bytes.
 fn content_of(head: &[u8]) -> &'static str {
     match head {
@@ -115,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, content).unwrap();
-        Form::of(&path)
+        Form::of(&path, Forms::RECORDS)
     }
 
     fn refusal(name: &str, content: &[u8]) -> String {
@@ -150,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_the_reader_does_not_know_is_refused_with_those_that_it_knows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        fs::write(&path, b"PAR1").unwrap();
+        let error = Form::of(&path, Forms::DOCUMENTS).unwrap_err();
+        assert_eq!(error.message(), "the file's name does not end in a known form");
+        assert_eq!(error.hint(), Some("known are .json, .json.gz and .json.zst"));
+    }
+
+    #[test]
     fn names_and_contents_that_do_not_agree_are_refused() {
         let check = |name: &str, content: &[u8], found: &str, wanted: &str| {
             let expected = format!(
@@ -180,7 +217,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Form::of(&dir.path().join("none.csv")).unwrap_err();
+        let error = Form::of(&dir.path().join("none.csv"), Forms::RECORDS).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.context("path").unwrap().ends_with("none.csv"));
     }

@@ -12,13 +12,16 @@
 //! whatever the form; [`RecordStream`] makes a reader's stream of them. Memory is bounded by the
 //! longest row (64 MiB in text forms) or batch of rows, and every error names file and row.
 //!
+//! A source may be a folder, too: [`source_files`] says which files it consists of, and
+//! [`SourceStream`] reads one after the other, whatever a reader makes of a file.
+//!
 //! ```no_run
 //! use std::path::Path;
 //! use deft_core::prelude::*;
 //! use deft_records::{Made, Record, RecordStream};
 //!
-//! fn open(source: &Path) -> Result<Box<dyn ExampleStream>> {
-//!     RecordStream::open(source, |record: &Record| {
+//! fn open(ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+//!     RecordStream::open(ctx, source, |record: &Record| {
 //!         let input = format!("Is this a question? {}", record.text("text")?);
 //!         let gold = record.label("label", 2)?;
 //!         Ok(Made::Examples(vec![Example {
@@ -40,13 +43,20 @@ mod array;
 mod columns;
 mod document;
 mod form;
+mod options;
 mod record;
 mod records;
+mod source;
+mod source_stream;
 mod stream;
 mod table;
 mod text;
 
 pub use document::json_value;
+pub use form::{Form, Forms};
+pub use options::unanswerable;
 pub use record::Record;
 pub use records::{Entry, Records};
+pub use source::{SourceFile, source_files};
+pub use source_stream::SourceStream;
 pub use stream::{Made, RecordStream};

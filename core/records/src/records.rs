@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::array::JsonArray;
 use crate::columns::Columns;
-use crate::form::Form;
+use crate::form::{Form, Forms};
 use crate::record::{Record, Source};
+use crate::source::SourceFile;
 use crate::table::Table;
 use crate::text::Text;
 
@@ -22,8 +23,8 @@ const EMPTY_LINE: &str = "empty line";
 pub struct Records {
     source: Arc<Source>,
     rows: Rows,
-    /// Added to errors about lines, where it is not plain that lines are wanted.
-    hint: Option<&'static str>,
+    /// Added to errors about lines that have none of their own.
+    hint: &'static str,
 }
 
 /// What a row of a file is.
@@ -62,11 +63,23 @@ impl Records {
     /// [`ErrorKind::Io`] when it cannot be opened, [`ErrorKind::Data`] when it is of no known form,
     /// contains something else or is damaged where it starts.
     pub fn open(source: &Path) -> Result<Self> {
-        let mut hint = None;
-        let mut rows = match Form::of(source)? {
+        let form = Form::of(source, Forms::RECORDS)?;
+        Self::of_file(&SourceFile { path: source.to_owned(), form })
+    }
+
+    /// Opens a file of a source, whose content was looked at already.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when it cannot be opened, [`ErrorKind::Data`] when it is damaged where it
+    /// starts.
+    pub fn of_file(file: &SourceFile) -> Result<Self> {
+        let source = &file.path;
+        let mut hint = "each line must be one JSON object";
+        let mut rows = match file.form {
             Form::Lines(compression) => Rows::Lines(JsonLines::open(source, compression)?),
             Form::Json(compression) => {
-                hint = Some("a .json file holds an array of objects, or one object on each line");
+                hint = "a .json file holds an array of objects, or one object on each line";
                 open_json(source, compression)?
             }
             Form::Table(delimiter, compression) => {
@@ -80,7 +93,7 @@ impl Records {
             Rows::Array(_) => ("row", Vec::new()),
             Rows::Columns(columns) => ("row", std::mem::take(&mut columns.unread)),
         };
-        let source = Arc::new(Source { path: source.to_owned(), place, unread });
+        let source = Arc::new(Source { path: source.clone(), place, unread });
         Ok(Self { source, rows, hint })
     }
 
@@ -93,9 +106,9 @@ impl Records {
     pub fn advance(&mut self) -> Result<Option<Entry>> {
         let of_fields = |(row, fields)| Row::Fields(row, fields);
         let row = match &mut self.rows {
-            Rows::Lines(lines) => next_line(lines).map_err(|error| match self.hint {
-                Some(hint) if error.hint().is_none() => error.with_hint(hint),
-                _ => error,
+            Rows::Lines(lines) => next_line(lines).map_err(|error| {
+                let is_bare = error.kind() == ErrorKind::Data && error.hint().is_none();
+                if is_bare { error.with_hint(self.hint) } else { error }
             })?,
             Rows::Array(array) => array.advance()?.map(of_fields),
             Rows::Table(table) => table.advance()?,

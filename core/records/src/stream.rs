@@ -6,8 +6,11 @@ use std::path::Path;
 
 use deft_core::prelude::*;
 
+use crate::form::Forms;
 use crate::record::Record;
 use crate::records::{Entry, Records};
+use crate::source::SourceFile;
+use crate::source_stream::SourceStream;
 
 /// Records between two questions whether the user wants to stop.
 const ROWS_BETWEEN_CHECKS: usize = 1024;
@@ -27,7 +30,7 @@ pub struct RecordStream<F> {
     make: F,
     /// Examples of the last record that did not fit into its batch.
     held: VecDeque<Example>,
-    /// Rows read so far.
+    /// Rows of the file read so far.
     rows: usize,
 }
 
@@ -39,22 +42,32 @@ impl<F> fmt::Debug for RecordStream<F> {
 
 impl<F> RecordStream<F>
 where
-    F: FnMut(&Record) -> Result<Made> + Send + 'static,
+    F: Fn(&Record) -> Result<Made> + Clone + Send + 'static,
 {
-    /// Opens a file.
+    /// Opens a source: a file, or a folder, of which every file with records is read.
     ///
     /// # Errors
     ///
-    /// Those of [`Records::open`].
-    pub fn open(source: &Path, make: F) -> Result<Box<dyn ExampleStream>> {
-        let records = Records::open(source)?;
+    /// Those of [`crate::source_files`] and of [`Records::of_file`].
+    pub fn open(ctx: &Context<'_>, source: &Path, make: F) -> Result<Box<dyn ExampleStream>> {
+        let open = move |file: &SourceFile| Self::of_file(file, make.clone());
+        SourceStream::open(ctx, source, Forms::RECORDS, open)
+    }
+
+    /// Opens one file of a source: for readers whose files may be something else than records.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Records::of_file`].
+    pub fn of_file(file: &SourceFile, make: F) -> Result<Box<dyn ExampleStream>> {
+        let records = Records::of_file(file)?;
         Ok(Box::new(Self { records, make, held: VecDeque::new(), rows: 0 }))
     }
 }
 
 impl<F> ExampleStream for RecordStream<F>
 where
-    F: FnMut(&Record) -> Result<Made> + Send,
+    F: Fn(&Record) -> Result<Made> + Send,
 {
     /// Rows left out count towards `max`, so that a batch is bounded whatever the file holds.
     fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
@@ -84,7 +97,6 @@ where
         if batch.examples.is_empty() && batch.skipped.is_empty() {
             return Ok(None);
         }
-        ctx.progress(self.rows, 0, "rows");
         Ok(Some(batch))
     }
 }
@@ -110,7 +122,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.jsonl");
         fs::write(&path, content).unwrap();
-        let stream = RecordStream::open(&path, repeated).unwrap();
+        let ctx = Context::new(&NoServices, 0, 1);
+        let stream = RecordStream::open(&ctx, &path, repeated).unwrap();
         (dir, stream)
     }
 

@@ -62,3 +62,8 @@ pub(crate) fn malformed(error: &serde_json::Error) -> String {
     let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
     format!("malformed JSON: {what}")
 }
+
+/// What to do about malformed JSON: text that is not even UTF-8 is to be converted.
+pub(crate) fn remedy(bytes: &[u8], otherwise: &'static str) -> &'static str {
+    if str::from_utf8(bytes).is_err() { "convert the file to UTF-8" } else { otherwise }
+}

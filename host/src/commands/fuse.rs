@@ -27,7 +27,7 @@ pub struct FuseArgs {
     /// A weight for each run, with commas between, 0 to 1000000 [default: 1 each]
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     weights: Option<Vec<f64>>,
-    /// What `weighted_sum` does to the scores of each run and query first [default: min_max]
+    /// What `weighted_sum` does to the scores of each run and query first [default: `min_max`]
     #[arg(long, value_enum)]
     normalize: Option<NormalizeName>,
     /// Hits of each run and query that are fused [default: all]

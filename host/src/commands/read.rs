@@ -1,6 +1,7 @@
 //! `deft read`: examples of a source as JSON lines.
 
 use std::path::Path;
+use std::time::Instant;
 
 use clap::Args;
 use deft_core::{ErrorKind, Example, Kind, Result, ResultExt};
@@ -31,7 +32,9 @@ pub(super) fn read(args: &ReadArgs) -> Result<()> {
     let ctx = services.context(0);
     let reader = Components::default().reader(&plan, &ctx)?;
     let paths = expand_source(&args.source, Path::new("."))?;
+    let (start, mut read) = (Instant::now(), 0);
     let mut print_examples = |examples: Vec<Example>| {
+        read += examples.len();
         let mut lines = String::new();
         for example in &examples {
             lines += &serde_json::to_string(example)
@@ -43,5 +46,14 @@ pub(super) fn read(args: &ReadArgs) -> Result<()> {
     let mut skipped = Skipped::default();
     read_paths(&*reader, &paths, args.limit, &ctx, &mut print_examples, &mut skipped)?;
     skipped.warn();
+    if read == 0 && args.limit != Some(0) {
+        let error = skipped.no_example(&paths);
+        return Err(if skipped.is_empty() {
+            error.with_hint("nothing is in it: is it what was meant, and was it copied whole?")
+        } else {
+            error
+        });
+    }
+    log::info!("{}", skipped.pace(read, "examples", start));
     Ok(())
 }

@@ -139,10 +139,10 @@ impl Manifest {
         let waits = |name: &&str| !placed.contains(name);
         let mut path: Vec<&str> =
             self.arms.keys().map(String::as_str).filter(waits).take(1).collect();
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut steps: HashMap<&str, usize> = HashMap::new();
         // Whoever waits, waits for one that waits: sooner or later for one that was here before.
         while let Some(&last) = path.last() {
-            if let Some(first) = places.insert(last, path.len() - 1) {
+            if let Some(first) = steps.insert(last, path.len() - 1) {
                 return path.split_off(first);
             }
             path.extend(self.arms_before(last).find(waits));

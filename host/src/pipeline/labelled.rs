@@ -7,7 +7,7 @@ use deft_core::{Error, ErrorKind, Example, Fingerprint, Result};
 use super::splits::Taken;
 use super::{Run, arms};
 use crate::manifest::{PartSource, SourcePart, Task, TaskSource};
-use crate::pool::read_examples;
+use crate::pool::read_and_tell;
 use crate::store::HashedSource;
 
 /// The examples of one source, in memory.
@@ -97,7 +97,7 @@ impl Run {
         let services = self.services(&format!("read the {usage} examples"));
         let ctx = services.context(self.manifest.seed);
         let (hash, hashed) = self.hash_files(&paths)?;
-        let examples = read_examples(&*reader, &paths, None, &ctx)?;
+        let examples = read_and_tell(&task.name, usage, &*reader, &paths, &ctx)?;
         hashed.iter().try_for_each(HashedSource::check_unchanged)?;
         paths.check_unchanged()?;
         let mut fingerprint = Fingerprint::new().with(identity.to_string()).with(hash);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use deft_core::{Error, ErrorKind, Kind, Predictor, Reader, Result, TrainerInfo};
 
@@ -11,7 +10,7 @@ use super::splits::Taken;
 use super::{ArmResult, Results};
 use crate::components::{Components, Plan};
 use crate::manifest::{Block, Document, Task, TaskList, TaskSource};
-use crate::pool::{SourcePaths, expand_source, is_there, read_examples, relative_to};
+use crate::pool::{SourcePaths, expand_source, is_there, read_and_tell, relative_to};
 use crate::registry::Registry;
 use crate::services::HostServices;
 use crate::store;
@@ -215,19 +214,13 @@ impl ModelEvaluation {
         let name = &one.task.name;
         let services = HostServices::new(self.place.base(), &format!("read {name}"), self.threads);
         let ctx = services.context(self.list.seed);
-        let start = Instant::now();
-        let examples = read_examples(&*one.reader, &one.paths, None, &ctx)?;
-        let (read, seconds) = (examples.len(), start.elapsed().as_secs_f64());
+        let examples = read_and_tell(name, "evaluation", &*one.reader, &one.paths, &ctx)?;
         let taken = Taken::of(one.source, examples)
             .map_err(|error| error.within_option("evaluation_source"))?;
-        let part = one.source.part().map(|part| {
-            format!("; {} of them are evaluated ({})", taken.positions.len(), part.describe())
-        });
-        log::info!(
-            "{name}: {read} examples read, {:.0} a second{}",
-            read as f64 / seconds.max(1e-6),
-            part.unwrap_or_default()
-        );
+        if let Some(part) = one.source.part() {
+            let (count, how) = (taken.positions.len(), part.describe());
+            log::info!("{name}: {count} of them are evaluated ({how})");
+        }
         Evaluation::new(Arc::clone(&one.reader), taken, one.source)
     }
 }

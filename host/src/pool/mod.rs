@@ -17,7 +17,7 @@ pub use ingest::{WantedPool, ensure};
 pub use rows::Rows;
 pub(crate) use rows::{Glimpse, glimpse, spread};
 pub use sources::{ReadSource, SourcePaths, expand_source, read_examples};
-pub(crate) use sources::{Skipped, is_there, read_paths, relative_to};
+pub(crate) use sources::{Skipped, is_there, read_and_tell, read_paths, relative_to};
 
 use self::parquet::PartReader;
 pub(crate) use self::parquet::ROWS_PER_GROUP;

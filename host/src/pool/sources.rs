@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use deft_core::{Context, Error, ErrorKind, Example, Reader, Result, ResultExt, SkippedRow};
 use serde_json::Value;
@@ -159,6 +160,34 @@ pub fn read_examples(
     limit: Option<usize>,
     ctx: &Context<'_>,
 ) -> Result<Vec<Example>> {
+    Ok(read_all(reader, paths, limit, ctx)?.0)
+}
+
+/// The same with all of a source, and a line of the log about it: `rte: 277 evaluation examples in
+/// 0.1 s (2770/s), 0 rows left out`.
+///
+/// # Errors
+///
+/// Those of [`read_examples`].
+pub(crate) fn read_and_tell(
+    task: &str,
+    usage: &str,
+    reader: &dyn Reader,
+    paths: &[PathBuf],
+    ctx: &Context<'_>,
+) -> Result<Vec<Example>> {
+    let start = Instant::now();
+    let (examples, skipped) = read_all(reader, paths, None, ctx)?;
+    log::info!("{task}: {}", skipped.pace(examples.len(), &format!("{usage} examples"), start));
+    Ok(examples)
+}
+
+fn read_all(
+    reader: &dyn Reader,
+    paths: &[PathBuf],
+    limit: Option<usize>,
+    ctx: &Context<'_>,
+) -> Result<(Vec<Example>, Skipped)> {
     let mut examples = Vec::new();
     let mut take = |batch: Vec<Example>| {
         examples.extend(batch);
@@ -168,11 +197,9 @@ pub fn read_examples(
     read_paths(reader, paths, limit, ctx, &mut take, &mut skipped)?;
     skipped.warn();
     if examples.is_empty() {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        let error = skipped.nothing_left("there is no example in the source");
-        return Err(error.with_context("source", names.join(", ")));
+        return Err(skipped.no_example(paths));
     }
-    Ok(examples)
+    Ok((examples, skipped))
 }
 
 /// Rows that readers left out: by reason, how many, and where the first of them is.
@@ -193,6 +220,26 @@ impl Skipped {
         for (reason, (count, first)) in &self.0 {
             log::warn!("rows left out: {count} ({reason}; the first: {first})");
         }
+    }
+
+    /// Whether no row was left out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What was read since `start`, how fast, and how many rows were left out.
+    pub(crate) fn pace(&self, count: usize, what: &str, start: Instant) -> String {
+        let seconds = start.elapsed().as_secs_f64();
+        let rate = count as f64 / seconds.max(1e-6);
+        let left_out: u64 = self.0.values().map(|(count, _)| count).sum();
+        format!("{count} {what} in {seconds:.1} s ({rate:.0}/s), {left_out} rows left out")
+    }
+
+    /// The error when some files or folders have no example.
+    pub(crate) fn no_example(&self, paths: &[PathBuf]) -> Error {
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        self.nothing_left("there is no example in the source")
+            .with_context("source", names.join(", "))
     }
 
     /// The error when nothing else was in a source.
@@ -267,6 +314,17 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.context("path").unwrap().contains("/ddd"), "{error}");
         assert_eq!(expand_source("*.jsonl", dir.path()).unwrap().len(), 1, "nothing is searched");
+    }
+
+    #[test]
+    fn what_was_read_is_told_with_its_pace_and_the_rows_left_out() {
+        let mut skipped = Skipped::default();
+        for (row, reason) in [(3, "empty line"), (5, "empty line"), (6, "target missing")] {
+            skipped.add(SkippedRow { row, reason: reason.to_owned() }, Path::new("a.jsonl"));
+        }
+        let pace = skipped.pace(2000, "examples", Instant::now());
+        assert!(pace.starts_with("2000 examples in 0.0 s ("), "{pace}");
+        assert!(pace.ends_with("/s), 3 rows left out"), "{pace}");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaseholdConfig {
     /// What becomes of a few-shot row, whose `target` is a number: `fixed` (default) takes it,
-    /// `paper` leaves it out as the published code does. The prompt is the same.
+    /// `paper` leaves it out as the published code does. The prompt is the same. `fixed` leaves out
+    /// records with an empty holding or two equal ones.
     #[serde(default)]
     pub(crate) variant: Variant,
 }

@@ -1,7 +1,7 @@
 //! The example of a record: the prompt of the published code, with its odd space, to the letter.
 
 use deft_core::prelude::*;
-use deft_records::{Made, Record};
+use deft_records::{Made, Record, unanswerable};
 
 use crate::config::Variant;
 
@@ -14,7 +14,8 @@ const NOT_A_STRING: &str = "target is not a string";
 /// Fields that are kept in an example's `extra`.
 const KEPT: [&str; 1] = ["example_id"];
 
-/// What a record gives: an example, or nothing for a few-shot row that the paper left out.
+/// What a record gives: an example, or nothing for a few-shot row that the paper left out, and for
+/// holdings that leave no choice, about which the paper asks all the same.
 pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
     let is_few_shot = record.get("context").is_none() && record.get("input").is_some();
     let example = match variant {
@@ -22,6 +23,9 @@ pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
         Variant::Fixed if is_few_shot => few_shot(record)?,
         _ => raw(record)?,
     };
+    if let Some(reason) = unanswerable(&example.options).filter(|_| variant == Variant::Fixed) {
+        return Ok(Made::Skipped(reason));
+    }
     Ok(Made::Examples(vec![example]))
 }
 

@@ -72,6 +72,22 @@ fn few_shot_rows_are_read_unless_it_is_the_papers_variant() {
 }
 
 #[test]
+fn holdings_that_leave_no_choice_are_left_out_unless_it_is_the_paper() {
+    let check = |holdings: Value, reason: &str| {
+        let raw = json!({"context": "c", "endings": holdings, "label": 0});
+        let few_shot = json!({"input": "i", "answer_choices": holdings, "target": 0});
+        for record in [&raw, &few_shot] {
+            let batch = read(record, Variant::Fixed).unwrap();
+            assert!(batch.examples.is_empty());
+            assert_eq!(batch.skipped, [SkippedRow { row: 1, reason: reason.to_owned() }]);
+        }
+        assert_eq!(read(&raw, Variant::Paper).unwrap().examples.len(), 1);
+    };
+    check(json!(["a", "b", " ", "d", "e"]), "an answer choice is empty");
+    check(json!(["a", "b", "c", "d", "a"]), "two answer choices are equal");
+}
+
+#[test]
 fn wrong_records_are_named_by_field() {
     let field = |changed: &str, value: Value| {
         let mut record = record();

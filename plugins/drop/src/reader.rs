@@ -5,7 +5,7 @@ use std::path::Path;
 
 use deft_core::metrics::{Aggregate, ExampleScore, MetricSpec, TaskSpec};
 use deft_core::prelude::*;
-use deft_records::{Record, RecordStream};
+use deft_records::{Forms, Record, RecordStream, SourceFile, SourceStream};
 
 use crate::config::{DropConfig, Variant};
 use crate::official::{self, Passages};
@@ -32,14 +32,11 @@ impl Component for DropReader {
 }
 
 impl Reader for DropReader {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let variant = self.0.variant;
-        if official::is_official(source) {
-            let passages = Passages::open(source)?;
-            let waiting = Vec::new().into_iter();
-            return Ok(Box::new(OfficialStream { passages, variant, waiting, rows: 0 }));
-        }
-        RecordStream::open(source, move |record: &Record| rows::make(record, variant))
+        SourceStream::open(ctx, source, Forms::RECORDS, move |file: &SourceFile| {
+            open_file(file, variant)
+        })
     }
 
     fn task(&self) -> TaskSpec {
@@ -56,6 +53,15 @@ impl Reader for DropReader {
     ) -> Result<Vec<ExampleScore>> {
         examples.iter().zip(predictions).map(|(example, one)| score(example, one)).collect()
     }
+}
+
+/// The examples of an official file, or of one with rows.
+fn open_file(file: &SourceFile, variant: Variant) -> Result<Box<dyn ExampleStream>> {
+    if official::is_official(&file.path) {
+        let passages = Passages::open(&file.path)?;
+        return Ok(Box::new(OfficialStream { passages, variant, waiting: Vec::new().into_iter() }));
+    }
+    RecordStream::of_file(file, move |record: &Record| rows::make(record, variant))
 }
 
 fn score(example: &Example, prediction: &Prediction) -> Result<ExampleScore> {
@@ -82,8 +88,6 @@ struct OfficialStream {
     variant: Variant,
     /// Examples of the last passage that are still to be given.
     waiting: std::vec::IntoIter<Example>,
-    /// Examples given so far.
-    rows: usize,
 }
 
 impl ExampleStream for OfficialStream {
@@ -102,8 +106,6 @@ impl ExampleStream for OfficialStream {
         if batch.examples.is_empty() {
             return Ok(None);
         }
-        self.rows += batch.examples.len();
-        ctx.progress(self.rows, 0, "rows");
         Ok(Some(batch))
     }
 }

@@ -36,9 +36,9 @@ impl Component for JsonlReader {
 }
 
 impl Reader for JsonlReader {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let rules = Arc::clone(&self.0);
-        RecordStream::open(source, move |record: &Record| {
+        RecordStream::open(ctx, source, move |record: &Record| {
             Ok(Made::Examples(vec![rules.example(record)?]))
         })
     }

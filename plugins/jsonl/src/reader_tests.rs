@@ -103,6 +103,10 @@ fn options_that_are_none_repeated_or_not_the_target_are_refused() {
     let place = "(file: a.jsonl, line: 2, option: options";
     check(json!({"o": [], "t": "a"}), &format!("the record has no options {place})"));
     check(
+        json!({"o": ["a", " "], "t": "a"}),
+        &format!("an option of the record is empty {place}, position: 1)"),
+    );
+    check(
         json!({"o": ["a", "b", "a"], "t": "a"}),
         &format!("two options of the record are the same {place}, found: \"a\")"),
     );

@@ -68,10 +68,19 @@ impl Rules {
         if let Some((_, option)) = repeated {
             return Err(row
                 .error("options", "two options of the record are the same")
-                .with_context("found", format!("\"{}\"", excerpt(option))));
+                .with_context("found", format!("\"{}\"", excerpt(option)))
+                .with_hint("nobody could choose between them: leave one out, or the record"));
         }
         if options.is_empty() {
-            return Err(row.error("options", "the record has no options"));
+            return Err(row
+                .error("options", "the record has no options")
+                .with_hint("leave the record out, or `options` where the answer is generated"));
+        }
+        if let Some(place) = options.iter().position(|option| option.trim().is_empty()) {
+            return Err(row
+                .error("options", "an option of the record is empty")
+                .with_context("position", place)
+                .with_hint("nobody could choose it: leave it out, or the record"));
         }
         Ok(options)
     }

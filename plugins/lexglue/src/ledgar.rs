@@ -1,7 +1,7 @@
 //! LEDGAR: what is the main topic of a contract provision.
 
 use deft_core::prelude::*;
-use deft_records::{Made, Record};
+use deft_records::{Made, Record, unanswerable};
 
 use crate::labels::LABELS;
 use crate::reader::{DATASET, Task};
@@ -19,10 +19,7 @@ impl Task for Ledgar {
 
     fn make(record: &Record) -> Result<Made> {
         let text = record.text("text")?;
-        let names = match record.get(NAMES) {
-            Some(_) => record.texts(NAMES)?,
-            None => LABELS.to_vec(),
-        };
+        let names = names(record)?;
         let gold = record.label("label", names.len())?;
         let input = format!(
             "What is the main topic of the following contract provision?\nContract: {text}"
@@ -36,4 +33,16 @@ impl Task for Ledgar {
             ..Example::default()
         }]))
     }
+}
+
+/// The labels' names: the record's, or those of the data set.
+fn names(record: &Record) -> Result<Vec<&str>> {
+    if record.get(NAMES).is_none() {
+        return Ok(LABELS.to_vec());
+    }
+    let names = record.texts(NAMES)?;
+    if names.is_empty() || unanswerable(&names).is_some() {
+        return Err(record.wrong(NAMES, "a list of different strings, none of them empty"));
+    }
+    Ok(names)
 }

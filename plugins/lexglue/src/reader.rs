@@ -45,8 +45,8 @@ impl<T: Task> Component for LexglueReader<T> {
 }
 
 impl<T: Task> Reader for LexglueReader<T> {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
-        RecordStream::open(source, T::make)
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+        RecordStream::open(ctx, source, T::make)
     }
 
     fn task(&self) -> TaskSpec {

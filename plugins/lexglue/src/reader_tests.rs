@@ -98,6 +98,8 @@ fn wrong_records_are_named_by_field() {
     let ledgar = |record: Value| field(read::<Ledgar>(&record, Variant::Fixed));
     assert_eq!(ledgar(json!({"label": 1})).as_deref(), Some("text"));
     assert_eq!(ledgar(json!({"text": "t", "label": 100})).as_deref(), Some("label"));
-    let names = json!({"text": "t", "label": 1, "label_names": "a"});
-    assert_eq!(ledgar(names).as_deref(), Some("label_names"));
+    for names in [json!("a"), json!([]), json!(["a", ""]), json!(["a", "b", "a"])] {
+        let record = json!({"text": "t", "label": 0, "label_names": names});
+        assert_eq!(ledgar(record).as_deref(), Some("label_names"));
+    }
 }

@@ -60,9 +60,9 @@ impl Component for NiReader {
 }
 
 impl Reader for NiReader {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         Ok(Box::new(NiStream {
-            source: Source::open(source, &self.config)?,
+            source: Source::open(ctx, source, &self.config)?,
             config: Arc::clone(&self.config),
             limit: self.limit.clone(),
             random: PythonRandom::new(self.config.seed),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use deft_core::prelude::*;
-use deft_records::Records;
+use deft_records::{Forms, Records, source_files};
 
 use crate::config::NiConfig;
 
@@ -17,10 +17,10 @@ pub(crate) enum Source {
 
 impl Source {
     /// Opens a folder, a task's file or a file of rows.
-    pub(crate) fn open(path: &Path, config: &NiConfig) -> Result<Self> {
+    pub(crate) fn open(ctx: &Context<'_>, path: &Path, config: &NiConfig) -> Result<Self> {
         let metadata = std::fs::metadata(path).or_io("cannot open the source", path)?;
         if metadata.is_dir() {
-            let tasks = folder(path, config)?;
+            let tasks = folder(ctx, path, config)?;
             check_names(&tasks, config)?;
             return Ok(Self::Tasks(tasks.into_iter()));
         }
@@ -37,10 +37,10 @@ fn is_task(path: &Path) -> bool {
 }
 
 /// The task files of a folder: by the list of a split, or all of them, sorted by bytes.
-fn folder(path: &Path, config: &NiConfig) -> Result<Vec<PathBuf>> {
+fn folder(ctx: &Context<'_>, path: &Path, config: &NiConfig) -> Result<Vec<PathBuf>> {
     let tasks = path.join("tasks");
     let tasks = if tasks.is_dir() { tasks } else { path.to_owned() };
-    let Some(split) = config.split else { return all(&tasks) };
+    let Some(split) = config.split else { return all(ctx, &tasks) };
     let list = path.join("splits").join(&config.splits);
     let list = list.join(format!("{}_tasks.txt", split.as_str()));
     let names = std::fs::read_to_string(&list).or_io("cannot read the list of tasks", &list)?;
@@ -48,21 +48,14 @@ fn folder(path: &Path, config: &NiConfig) -> Result<Vec<PathBuf>> {
     Ok(names.map(|name| tasks.join(format!("{name}.json"))).collect())
 }
 
-fn all(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut tasks = Vec::new();
-    for entry in std::fs::read_dir(folder).or_io("cannot read the folder of tasks", folder)? {
-        let path = entry.or_io("cannot read the folder of tasks", folder)?.path();
-        if is_task(&path) && path.is_file() {
-            tasks.push(path);
-        }
-    }
-    if tasks.is_empty() {
-        return Err(Error::new(ErrorKind::Data, "there is no task in the folder")
-            .with_context("folder", folder.display())
-            .with_hint("wanted are files `task….json`, in the folder itself or in its `tasks`"));
-    }
-    tasks.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
-    Ok(tasks)
+fn all(ctx: &Context<'_>, folder: &Path) -> Result<Vec<PathBuf>> {
+    let files =
+        source_files(ctx, folder, Forms::DOCUMENTS).map_err(|error| match error.kind() {
+            ErrorKind::Data if error.context("folder").is_some() => error
+                .with_hint("wanted are files `task….json`, in the folder itself or in its `tasks`"),
+            _ => error,
+        })?;
+    Ok(files.into_iter().map(|file| file.path).collect())
 }
 
 /// Refuses names that no task of a folder has: a misspelt one would only make a smaller set.
@@ -88,6 +81,7 @@ pub(crate) fn is_named(name: &str, wanted: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::SplitName;
+    use deft_core::NoServices;
     use std::fs;
 
     /// A folder in the layout of the benchmark.
@@ -104,7 +98,7 @@ mod tests {
     }
 
     fn names(path: &Path, config: &NiConfig) -> Result<Vec<String>> {
-        match Source::open(path, config)? {
+        match Source::open(&Context::new(&NoServices, 0, 1), path, config)? {
             Source::Tasks(tasks) => Ok(tasks.map(|path| crate::task::name(&path)).collect()),
             Source::Rows(_) => panic!("rows"),
         }
@@ -141,6 +135,7 @@ mod tests {
     fn a_folder_without_tasks_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let error = names(dir.path(), &NiConfig::default()).unwrap_err();
-        assert_eq!(error.message(), "there is no task in the folder");
+        assert_eq!(error.message(), "the folder holds no file of a known form");
+        assert!(error.hint().unwrap().starts_with("wanted are files `task….json`"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! Reader `qasper`: is a paragraph evidence for a question about its paper.
 //!
-//! A source is one JSON file in the schema of Qasper 0.3. Its path through this crate:
+//! A source is a JSON file in the schema of Qasper 0.3, or a folder of them. A file's
+//! path through this crate:
 //!
 //! 1. `article` gives the paragraphs of an article and its questions;
 //! 2. `evidence` says which paragraphs are evidence for a question, and what a set of them is worth;

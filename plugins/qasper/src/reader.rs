@@ -5,6 +5,7 @@ use std::path::Path;
 
 use deft_core::metrics::{self, Aggregate, ExampleScore, MetricSpec, TaskSpec};
 use deft_core::prelude::*;
+use deft_records::{Forms, SourceFile, SourceStream};
 use deft_splits::PythonRandom;
 
 use crate::article::{Article, Articles};
@@ -43,14 +44,11 @@ impl Component for QasperReader {
 }
 
 impl Reader for QasperReader {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
-        Ok(Box::new(QasperStream {
-            articles: Articles::open(source)?,
-            config: self.0,
-            random: PythonRandom::new(self.0.seed),
-            waiting: VecDeque::new(),
-            is_shuffled: !self.0.shuffle,
-        }))
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+        let config = self.0;
+        SourceStream::open(ctx, source, Forms::DOCUMENTS, move |file: &SourceFile| {
+            QasperStream::open(&file.path, config)
+        })
     }
 
     fn task(&self) -> TaskSpec {
@@ -123,12 +121,21 @@ impl ExampleStream for QasperStream {
         if batch.examples.is_empty() && batch.skipped.is_empty() {
             return Ok(None);
         }
-        ctx.progress(usize::try_from(self.articles.given).unwrap_or(usize::MAX), 0, "articles");
         Ok(Some(batch))
     }
 }
 
 impl QasperStream {
+    fn open(path: &Path, config: QasperConfig) -> Result<Box<dyn ExampleStream>> {
+        Ok(Box::new(Self {
+            articles: Articles::open(path)?,
+            config,
+            random: PythonRandom::new(config.seed),
+            waiting: VecDeque::new(),
+            is_shuffled: !config.shuffle,
+        }))
+    }
+
     /// Reads one article; whether there was one.
     fn read_article(&mut self, skipped: &mut Vec<SkippedRow>) -> Result<bool> {
         let Some((paper, article)) = self.articles.advance()? else { return Ok(false) };

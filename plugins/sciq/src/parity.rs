@@ -37,9 +37,10 @@ fn parity_of_prompts_with_the_original_to_the_letter() {
 fn the_real_set_is_read_whole() {
     let Some(path) = shared("data/tasks/sciq/validation.jsonl") else { return };
     let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-    for variant in [Variant::Fixed, Variant::Paper] {
-        let examples = read_all(&path, variant).unwrap();
-        assert_eq!(examples.len(), lines);
-        assert!(examples.iter().all(|example| example.gold.is_some()));
+    for (variant, without_choice) in [(Variant::Fixed, 2), (Variant::Paper, 0)] {
+        let batch = read_all(&path, variant).unwrap();
+        assert_eq!(batch.skipped.len(), without_choice);
+        assert_eq!(batch.examples.len() + batch.skipped.len(), lines);
+        assert!(batch.examples.iter().all(|example| example.gold.is_some()));
     }
 }

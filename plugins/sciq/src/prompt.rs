@@ -1,7 +1,7 @@
 //! The example of a record: the prompt of the published code, and the order of the answers.
 
 use deft_core::prelude::*;
-use deft_records::{Made, Record};
+use deft_records::{Made, Record, unanswerable};
 
 use crate::config::Variant;
 
@@ -12,12 +12,16 @@ const RIGHT: usize = 3;
 /// The order of the published code: it shuffles every record's answers by the same seed.
 const ORDER_OF_THE_PAPER: [usize; 4] = [2, 1, RIGHT, 0];
 
-/// The example of a record.
+/// The example of a record. Answers that leave no choice are none, but the published code asks all the
+/// same.
 pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
     let question = record.text("question")?;
     let mut answers = [""; 4];
     for (answer, field) in answers.iter_mut().zip(ANSWERS) {
         *answer = record.text(field)?;
+    }
+    if let Some(reason) = unanswerable(&answers).filter(|_| variant == Variant::Fixed) {
+        return Ok(Made::Skipped(reason));
     }
     let order = match variant {
         Variant::Paper => ORDER_OF_THE_PAPER,

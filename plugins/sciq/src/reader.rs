@@ -25,9 +25,9 @@ impl Component for SciqReader {
 }
 
 impl Reader for SciqReader {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let variant = self.0.variant;
-        RecordStream::open(source, move |record: &Record| prompt::make(record, variant))
+        RecordStream::open(ctx, source, move |record: &Record| prompt::make(record, variant))
     }
 
     fn task(&self) -> TaskSpec {

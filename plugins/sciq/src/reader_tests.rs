@@ -8,19 +8,24 @@ use deft_core::NoServices;
 use serde_json::{Value, json};
 
 /// Everything in a source.
-pub(crate) fn read_all(source: &Path, variant: Variant) -> Result<Vec<Example>> {
+pub(crate) fn read_all(source: &Path, variant: Variant) -> Result<Batch> {
     let ctx = Context::new(&NoServices, 0, 1);
     let reader = SciqReader::new(&ctx, SciqConfig { variant }, Children::none())?;
     let mut stream = reader.open(&ctx, source)?;
-    let mut all = Vec::new();
+    let mut all = Batch::default();
     while let Some(batch) = stream.next_batch(&ctx, 100)? {
-        all.extend(batch.examples);
+        all.examples.extend(batch.examples);
+        all.skipped.extend(batch.skipped);
     }
     Ok(all)
 }
 
 /// The examples of some records.
 pub(crate) fn read(records: &[Value], variant: Variant) -> Result<Vec<Example>> {
+    Ok(read_batch(records, variant)?.examples)
+}
+
+fn read_batch(records: &[Value], variant: Variant) -> Result<Batch> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.jsonl");
     let lines: Vec<_> = records.iter().map(|record| record.to_string() + "\n").collect();
@@ -56,6 +61,21 @@ fn the_right_answer_is_anywhere_in_the_fixed_order_and_stays_where_it_is() {
         assert_eq!(example.options[example.gold.unwrap()], "right");
         assert_eq!(read(std::slice::from_ref(record), Variant::Fixed).unwrap()[0], *example);
     }
+}
+
+#[test]
+fn answers_that_leave_no_choice_are_left_out_unless_it_is_the_paper() {
+    let check = |answer: &str, reason: &str| {
+        let mut spoilt = record(2);
+        spoilt["distractor2"] = answer.into();
+        let records = [record(1), spoilt];
+        let batch = read_batch(&records, Variant::Fixed).unwrap();
+        assert_eq!(batch.examples.len(), 1);
+        assert_eq!(batch.skipped, [SkippedRow { row: 2, reason: reason.to_owned() }]);
+        assert_eq!(read(&records, Variant::Paper).unwrap().len(), 2);
+    };
+    check("", "an answer choice is empty");
+    check("right", "two answer choices are equal");
 }
 
 #[test]

@@ -5,14 +5,10 @@ use std::path::Path;
 
 use deft_core::metrics::{self, ExampleScore, TaskSpec};
 use deft_core::prelude::*;
-use deft_records::{Made, Record, RecordStream};
+use deft_records::{Made, Record, RecordStream, unanswerable};
 
 use crate::config::{T0Config, Variant};
 use crate::tasks::{Prompt, Task};
-
-/// Why a record is no example in the variant `fixed`.
-const EMPTY_OPTION: &str = "an answer choice is empty";
-const EQUAL_OPTIONS: &str = "two answer choices are equal";
 
 /// Reads the records of one task; scores them by rank classification.
 #[derive(Debug)]
@@ -33,9 +29,9 @@ impl<T: Task> Component for T0Reader<T> {
 }
 
 impl<T: Task> Reader for T0Reader<T> {
-    fn open(&self, _ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
+    fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let variant = self.variant;
-        RecordStream::open(source, move |record: &Record| make::<T>(record, variant))
+        RecordStream::open(ctx, source, move |record: &Record| make::<T>(record, variant))
     }
 
     fn task(&self) -> TaskSpec {
@@ -52,7 +48,8 @@ impl<T: Task> Reader for T0Reader<T> {
     }
 }
 
-/// The example of a record.
+/// The example of a record. Options that leave no choice are none, but the published code asks all
+/// the same.
 fn make<T: Task>(record: &Record, variant: Variant) -> Result<Made> {
     let Prompt { input, options, gold } = T::prompt(record, variant)?;
     if let Some(reason) = unanswerable(&options).filter(|_| variant == Variant::Fixed) {
@@ -66,15 +63,6 @@ fn make<T: Task>(record: &Record, variant: Variant) -> Result<Made> {
         provenance: Provenance { dataset: T::DATASET.to_owned(), template: T::task().to_owned() },
         extra: record.keep(T::KEPT),
     }]))
-}
-
-/// Why nobody could choose among these options. The published code asks all the same.
-fn unanswerable(options: &[String]) -> Option<&'static str> {
-    if options.iter().any(|option| option.trim().is_empty()) {
-        return Some(EMPTY_OPTION);
-    }
-    let is_twice = |(i, option): (usize, &String)| options[..i].contains(option);
-    options.iter().enumerate().any(is_twice).then_some(EQUAL_OPTIONS)
 }
 
 #[cfg(test)]

@@ -82,42 +82,6 @@ fn plain_lines_and_safetensors_give_the_same_vectors_as_jsonl_and_npy() {
 }
 
 #[test]
-fn read_prints_the_prompts_of_the_original() {
-    const TASKS: [&str; 11] = [
-        "rte",
-        "cb",
-        "anli_r1",
-        "anli_r2",
-        "anli_r3",
-        "hellaswag",
-        "story_cloze",
-        "winogrande",
-        "wsc",
-        "copa",
-        "wic",
-    ];
-    let Some(shared) = shared() else { return skipped("no shared data") };
-    let Ok(cases) = std::fs::read_to_string(shared.join("parity/prompts.jsonl")) else {
-        return skipped("no golden prompts");
-    };
-    for case in cases.lines() {
-        let case: Value = serde_json::from_str(case).unwrap();
-        let reader = case["reader"].as_str().and_then(|name| name.strip_suffix("_reader"));
-        let Some(task) = reader.filter(|task| TASKS.contains(task)) else { continue };
-        let project = Project::new();
-        project.write("raw.jsonl", &format!("{}\n", case["raw"]));
-        let reader = format!("{{use: t0/{task}, variant: paper}}");
-        let read_one = Deft::new(&["read", "--reader", &reader, "--source"]);
-        let output = read_one.arg(project.path("raw.jsonl")).succeed().stdout;
-        let example: Value = serde_json::from_str(&output).unwrap();
-        let expected = &case["expected"][0];
-        assert_eq!(example["input"], expected["input"]);
-        assert_eq!(example["answer_choices"], expected["options"]);
-        assert_eq!(example["gold"], expected["gold"]);
-    }
-}
-
-#[test]
 fn units_done_one_by_one_equal_an_index_made_at_once() {
     let at_once = Project::new();
     at_once.manifest(&[RETRIEVER_DENSE]);

@@ -202,7 +202,8 @@ impl Run {
         let Some(source) = source else { return Ok(None) };
         let key = format!("{usage}_source");
         let (reader, identity) = self.task_reader(task, &key)?;
-        let paths = self.expand(source.source(), &format!("tasks[{}].{key}", self.task_index(task)))?;
+        let paths =
+            self.expand(source.source(), &format!("tasks[{}].{key}", self.task_index(task)))?;
         let services = self.services("look at the sources");
         let watch = Watch::begin(&services, Duration::MAX);
         let ctx = watch.context(self.manifest.seed, self.threads);
