@@ -13,7 +13,7 @@
 //! - [`report`]: the table at the end; [`show`]: what was selected, and from what; [`schema`]: what a manifest may say, for editors;
 //! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
 //! - [`trec`]: runs of other retrieval tools; `machine`: what disk and memory are left;
-//! - `hub`: models by name, from Hugging Face's cache or downloaded into it;
+//! - `hub`: models and data sets by name, from Hugging Face's cache or downloaded into it;
 //! - [`interrupt`] and [`crash`]: a stop that the user asks for, and an end that nobody did.
 //!
 //! The program `deft` is `commands` over these.

@@ -60,7 +60,7 @@ pub enum Command {
     Check(ManifestArgs),
     /// Tell what a run will cost: disk, memory and time of each stage; fail if it does not fit
     Plan(plan::PlanArgs),
-    /// Download every model that a manifest names, for a machine without a network
+    /// Download every model and data set that a manifest names, for a machine without a network
     Fetch(fetch::FetchArgs),
     /// Tell how far a run is: units done, running and failed, and the time left
     Status(status::StatusArgs),

@@ -16,7 +16,7 @@ pub struct ReadArgs {
     /// The reader, as in a manifest: `p3` or `{use: t0/rte, variant: paper}`
     #[arg(long)]
     reader: String,
-    /// File, folder or glob
+    /// File, folder or glob, or `hf://datasets/ORG/NAME/PATH`
     #[arg(long)]
     source: String,
     /// Only the first examples
@@ -31,7 +31,7 @@ pub(super) fn read(args: &ReadArgs) -> Result<()> {
     let services = single::services("read", &args.common);
     let ctx = services.context(0);
     let reader = Components::default().reader(&plan, &ctx)?;
-    let paths = expand_source(&args.source, Path::new("."))?;
+    let paths = expand_source(&args.source, Path::new("."), &ctx)?;
     let (start, mut read) = (Instant::now(), 0);
     let mut print_examples = |examples: Vec<Example>| {
         read += examples.len();

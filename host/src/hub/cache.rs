@@ -1,4 +1,4 @@
-//! One model's folder in the cache.
+//! One repository's folder in the cache.
 
 use std::fs;
 use std::io::ErrorKind as Io;
@@ -10,7 +10,7 @@ use deft_core::{Context, Fingerprint, Result, ResultExt};
 use super::files::{ESSENTIAL, WEIGHTS, is_index, shards};
 use super::{HubName, is_plain};
 use crate::store::lock::Lock;
-use crate::store::{self, make_dir, write_file};
+use crate::store::{self, make_dir, read_json, write_file, write_json};
 
 /// The folder, with one lock for all who download into it.
 pub(super) struct Folder {
@@ -19,8 +19,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(cache: &Path, repository: &str) -> Self {
-        let name = format!("models--{}", repository.replace('/', "--"));
+    pub(super) fn new(cache: &Path, name: HubName<'_>) -> Self {
+        let name = format!("{}--{}", name.kind.plural(), name.repository.replace('/', "--"));
         Self { root: cache.join(&name), locks: cache.join(".locks").join(&name) }
     }
 
@@ -28,10 +28,15 @@ impl Folder {
         &self.root
     }
 
+    /// Where the commit of a revision is noted.
+    pub(super) fn reference(&self, revision: &str) -> PathBuf {
+        self.root.join("refs").join(revision)
+    }
+
     /// The commit that a revision had when it was downloaded; else the revision itself, which may
     /// be a commit.
     pub(super) fn commit(&self, revision: &str) -> String {
-        let noted = fs::read_to_string(self.root.join("refs").join(revision)).ok();
+        let noted = fs::read_to_string(self.reference(revision)).ok();
         let noted = noted.map(|commit| commit.trim().to_owned());
         noted.filter(|commit| is_plain(commit)).unwrap_or_else(|| revision.to_owned())
     }
@@ -120,10 +125,48 @@ impl Folder {
         if self.commit(revision) == commit {
             return Ok(());
         }
-        write_file(&self.root.join("refs").join(revision), commit.as_bytes())
+        write_file(&self.reference(revision), commit.as_bytes())
+    }
+
+    /// The names of all files of a commit, where they have been noted.
+    pub(super) fn listing(&self, commit: &str) -> Option<Vec<String>> {
+        read_json(&self.listing_path(commit))
+    }
+
+    /// Notes the names of all files of a commit.
+    pub(super) fn note_listing(&self, commit: &str, all: &[String]) -> Result<()> {
+        write_json(&self.listing_path(commit), &all)
+    }
+
+    fn listing_path(&self, commit: &str) -> PathBuf {
+        self.root.join(".listings").join(format!("{commit}.json"))
+    }
+
+    /// The names of those files of a commit that are here.
+    pub(super) fn files(&self, commit: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        collect_files(&self.snapshot(commit), "", &mut found);
+        found
     }
 
     fn absent(&self, commit: &str) -> PathBuf {
         self.root.join(".no_exist").join(commit)
+    }
+}
+
+/// Adds the files below a folder, each with the folders on the way to it. What cannot be read is not
+/// here.
+fn collect_files(dir: &Path, prefix: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = format!("{prefix}{name}");
+        // A link without its file is neither.
+        match entry.path().metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                collect_files(&entry.path(), &format!("{name}/"), found);
+            }
+            Ok(_) => found.push(name),
+            Err(_) => {}
+        }
     }
 }

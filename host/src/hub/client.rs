@@ -10,6 +10,7 @@ use serde::Deserialize;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
+use super::download::hex;
 use super::{Hub, HubName, is_plain};
 
 /// How often it is looked whether the user asked to stop.
@@ -27,7 +28,7 @@ const MAX_LISTING: usize = 64 << 20;
 /// Most addresses that one file is looked for at.
 const MAX_REDIRECTS: usize = 10;
 
-/// What the hub says of a model.
+/// What the hub says of a repository.
 #[derive(Debug)]
 pub(super) struct Listing {
     /// What the revision is.
@@ -38,7 +39,7 @@ pub(super) struct Listing {
 
 /// The same as it comes.
 #[derive(Deserialize)]
-struct ModelInfo {
+struct Info {
     sha: String,
     #[serde(default)]
     siblings: Vec<Sibling>,
@@ -49,7 +50,7 @@ struct Sibling {
     rfilename: String,
 }
 
-/// Asks the hub for one model.
+/// Asks the hub for one repository.
 pub(super) struct Client<'a> {
     pub(super) hub: &'a Hub,
     pub(super) name: HubName<'a>,
@@ -83,8 +84,10 @@ impl<'a> Client<'a> {
 
     /// Asks which commit a revision is and which files it has.
     pub(super) fn listing(&self, revision: &str) -> Result<Listing> {
-        let repository = self.name.repository;
-        let path = format!("api/models/{repository}/revision/{revision}");
+        let HubName { kind, repository, .. } = self.name;
+        // A slash of the revision's own would be one of the address.
+        let revision = revision.replace('/', "%2F");
+        let path = format!("api/{}/{repository}/revision/{revision}", kind.plural());
         let answer = self.get(&path, 0)?;
         let mut text = Vec::new();
         while let Some(piece) = self.piece(&answer)? {
@@ -93,7 +96,7 @@ impl<'a> Client<'a> {
                 return Err(self.nonsense());
             }
         }
-        let info: ModelInfo =
+        let info: Info =
             serde_json::from_slice(&text).map_err(|error| self.nonsense().with_source(&error))?;
         if !is_plain(&info.sha) {
             return Err(self.nonsense());
@@ -105,7 +108,9 @@ impl<'a> Client<'a> {
     /// Asks for a file, from a byte on. The status is 200 (all of it comes), 206 (what was asked
     /// for) or 416 (there is nothing from there on).
     pub(super) fn file(&self, commit: &str, file: &str, from: u64) -> Result<Answer> {
-        self.get(&format!("{}/resolve/{commit}/{file}", self.name.repository), from)
+        let HubName { kind, repository, .. } = self.name;
+        let file = encoded(file);
+        self.get(&format!("{}{repository}/resolve/{commit}/{file}", kind.prefix()), from)
     }
 
     /// The next piece of a body; none at its end.
@@ -289,6 +294,20 @@ fn absolute(url: &str, location: &str) -> String {
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |end| end + 3);
     url[host..].find('/').map_or(url, |end| &url[..host + end])
+}
+
+/// A path as a part of an address: everything but letters, digits and a few signs by its bytes.
+fn encoded(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            text.push_str(&hex(&[byte]).to_uppercase());
+        }
+    }
+    text
 }
 
 fn is_this_machine(url: &str) -> bool {

@@ -10,8 +10,9 @@ use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
 use sha2::{Digest, Sha256};
 
 use super::cache::Folder;
-use super::client::{Answer, Client, Head};
-use super::{Hub, HubName, files};
+use super::client::{Answer, Client, Head, Listing};
+use super::data::{HubData, HubFiles};
+use super::{Hub, HubName, errors, files};
 use crate::console::Progress;
 use crate::store;
 
@@ -47,6 +48,47 @@ pub(super) fn model(
     folder.note_absent(commit, &listing.files)?;
     folder.note_revision(name.revision, commit)?;
     Ok(folder.snapshot(commit))
+}
+
+/// Downloads what a name stands for in a data set and the cache has not.
+pub(super) fn data(
+    hub: &Hub,
+    folder: &Folder,
+    data: &HubData,
+    ctx: Context<'_>,
+) -> Result<HubFiles> {
+    let name = data.name();
+    let _lock = folder.lock(name, &ctx)?;
+    if let Some(found) = hub.known(data)? {
+        // Whoever had the lock before has downloaded it.
+        return Ok(found);
+    }
+    folder.prepare()?;
+    let client = Client::new(hub, name, ctx);
+    let (commit, all) = listing(&client, folder)?;
+    let chosen = data.choose(&all).ok_or_else(|| errors::no_such_path(data, &all, folder))?;
+    let snapshot = folder.snapshot(&commit);
+    let missing: Vec<&str> =
+        chosen.files.iter().copied().filter(|file| !snapshot.join(file).exists()).collect();
+    log::info!("downloading {data} from {}: {} files", hub.endpoint, missing.len());
+    let download = Download { client: &client, folder, commit: &commit, ctx };
+    for file in missing {
+        // Each at once: the list of files tells whether all is there.
+        folder.link(&commit, file, &download.file(file)?)?;
+    }
+    folder.note_revision(name.revision, &commit)?;
+    Ok(HubFiles::of(&chosen, &snapshot))
+}
+
+/// The commit of a data set and the names of its files: as noted, or as the hub says.
+fn listing(client: &Client<'_>, folder: &Folder) -> Result<(String, Vec<String>)> {
+    let known = folder.commit(client.name.revision);
+    if let Some(all) = folder.listing(&known) {
+        return Ok((known, all));
+    }
+    let Listing { commit, files } = client.listing(&known)?;
+    folder.note_listing(&commit, &files)?;
+    Ok((commit, files))
 }
 
 /// The files of one commit.

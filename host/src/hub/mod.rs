@@ -1,12 +1,19 @@
-//! Models of the Hugging Face Hub: `org/name@revision`, from the cache, or downloaded into it.
+//! Models and data sets of the Hugging Face Hub, from the cache, or downloaded into it: models as
+//! `org/name@revision`, files of data sets as `hf://datasets/org/name@revision/path`.
 //!
 //! The cache is that of Python's `huggingface_hub`, so that each finds what the other downloaded:
 //! `blobs` has files by their content, `snapshots/<commit>` links to them, `refs/<revision>` says
 //! which commit that is, and `.no_exist/<commit>` has an empty file for each that the repository is
 //! known not to have. A revision stays at the commit that it had when it was downloaded.
+//!
+//! Of a data set `.listings/<commit>.json` beside them has the names of all files: it tells whether
+//! everything that a glob matches is there. Python's library neither writes nor minds it.
 
 mod cache;
 mod client;
+mod data;
+#[cfg(test)]
+mod data_tests;
 mod download;
 mod errors;
 mod files;
@@ -22,29 +29,76 @@ use std::path::PathBuf;
 use deft_core::{Context, Error, ErrorKind, Result};
 
 use cache::Folder;
+pub(crate) use data::{HubData, HubFiles};
 
 /// The hub where `HF_ENDPOINT` names no other.
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// A model's name: `org/name` with a revision.
+/// What a repository of the hub has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Model,
+    DataSet,
+}
+
+impl Kind {
+    /// The word for it in messages.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::DataSet => "data set",
+        }
+    }
+
+    /// The word for several in addresses of the hub's interface, and in the cache.
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::DataSet => "datasets",
+        }
+    }
+
+    /// What comes before a repository's name in the addresses of its page and its files.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Model => "",
+            Self::DataSet => "datasets/",
+        }
+    }
+
+    /// The kind of an error about one.
+    fn error(self) -> ErrorKind {
+        match self {
+            Self::Model => ErrorKind::Model,
+            Self::DataSet => ErrorKind::Data,
+        }
+    }
+}
+
+/// A repository's name: `org/name` with a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HubName<'a> {
+    kind: Kind,
     repository: &'a str,
-    /// A branch, a tag or a commit.
+    /// A branch, a tag, a commit or, of a data set, a name with slashes: `refs/convert/parquet`.
     revision: &'a str,
 }
 
 impl<'a> HubName<'a> {
-    /// `org/name` or `org/name@revision`, if a text has that form.
+    /// The model `org/name` or `org/name@revision`, if a text has that form.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (repository, revision) = text.split_once('@').unwrap_or((text, "main"));
         let (org, model) = repository.split_once('/')?;
-        [org, model, revision].into_iter().all(is_plain).then_some(Self { repository, revision })
+        let name = Self { kind: Kind::Model, repository, revision };
+        [org, model, revision].into_iter().all(is_plain).then_some(name)
     }
 }
 
 impl fmt::Display for HubName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Kind::DataSet {
+            f.write_str(data::START)?;
+        }
         write!(f, "{}@{}", self.repository, self.revision)
     }
 }
@@ -56,7 +110,8 @@ fn is_plain(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// Where models come from and where they are kept. The token is a secret: this is never printed.
+/// Where models and data sets come from and where they are kept. The token is a secret: this is never
+/// printed.
 pub(crate) struct Hub {
     /// The cache's folder.
     cache: PathBuf,
@@ -104,7 +159,7 @@ impl Hub {
     /// [`ErrorKind::Model`] when it is not there and the hub does not give it out, or may not be
     /// asked; [`ErrorKind::Io`] when the network or the disk fails; [`ErrorKind::Cancelled`].
     pub(crate) fn resolve(&self, name: HubName<'_>, ctx: &Context<'_>) -> Result<PathBuf> {
-        let folder = Folder::new(&self.cache, name.repository);
+        let folder = Folder::new(&self.cache, name);
         let commit = folder.commit(name.revision);
         let snapshot = folder.snapshot(&commit);
         // Others download single files, which may be all that is needed.
@@ -125,6 +180,75 @@ impl Hub {
             }
             done => done.map_err(|error| self.with_remedy(error)),
         }
+    }
+
+    /// What a name stands for in a data set: as it is in the cache, or else downloaded into it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when nothing is there; [`ErrorKind::Data`] when the hub does not give
+    /// it out, or may not be asked; [`ErrorKind::Io`] when the network or the disk fails;
+    /// [`ErrorKind::Cancelled`].
+    pub(crate) fn data(&self, data: &HubData, ctx: &Context<'_>) -> Result<HubFiles> {
+        if let Some(found) = self.known(data)? {
+            return Ok(found);
+        }
+        let folder = Folder::new(&self.cache, data.name());
+        if self.offline {
+            let found = self.unlisted(data);
+            let found = found.ok_or_else(|| errors::offline(data.name(), &folder))?;
+            log::warn!(
+                "{data}: taken from the cache as it is; without a connection nothing tells whether \
+                 all of it is there"
+            );
+            return Ok(found);
+        }
+        download::data(self, &folder, data, *ctx).map_err(|error| self.with_remedy(error))
+    }
+
+    /// The same without a connection: none where not all of it is in the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when it is known that nothing is there.
+    pub(crate) fn known(&self, data: &HubData) -> Result<Option<HubFiles>> {
+        let folder = Folder::new(&self.cache, data.name());
+        let commit = folder.commit(data.name().revision);
+        let snapshot = folder.snapshot(&commit);
+        let Some(all) = folder.listing(&commit) else {
+            // One file that is named is all of itself.
+            return Ok(HubFiles::alone(data, &snapshot));
+        };
+        let chosen = data.choose(&all).ok_or_else(|| errors::no_such_path(data, &all, &folder))?;
+        let is_whole = chosen.files.iter().all(|file| snapshot.join(file).exists());
+        Ok(is_whole.then(|| HubFiles::of(&chosen, &snapshot)))
+    }
+
+    /// Whether nothing has to be downloaded for what a name stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Options`] when it is known that nothing is there.
+    pub(crate) fn has(&self, data: &HubData) -> Result<bool> {
+        Ok(self.known(data)?.is_some() || (self.offline && self.unlisted(data).is_some()))
+    }
+
+    /// Whether what a name stands for is in the cache, or may be asked for.
+    pub(crate) fn may_have(&self, data: &HubData) -> bool {
+        !self.offline || self.has(data).is_ok_and(|has| has)
+    }
+
+    /// What Python's library has left of a data set. It notes no list, so that nobody knows whether
+    /// this is all: enough where the hub may not be asked.
+    fn unlisted(&self, data: &HubData) -> Option<HubFiles> {
+        let folder = Folder::new(&self.cache, data.name());
+        let commit = folder.commit(data.name().revision);
+        if folder.listing(&commit).is_some() {
+            return None;
+        }
+        let all = folder.files(&commit);
+        let chosen = data.choose(&all)?;
+        Some(HubFiles::of(&chosen, &folder.snapshot(&commit)))
     }
 }
 

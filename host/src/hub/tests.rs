@@ -12,7 +12,7 @@ use super::download::hex;
 use super::server::{Reply, Server};
 use super::*;
 
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 const MODEL: &[(&str, &str)] = &[
     ("config.json", "{}"),
@@ -50,7 +50,7 @@ fn repository(
 }
 
 /// The part of a body that is asked for.
-fn content(request: &str, body: &[u8]) -> Reply {
+pub(super) fn content(request: &str, body: &[u8]) -> Reply {
     let from = |line: &str| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok();
     let from: Option<usize> = request.lines().find_map(from);
     let (status, from) = match from {
@@ -62,11 +62,11 @@ fn content(request: &str, body: &[u8]) -> Reply {
     Reply { body: body[from..].to_vec(), ..Reply::of(status, &[&range]) }
 }
 
-fn sha256(text: &str) -> String {
+pub(super) fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
-fn hub(cache: &Path, server: &Server) -> Hub {
+pub(super) fn hub(cache: &Path, server: &Server) -> Hub {
     Hub { cache: cache.to_owned(), endpoint: server.url.clone(), token: None, offline: false }
 }
 
@@ -74,11 +74,11 @@ fn resolve(hub: &Hub, name: &str) -> Result<PathBuf> {
     hub.resolve(HubName::parse(name).unwrap(), &Context::new(&NoServices, 0, 1))
 }
 
-fn read(dir: &Path, name: &str) -> String {
+pub(super) fn read(dir: &Path, name: &str) -> String {
     fs::read_to_string(dir.join(name)).unwrap()
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub(super) fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -87,7 +87,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[track_caller]
-fn fails(result: Result<PathBuf>, kind: ErrorKind, parts: &[&str]) {
+pub(super) fn fails<T: fmt::Debug>(result: Result<T>, kind: ErrorKind, parts: &[&str]) {
     let error = result.unwrap_err();
     let text = format!("{error}\n{}", error.hint().unwrap_or_default());
     assert_eq!(error.kind(), kind, "{text}");

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use deft_core::{Error, Result, excerpt};
+use deft_core::{Error, ErrorKind, Result, excerpt};
 use serde_json::{Map, Value};
 
 use super::outline::{Outline, Position};
@@ -100,6 +100,17 @@ impl Document {
         }
         let position = ancestors(&option).find_map(|path| self.outline.position(path));
         self.at(position, error)
+    }
+
+    /// The same for an error about what an option names, of whatever kind: a download, for instance.
+    #[must_use]
+    pub fn locate_at(&self, error: Error, option: &str) -> Error {
+        let error = self.locate(error.within_option(option));
+        if error.context("at").is_some() || error.kind() == ErrorKind::Cancelled {
+            return error;
+        }
+        let place = self.locate(Error::option_at(option, ""));
+        error.with_context("at", place.context("at").unwrap_or_default())
     }
 
     fn at(&self, position: Option<Position>, error: Error) -> Error {

@@ -8,6 +8,7 @@ mod contamination;
 mod document;
 mod mix;
 mod outline;
+mod pool_source;
 mod selection;
 mod selection_check;
 mod shape;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 pub use contamination::{ContaminationAction, ContaminationCheck};
 pub use document::Document;
 pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
+pub use pool_source::{EntrySource, SourceList};
 pub use selection::{BelowMinRecall, Duplicates, Policy, Selection};
 pub use source::{End, Generator, SourcePart, TaskSource};
 pub use tasks::TaskList;
@@ -119,8 +121,9 @@ pub struct PoolSource {
     /// Reads the source.
     #[schemars(schema_with = "reader_schema")]
     pub reader: Block,
-    /// File, folder or glob.
-    pub source: String,
+    /// File, folder or glob, here or in a data set of the Hugging Face Hub
+    /// (`hf://datasets/ORG/NAME@REVISION/PATH`), or a map that names a list of such.
+    pub source: EntrySource,
     /// Take only the first so many examples of this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -140,8 +143,9 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "reader_schema")]
     pub query_reader: Option<Block>,
-    /// File, folder or glob with inputs that the pool is searched with, or a map that takes a part
-    /// of one. Labels in it are not used. Required where an arm's policy searches the pool.
+    /// File, folder or glob with inputs that the pool is searched with, here or in a data set of the
+    /// Hugging Face Hub (`hf://datasets/…`), or a map that takes a part of one. Labels in it are not
+    /// used. Required where an arm's policy searches the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_source: Option<TaskSource>,
     /// The same with labelled examples of the task itself, for arms that `train_on` them.

@@ -303,7 +303,7 @@ impl Run {
         let mut sources = Vec::new();
         for (i, source) in self.manifest.pool.clone().into_iter().enumerate() {
             let (reader, identity) = self.reader(&source.reader, &format!("pool[{i}].reader"))?;
-            let paths = self.expand(&source.source, &format!("pool[{i}].source"))?;
+            let paths = self.expand_entry(i)?;
             sources.push(ReadSource { reader, identity, paths, limit: source.limit });
         }
         Ok(sources)

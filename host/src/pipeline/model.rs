@@ -10,7 +10,7 @@ use super::splits::Taken;
 use super::{ArmResult, Results};
 use crate::components::{Components, Plan};
 use crate::manifest::{Block, Document, Task, TaskList, TaskSource};
-use crate::pool::{SourcePaths, expand_source, is_there, read_and_tell, relative_to};
+use crate::pool::{SourcePaths, expand_source, is_of_hub, is_there, read_and_tell, relative_to};
 use crate::registry::Registry;
 use crate::services::HostServices;
 use crate::store;
@@ -76,6 +76,18 @@ impl TaskPlace {
         }
     }
 
+    /// An error about what an evaluation source names, of whatever kind, with its place.
+    fn locate_at(&self, i: usize, error: Error) -> Error {
+        let error = error.within_option("evaluation_source");
+        match self {
+            Self::Manifest(document) if error.option().is_none() => {
+                document.locate_at(error, &format!("tasks[{i}].evaluation_source"))
+            }
+            // Those get it with all errors of the task.
+            _ => error,
+        }
+    }
+
     /// An error about something in a task, with its place.
     fn locate(&self, i: usize, error: Error) -> Error {
         match self {
@@ -124,8 +136,9 @@ impl ModelEvaluation {
                 if self.skip_missing && !is_there(name, base) {
                     return Ok(None);
                 }
-                let paths =
-                    expand_source(name, base).map_err(|error| self.explain_missing(name, error))?;
+                let services = HostServices::new(base, "find the source", self.threads);
+                let paths = expand_source(name, base, &services.context(self.list.seed))
+                    .map_err(|error| self.explain_missing(i, name, error))?;
                 Ok(Some(Ready { i, task, source, reader, paths }))
             });
             match one.map_err(|error| self.place.locate(i, error))? {
@@ -153,8 +166,11 @@ impl ModelEvaluation {
     }
 
     /// An error about an evaluation source, with the way around where nothing is there.
-    fn explain_missing(&self, source: &str, error: Error) -> Error {
+    fn explain_missing(&self, i: usize, source: &str, error: Error) -> Error {
         let base = self.place.base();
+        if is_of_hub(source) {
+            return self.place.locate_at(i, error);
+        }
         let error = error.within_option("evaluation_source");
         if is_there(source, base) {
             return error;

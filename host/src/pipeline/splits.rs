@@ -226,13 +226,16 @@ impl<'a> Overlap<'a> {
         (one, one_paths): (&'a TaskSource, &SourcePaths),
         (other, other_paths): (&'a TaskSource, &SourcePaths),
     ) -> Self {
-        let (one_paths, other_paths) = (resolved(one_paths), resolved(other_paths));
         // A folder has every file below it.
         let meet = |a: &PathBuf, b: &PathBuf| a.starts_with(b) || b.starts_with(a);
-        let Some(file) = other_paths.iter().find(|b| one_paths.iter().any(|a| meet(a, b))) else {
-            return Self::None;
+        let in_both = |one: &[PathBuf], other: &[PathBuf]| {
+            other.iter().find(|b| one.iter().any(|a| meet(a, b))).cloned()
         };
-        let file = file.clone();
+        // As they are named, too: in the hub's cache the files of a folder are links that lead out
+        // of it.
+        let named = in_both(one_paths, other_paths);
+        let (one_paths, other_paths) = (resolved(one_paths), resolved(other_paths));
+        let Some(file) = in_both(&one_paths, &other_paths).or(named) else { return Self::None };
         let identity = |source: &TaskSource| source.part().map(SourcePart::identity);
         if one_paths == other_paths {
             return if identity(one) == identity(other) {
@@ -306,6 +309,10 @@ mod tests {
         assert_eq!(of(&["a"], &whole, &["link"], &whole), "certain");
         assert_eq!(of(&["a"], &whole, &["a", "b"], &whole), "certain");
         assert_eq!(of(&["."], &whole, &["a"], &whole), "certain", "a file of the folder");
+        // As in the hub's cache: what a folder has are links that lead out of it.
+        std::fs::create_dir(dir.path().join("set")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("b"), dir.path().join("set/b")).unwrap();
+        assert_eq!(of(&["set"], &whole, &["set/b"], &whole), "certain");
         assert_eq!(of(&["a"], &first, &["a"], &first), "certain");
         assert_eq!(of(&["a"], &first, &["a"], &rest), "by position");
         assert_eq!(of(&["a"], &first, &["a"], &whole), "by position");

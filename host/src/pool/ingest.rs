@@ -229,12 +229,10 @@ fn describe(sources: &[ReadSource], hashed: &[HashedSource]) -> Value {
     let describe_one = |source: &ReadSource| {
         let files: Vec<Value> = source
             .paths
+            .names()
             .iter()
             .zip(left.by_ref())
-            .map(|(path, source)| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                json!({"name": name, "sha256": source.hash})
-            })
+            .map(|(name, source)| json!({"name": name, "sha256": source.hash}))
             .collect();
         json!({"reader": source.identity, "files": files, "limit": source.limit})
     };

@@ -232,7 +232,8 @@ fn a_file_added_to_a_folder_or_a_glob_while_it_is_read_leaves_no_part() {
     let error = meddled(dir.path(), vec![folder.clone()].into(), add);
     assert!(error.context("path").unwrap().ends_with("/folder"), "{error}");
     assert!(parts(dir.path()).is_empty());
-    let glob = crate::pool::expand_source("folder/*.jsonl", dir.path()).unwrap();
+    let ctx = Context::new(&NoServices, 0, 1);
+    let glob = crate::pool::expand_source("folder/*.jsonl", dir.path(), &ctx).unwrap();
     let add_beside = |file: &Path| std::fs::write(file.with_file_name("c.jsonl"), "").unwrap();
     let error = meddled(dir.path(), glob, add_beside);
     assert!(error.context("new").unwrap().ends_with("/folder/c.jsonl"), "{error}");

@@ -1,7 +1,9 @@
 //! The pool on disk: sources read once into Parquet parts, and read back by position.
 
 mod ingest;
+mod list;
 mod parquet;
+mod paths;
 mod rows;
 mod sources;
 
@@ -14,10 +16,13 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use ingest::NAME;
 pub use ingest::{WantedPool, ensure};
+pub(crate) use list::{each_source, expand_list};
+pub use paths::{SourcePaths, expand_source};
+pub(crate) use paths::{is_of_hub, is_there, known_source, needs_download, relative_to};
 pub use rows::Rows;
 pub(crate) use rows::{Glimpse, glimpse, spread};
-pub use sources::{ReadSource, SourcePaths, expand_source, read_examples};
-pub(crate) use sources::{Skipped, is_there, read_and_tell, read_paths, relative_to};
+pub use sources::{ReadSource, read_examples};
+pub(crate) use sources::{Skipped, read_and_tell, read_paths};
 
 use self::parquet::PartReader;
 pub(crate) use self::parquet::ROWS_PER_GROUP;

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::{KINDS, manifest_schema, type_of};
 
 /// The maps of a manifest, by the schema's names, with the words for them.
-const MAPS: [(&str, &str); 7] = [
+const MAPS: [(&str, &str); 8] = [
     ("PoolSource", "An entry of `pool`"),
+    ("SourceList", "A map as a `source` of the pool"),
     ("Task", "An entry of `tasks`"),
     ("SourcePart", "A map as a task's source"),
     ("Selection", "`selection`"),

@@ -7,11 +7,13 @@
 //! 2. `lines` and `columns` give the rows of one file, with memory bounded by one line or by
 //!    one small batch of rows; `json` picks a line's fields;
 //! 3. `rules` makes an example of a row's fields, or says why the row is none;
-//! 4. `reader` puts the three together.
+//! 4. `provenance` knows by a file's path where its rows come from, if they do not say it;
+//! 5. `reader` puts the four together.
 
 mod columns;
 mod config;
 mod json;
+mod provenance;
 mod reader;
 mod rules;
 mod source;

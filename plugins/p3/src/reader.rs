@@ -9,6 +9,7 @@ use deft_core::prelude::*;
 use crate::columns::Columns;
 use crate::config::P3Config;
 use crate::json;
+use crate::provenance;
 use crate::rules::{self, EMPTY_LINE, Fields};
 use crate::source::{self, Format, SourceFile};
 use deft_lines::{JsonLines, Line};
@@ -36,7 +37,8 @@ impl Component for P3Reader {
 impl Reader for P3Reader {
     fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let files = source::list(ctx, source)?.into_iter();
-        Ok(Box::new(P3Stream { config: self.config, files, file: None, rows: 0 }))
+        let stream = P3Stream { config: self.config, files, file: None, known: None, rows: 0 };
+        Ok(Box::new(stream))
     }
 
     fn task(&self) -> TaskSpec {
@@ -59,6 +61,8 @@ struct P3Stream {
     /// The files still to be opened.
     files: vec::IntoIter<SourceFile>,
     file: Option<File>,
+    /// Where the file's rows come from, by its path, where they do not say it themselves.
+    known: Option<Provenance>,
     /// Rows of the source read so far.
     rows: usize,
 }
@@ -101,7 +105,14 @@ impl P3Stream {
                 && let Some((row, fields)) = file.next(self.config.keep_extra)?
             {
                 match fields.and_then(|fields| rules::example(fields, self.config)) {
-                    Ok(example) => batch.examples.push(example),
+                    Ok(mut example) => {
+                        if let Some(known) = &self.known
+                            && example.provenance == Provenance::default()
+                        {
+                            example.provenance.clone_from(known);
+                        }
+                        batch.examples.push(example);
+                    }
                     Err(reason) => {
                         batch.skipped.push(SkippedRow { row, reason: reason.to_owned() });
                     }
@@ -110,6 +121,9 @@ impl P3Stream {
             }
             let Some(next) = self.files.next() else { return Ok(false) };
             self.file = Some(File::open(&next, self.config)?);
+            // Files of lines are made by others, whose folders have names of their own.
+            let is_parquet = next.format == Format::Parquet;
+            self.known = provenance::of_path(&next.path).filter(|_| is_parquet);
         }
     }
 }

@@ -5,8 +5,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
 use crate::config::{Unlabelled, Variant};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use deft_core::NoServices;
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
 const FIXED: P3Config =
@@ -62,6 +67,31 @@ fn both_worlds_of_field_names_are_understood() {
     let first = Example { provenance, ..plain.clone() };
     assert_eq!(batch.examples, [first, plain.clone(), plain]);
     assert_eq!(batch.skipped, []);
+}
+
+#[test]
+fn rows_of_a_configuration_of_p3_are_known_by_its_folder_and_not_by_what_links_lead_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("imdb_Reviewer_Enjoyment/train");
+    fs::create_dir_all(&folder).unwrap();
+    let column = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    let columns = [("inputs_pretokenized", column("i")), ("targets_pretokenized", column("t"))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let blob = dir.path().join("blob");
+    let file = fs::File::create(&blob).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    symlink(&blob, folder.join("0000.parquet")).unwrap();
+    let provenance =
+        Provenance { dataset: "imdb".to_owned(), template: "Reviewer_Enjoyment".to_owned() };
+    for source in [folder.join("0000.parquet"), dir.path().join("imdb_Reviewer_Enjoyment")] {
+        let batch = read_by(&source, FIXED, 10).unwrap();
+        assert_eq!(
+            batch.examples,
+            [Example { provenance: provenance.clone(), ..example("i", "t") }]
+        );
+    }
 }
 
 #[test]

@@ -87,8 +87,10 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// Those of the readers, and of making the components.
+    /// Those of the readers, and of making the components; [`deft_core::ErrorKind::Data`] for a
+    /// source that is still to be downloaded.
     pub fn forecast(&mut self, limit: Duration) -> Result<Forecast> {
+        self.check_downloaded()?;
         // Before anything is loaded that the run would load itself.
         let limits = self.limits();
         let (threads, workers) = (self.threads, self.options.workers);
