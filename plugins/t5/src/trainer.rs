@@ -1,6 +1,6 @@
 //! The trainer: fine-tuning, and models opened for prediction.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deft_core::prelude::*;
@@ -9,7 +9,7 @@ use crate::adapter::AdapterSpec;
 use crate::config::TrainerConfig;
 use crate::model::{Model, WHOLE, Weights};
 use crate::predict::T5Predictor;
-use crate::training;
+use crate::{tokens, training};
 
 /// Fine-tuning of a T5 on (input → target) with cross entropy: all weights, or an adapter.
 ///
@@ -64,9 +64,22 @@ impl Trainer for T5Trainer {
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
         let model = match model {
             None => Arc::clone(&self.model),
-            Some(dir) => Arc::new(Model::open_dir(ctx, dir, None, Weights::Folder)?),
+            Some(dir) => {
+                let tokenizer = self.tokenizer_for(ctx, dir)?;
+                Arc::new(Model::open_dir(ctx, dir, tokenizer, Weights::Folder)?)
+            }
         };
         Ok(Box::new(T5Predictor::open(ctx, model, &self.config)?))
+    }
+}
+
+impl T5Trainer {
+    /// The tokenizer that was named, for a folder that has none of its own: models from elsewhere.
+    fn tokenizer_for(&self, ctx: &Context<'_>, dir: &Path) -> Result<Option<PathBuf>> {
+        if tokens::default_path(dir).exists() {
+            return Ok(None);
+        }
+        self.config.model().tokenizer.map(|name| tokens::resolve(ctx, name)).transpose()
     }
 }
 
@@ -139,6 +152,18 @@ mod tests {
             let target = example.target.as_deref().map(str::trim).unwrap_or_default();
             assert_eq!(text, Prediction::Text(target.to_owned()), "{}", example.input);
         }
+    }
+
+    #[test]
+    fn a_model_without_a_tokenizer_is_opened_with_the_one_that_is_named() {
+        let dir = model_dir(&json!({}));
+        let file = dir.path().join("tokenizer.json").display().to_string();
+        let (_, out) = train(&trainer(&json!({"epochs": 1})), 1, &examples(4));
+        std::fs::remove_file(out.path().join("tokenizer.json")).expect("removed");
+        let refused = trainer(&json!({})).open(&context(1), Some(out.path()));
+        assert!(refused.err().expect("no tokenizer").to_string().contains("tokenizer"));
+        let named = random(dir.path(), &json!({"tokenizer": file}));
+        named.open(&context(1), Some(out.path())).expect("a predictor");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct TrainerConfig {
     #[serde(default)]
     pub weights: Option<String>,
     /// Tokenizer: a file, or a model that has a `tokenizer.json`, as a folder or `org/name`. Default:
-    /// that of the model.
+    /// that of the model. Models that are evaluated have their own, if there is one.
     #[serde(default)]
     pub tokenizer: Option<String>,
     /// Where weights come from: `pretrained` (default) reads them, `random` makes new ones of the
