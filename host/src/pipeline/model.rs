@@ -228,6 +228,6 @@ impl ModelEvaluation {
             read as f64 / seconds.max(1e-6),
             part.unwrap_or_default()
         );
-        Evaluation::new(Arc::clone(&one.reader), taken, one.source)
+        Evaluation::new(Arc::clone(&one.reader), &ctx, taken, one.source)
     }
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct SciqConfig {
     /// Where the right answer stands among the four: `fixed` (default) shuffles each question's by its
-    /// own text, `paper` has it third in every question, as in the published code.
+    /// own text and leaves out a question one of whose distractors is the right answer, `paper` has
+    /// it third in every question and asks them all, as the published code does.
     #[serde(default)]
     pub(crate) variant: Variant,
 }

@@ -12,6 +12,9 @@ const RIGHT: usize = 3;
 /// The order of the published code: it shuffles every record's answers by the same seed.
 const ORDER_OF_THE_PAPER: [usize; 4] = [2, 1, RIGHT, 0];
 
+/// Why a record is no example in the variant `fixed`.
+const RIGHT_TWICE: &str = "a distractor is the right answer";
+
 /// The example of a record.
 pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
     let question = record.text("question")?;
@@ -23,6 +26,9 @@ pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
         Variant::Paper => ORDER_OF_THE_PAPER,
         Variant::Fixed => order_by_text(question, &answers),
     };
+    if variant == Variant::Fixed && answers[..RIGHT].contains(&answers[RIGHT]) {
+        return Ok(Made::Skipped(RIGHT_TWICE));
+    }
     let options = order.map(|position| answers[position]);
     let input = format!(
         "Answer the following question given this paragraph:\n{}\nQ: {question}\nChoices:\n\
@@ -37,7 +43,8 @@ pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
         input,
         target: Some(answers[RIGHT].to_owned()),
         options: options.map(str::to_owned).to_vec(),
-        gold: order.iter().position(|&position| position == RIGHT),
+        // As the published code looks it up: the first that reads so.
+        gold: options.iter().position(|&option| option == answers[RIGHT]),
         provenance: Provenance { dataset: "sciq".to_owned(), template: "sciq".to_owned() },
         ..Example::default()
     }]))

@@ -7,25 +7,35 @@ use crate::config::Variant;
 use deft_core::NoServices;
 use serde_json::{Value, json};
 
-/// Everything in a source.
+/// The examples of a source.
 pub(crate) fn read_all(source: &Path, variant: Variant) -> Result<Vec<Example>> {
+    Ok(read_source(source, variant)?.examples)
+}
+
+/// Everything in a source.
+fn read_source(source: &Path, variant: Variant) -> Result<Batch> {
     let ctx = Context::new(&NoServices, 0, 1);
     let reader = SciqReader::new(&ctx, SciqConfig { variant }, Children::none())?;
     let mut stream = reader.open(&ctx, source)?;
-    let mut all = Vec::new();
+    let mut all = Batch::default();
     while let Some(batch) = stream.next_batch(&ctx, 100)? {
-        all.extend(batch.examples);
+        all.examples.extend(batch.examples);
+        all.skipped.extend(batch.skipped);
     }
     Ok(all)
 }
 
 /// The examples of some records.
 pub(crate) fn read(records: &[Value], variant: Variant) -> Result<Vec<Example>> {
+    Ok(read_batch(records, variant)?.examples)
+}
+
+fn read_batch(records: &[Value], variant: Variant) -> Result<Batch> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.jsonl");
     let lines: Vec<_> = records.iter().map(|record| record.to_string() + "\n").collect();
     fs::write(&path, lines.concat()).unwrap();
-    read_all(&path, variant)
+    read_source(&path, variant)
 }
 
 fn record(number: usize) -> Value {
@@ -56,6 +66,27 @@ fn the_right_answer_is_anywhere_in_the_fixed_order_and_stays_where_it_is() {
         assert_eq!(example.options[example.gold.unwrap()], "right");
         assert_eq!(read(std::slice::from_ref(record), Variant::Fixed).unwrap()[0], *example);
     }
+}
+
+#[test]
+fn a_distractor_that_is_the_right_answer_is_gold_to_the_paper_and_left_out_otherwise() {
+    let mut twice = record(1);
+    twice["distractor3"] = "right".into();
+    let paper = read(std::slice::from_ref(&twice), Variant::Paper).unwrap();
+    assert_eq!(paper[0].options, ["right", "b", "right", "a"]);
+    assert_eq!(paper[0].gold, Some(0), "Python's `index` finds the first");
+    let batch = read_batch(&[twice, record(2)], Variant::Fixed).unwrap();
+    let reason = "a distractor is the right answer".to_owned();
+    assert_eq!(batch.skipped, [SkippedRow { row: 1, reason }]);
+    assert_eq!(batch.examples, read(&[record(2)], Variant::Fixed).unwrap());
+}
+
+#[test]
+fn distractors_that_are_equal_leave_the_question_as_it_is() {
+    let mut record = record(1);
+    record["distractor2"] = "a".into();
+    let examples = read(&[record], Variant::Fixed).unwrap();
+    assert_eq!(examples[0].options[examples[0].gold.unwrap()], "right");
 }
 
 #[test]
