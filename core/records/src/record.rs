@@ -99,6 +99,8 @@ impl Record {
     /// The position of the right answer among `count` options, which is the field's number, as such
     /// or as a string; `None` for an unlabelled record, whose field is absent, null, empty or -1.
     ///
+    /// `1.0` is 1, since a column with gaps becomes one of floats in many programs, and `true` is 1.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Data`] when it is anything else.
@@ -113,7 +115,7 @@ impl Record {
     /// Those of [`Record::label`].
     pub fn label_from(&self, first: usize, field: &str, count: usize) -> Result<Option<usize>> {
         let Some(value) = self.get(field) else { return Ok(None) };
-        let number = integer(value);
+        let number = label_number(value);
         if number == Some(-1) || value.as_str().is_some_and(str::is_empty) {
             return Ok(None);
         }
@@ -182,6 +184,20 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
+/// A label's number: an integer, a float without fraction, or a truth value.
+fn label_number(value: &Value) -> Option<i64> {
+    if let Value::Bool(is_true) = value {
+        return Some(i64::from(*is_true));
+    }
+    let float = || match value {
+        Value::String(text) => text.parse::<f64>().ok(),
+        other => other.as_f64(),
+    };
+    // Through text, which refuses what is too large where a cast would give another number.
+    let whole = |float: &f64| float.fract() == 0.0;
+    integer(value).or_else(|| format!("{:.0}", float().filter(whole)?).parse().ok())
+}
+
 /// The numbers from `first` on, `count` of them, in a few words.
 fn range(first: usize, count: usize) -> String {
     const LISTED: usize = 5;
@@ -241,8 +257,11 @@ mod tests {
             (json!(2), "2"),
             (json!("entailment"), "\"entailment\""),
             (json!(0.5), "0.5"),
+            (json!("1.5"), "\"1.5\""),
+            (json!("nan"), "\"nan\""),
+            (json!(1e300), "1e300"),
             (json!(-2), "-2"),
-            (json!(true), "true"),
+            (json!([1]), "[1]"),
         ] {
             assert_eq!(
                 label(wrong).unwrap_err().to_string(),
@@ -251,6 +270,24 @@ mod tests {
                      field: label, found: {found}, allowed: 0, 1, -1 or null without label)"
                 )
             );
+        }
+    }
+
+    #[test]
+    fn truth_values_and_floats_without_fraction_are_labels_and_no_other_integers() {
+        let label = |value: Value| record(&json!({ "label": value })).label("label", 2).unwrap();
+        for (value, wanted) in [
+            (json!(true), Some(1)),
+            (json!(false), Some(0)),
+            (json!(1.0), Some(1)),
+            (json!("1.0"), Some(1)),
+            (json!(-0.0), Some(0)),
+            (json!(-1.0), None),
+        ] {
+            assert_eq!(label(value.clone()), wanted, "{value}");
+        }
+        for value in [json!(true), json!(1.0), json!("1.0")] {
+            assert!(record(&json!({ "n": value })).number("n").is_err(), "{value}");
         }
     }
 

@@ -76,8 +76,8 @@ pub fn mean_of_seeds(of_seeds: &[Vec<f64>]) -> Result<Vec<f64>> {
     Ok((0..n).map(|row| mean(of_seeds.iter().map(|values| values[row]))).collect())
 }
 
-/// The 95 % percentile interval of a number of `n` examples, named by their rows, over 1,000
-/// drawings of as many with replacement.
+/// The 95 % percentile interval of a number of `n` examples or groups, named by their positions,
+/// over 1,000 drawings of as many with replacement.
 pub(super) fn interval(n: usize, seed: u64, of: impl Fn(&[usize]) -> f64) -> (f64, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut rows = vec![0; n];

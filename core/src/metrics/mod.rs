@@ -64,7 +64,7 @@ impl MetricSpec {
 pub enum Aggregate {
     /// The mean over examples.
     Mean,
-    /// The mean over groups of each group's mean.
+    /// The mean over groups of each group's mean; its interval is over groups.
     GroupMean,
     /// The mean over all classes of each one's F1, which is 0 where the class is never found.
     MacroF1 {
@@ -174,7 +174,8 @@ pub struct Metric {
     pub name: String,
     /// Its value.
     pub value: f64,
-    /// Lower end of the 95 % percentile interval over resampled examples.
+    /// Lower end of the 95 % percentile interval over resampled examples, or over resampled groups
+    /// where it is a mean over groups.
     pub low: f64,
     /// Upper end of that interval.
     pub high: f64,

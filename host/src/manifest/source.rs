@@ -271,8 +271,10 @@ mod tests {
         let mut all = [queries, evaluated].concat();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..3900));
-        // The training set of CB, of which all 250 are queries.
-        assert_eq!(positions("shuffle: 42, take: 1000", 250)[..4], [120, 50, 54, 46]);
+        // The training set of CB; the published code searches with 248 of the 250, as it leaves out
+        // a last batch of queries that is not full.
+        let queries = positions("shuffle: 42, take: 248", 250);
+        assert_eq!((queries.len(), &queries[..4]), (248, [120, 50, 54, 46].as_slice()));
     }
 
     #[test]

@@ -110,7 +110,9 @@ impl Run {
         let within = |error: Error| error.within_option(&format!("tasks[{i}]"));
         check_has_metric(&*reader, task).map_err(within)?;
         let (taken, fingerprint) = self.read_source(task, "evaluation", source)?;
-        let evaluation = Evaluation::new(reader, taken, source)?;
+        let services = self.services("look at the evaluation examples");
+        let ctx = services.context(self.manifest.seed);
+        let evaluation = Evaluation::new(reader, &ctx, taken, source)?;
         Ok(Some((evaluation, fingerprint.with(self.manifest.seed.to_string()).short())))
     }
 

@@ -21,6 +21,7 @@ mod recall;
 mod requests;
 mod retrieve;
 mod schedule;
+mod scorable;
 mod scoring;
 mod select;
 mod splits;

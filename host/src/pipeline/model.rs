@@ -237,6 +237,6 @@ impl ModelEvaluation {
             let (count, how) = (taken.positions.len(), part.describe());
             log::info!("{name}: {count} of them are evaluated ({how})");
         }
-        Evaluation::new(Arc::clone(&one.reader), taken, one.source)
+        Evaluation::new(Arc::clone(&one.reader), &ctx, taken, one.source)
     }
 }

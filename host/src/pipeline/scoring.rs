@@ -7,9 +7,10 @@ use deft_core::metrics::{
     Baselines, ExampleScore, GroupMetrics, Metric, MetricSpec, TaskSpec, aggregate, baselines,
     by_group, class_names, predicted_shares,
 };
-use deft_core::{Context, Error, ErrorKind, Prediction, PredictionKind, Predictor, Reader, Result};
+use deft_core::{Context, Error, Prediction, Predictor, Reader, Result};
 use serde::Serialize;
 
+use super::scorable::check_scorable;
 use super::splits::Taken;
 use crate::manifest::{Task, TaskSource};
 use crate::store::{self, LineWriter};
@@ -58,10 +59,14 @@ pub(super) fn check_has_metric(reader: &dyn Reader, task: &Task) -> Result<()> {
 impl Evaluation {
     /// Examples of a source with the reader that gave them; those that could not be scored are
     /// refused before anything is predicted.
-    pub(super) fn new(reader: Arc<dyn Reader>, taken: Taken, source: &TaskSource) -> Result<Self> {
-        let spec = reader.task();
-        check_choices(&taken, spec.prediction, source.source())?;
-        Ok(Self { reader, spec, taken })
+    pub(super) fn new(
+        reader: Arc<dyn Reader>,
+        ctx: &Context<'_>,
+        taken: Taken,
+        source: &TaskSource,
+    ) -> Result<Self> {
+        check_scorable(&*reader, ctx, &taken, source.source())?;
+        Ok(Self { spec: reader.task(), reader, taken })
     }
 
     /// How many examples there are.
@@ -129,21 +134,5 @@ impl Evaluation {
             out.write(&line)?;
         }
         out.finish()
-    }
-}
-
-/// Refuses, before anything is trained, examples that could not be scored afterwards.
-fn check_choices(taken: &Taken, prediction: PredictionKind, source: &str) -> Result<()> {
-    let without = taken.examples.iter().position(|example| example.options.is_empty());
-    match without.filter(|_| prediction == PredictionKind::OptionScores) {
-        Some(one) => Err(Error::new(
-            ErrorKind::Data,
-            "an evaluation example has no answer choices, which rank classification needs",
-        )
-        .with_context("source", source)
-        .with_context("example", taken.positions[one] + 1)
-        .with_context("input", deft_core::excerpt(&taken.examples[one].input))
-        .with_hint("look at the source with `deft read`; p3 takes them from `answer_choices`")),
-        None => Ok(()),
     }
 }

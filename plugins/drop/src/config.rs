@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct DropConfig {
     /// Whether the target is also the one answer choice: not with `fixed` (default), since there is
-    /// nothing to choose; with `paper`, as in the published code. Prompt and metric are the same.
+    /// nothing to choose; with `paper`, as in the published code. Of the official file, `paper` also
+    /// takes the questions and targets that the published code had from Hugging Face. Prompt and
+    /// metric are the same.
     #[serde(default)]
     pub(crate) variant: Variant,
 }

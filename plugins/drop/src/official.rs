@@ -1,15 +1,18 @@
 //! The official file: one JSON object of passages by name, read passage by passage.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use deft_core::prelude::*;
 use deft_lines::Compression;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::annotation::{OfficialAnswer, target_of_paper};
 use crate::config::Variant;
-use crate::question::{Answer, AnswerKind, QUERY_ID, Question, SECTION_ID};
+use crate::question::{Answer, QUERY_ID, Question, SECTION_ID, first_text};
 
 /// The longest passage with its questions, in bytes of JSON: what bounds the memory.
 const LONGEST: u64 = 64 << 20;
@@ -34,64 +37,42 @@ struct QaPair {
     validated_answers: Option<Vec<OfficialAnswer>>,
 }
 
-/// An answer: a number, else spans, else a date.
-#[derive(Debug, Deserialize)]
-pub(crate) struct OfficialAnswer {
-    #[serde(default)]
-    number: Value,
-    #[serde(default)]
-    spans: Vec<String>,
-    #[serde(default)]
-    date: Date,
+/// The examples of a passage's questions, or why one is none.
+pub(crate) fn examples(
+    section_id: &str,
+    passage: Passage,
+    variant: Variant,
+) -> Vec<Result<Example, &'static str>> {
+    let Passage { passage, qa_pairs } = passage;
+    qa_pairs.into_iter().map(|pair| pair.example(section_id, &passage, variant)).collect()
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Date {
-    day: String,
-    month: String,
-    year: String,
-}
-
-impl From<OfficialAnswer> for Answer {
-    fn from(answer: OfficialAnswer) -> Self {
-        let number = match answer.number {
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text,
-            _ => String::new(),
+impl QaPair {
+    fn example(
+        self,
+        section_id: &str,
+        passage: &str,
+        variant: Variant,
+    ) -> Result<Example, &'static str> {
+        let Self { question, query_id, answer, validated_answers } = self;
+        let validated = validated_answers.unwrap_or_default();
+        // Hugging Face's rows have the annotators' answers alone where there are any.
+        let rows = if validated.is_empty() { answer.as_slice() } else { validated.as_slice() };
+        let of_paper = target_of_paper(rows);
+        let answers: Vec<_> = answer.into_iter().chain(validated).map(Answer::from).collect();
+        let target = match variant {
+            Variant::Paper => of_paper?,
+            Variant::Fixed => first_text(&answers),
         };
-        if !number.is_empty() {
-            return Self::of_one(AnswerKind::Number, number);
-        }
-        if !answer.spans.is_empty() {
-            return Self::of_spans(answer.spans);
-        }
-        let Date { day, month, year } = answer.date;
-        let parts: Vec<_> =
-            [day, month, year].into_iter().filter(|part| !part.is_empty()).collect();
-        Self::of_one(AnswerKind::Date, parts.join(" "))
+        let ids = [(SECTION_ID, section_id.into()), (QUERY_ID, query_id.into())];
+        let ids = Map::from_iter(ids.map(|(name, id): (&str, Value)| (name.to_owned(), id)));
+        Ok(Question { passage, text: &question, target, answers, ids }.example(variant))
     }
 }
 
-/// The examples of a passage.
-pub(crate) fn examples(section_id: &str, passage: Passage, variant: Variant) -> Vec<Example> {
-    let Passage { passage, qa_pairs } = passage;
-    let example = |pair: QaPair| {
-        let ids = [(SECTION_ID, section_id.into()), (QUERY_ID, pair.query_id.into())];
-        let answers = pair.answer.into_iter().chain(pair.validated_answers.unwrap_or_default());
-        let question = Question {
-            passage: &passage,
-            text: &pair.question,
-            answers: answers.map(Answer::from).collect(),
-            ids: Map::from_iter(ids.map(|(name, id): (&str, Value)| (name.to_owned(), id))),
-        };
-        question.example(variant)
-    };
-    qa_pairs.into_iter().map(example).collect()
-}
-
-/// Whether a file is an official one: JSON by its name, and an object of objects. What cannot be
-/// read is none: whoever reads rows has the better words for it.
+/// Whether a file is an official one: JSON by its name, and an object whose first value is a
+/// passage. Lines of JSON also begin with an object, whose first value may be one, too. What cannot
+/// be read is none: whoever reads rows has the better words for it.
 pub(crate) fn is_official(path: &Path) -> bool {
     let (_, stem) = Compression::of_name(path);
     if stem.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("json")) {
@@ -104,7 +85,14 @@ pub(crate) fn is_official(path: &Path) -> bool {
     if passages.peek().is_ok_and(|next| next == Some(b'}')) {
         return true;
     }
-    passages.name().is_ok() && passages.peek().is_ok_and(|next| next == Some(b'{'))
+    if passages.name().is_err() || passages.peek().is_ok_and(|next| next != Some(b'{')) {
+        return false;
+    }
+    let mut names = Vec::new();
+    let is_whole = passages.names(&mut names).is_ok();
+    let has = |name: &str| names.iter().any(|known| known == name);
+    // A damaged passage may be known by one of its names: its own reader says what is wrong with it.
+    if is_whole { has("passage") && has("qa_pairs") } else { has("passage") || has("qa_pairs") }
 }
 
 /// The passages of an official file.
@@ -161,10 +149,19 @@ impl Passages {
         Ok(name)
     }
 
-    /// One value, and not a byte beyond: strings and objects end with a sign of their own.
+    /// The names in an object, as far as it can be read.
+    fn names(&mut self, names: &mut Vec<String>) -> Result<()> {
+        self.seeded(Names(names))
+    }
+
     fn value<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.seeded(PhantomData::<T>)
+    }
+
+    /// One value, and not a byte beyond: strings and objects end with a sign of their own.
+    fn seeded<T>(&mut self, seed: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T> {
         let mut limited = (&mut self.input).take(LONGEST);
-        let found = T::deserialize(&mut serde_json::Deserializer::from_reader(&mut limited));
+        let found = seed.deserialize(&mut serde_json::Deserializer::from_reader(&mut limited));
         let is_too_long = limited.limit() == 0;
         found.map_err(|error| {
             let text = error.to_string();
@@ -217,12 +214,44 @@ impl Passages {
         Ok(())
     }
 
+    /// The number of the passage given last, from 1.
+    pub(crate) fn row(&self) -> u64 {
+        self.count
+    }
+
     /// An error about the passage that is being read.
     fn wrong(&self, message: &str) -> Error {
         Error::new(ErrorKind::Data, message)
             .with_context("file", self.path.display())
             .with_context("row", self.count + 1)
             .with_hint(HINT)
+    }
+}
+
+/// Takes the names in an object; those before a fault are kept.
+struct Names<'a>(&'a mut Vec<String>);
+
+impl<'de> DeserializeSeed<'de> for Names<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key()? {
+            self.0.push(name);
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
     }
 }
 

@@ -81,26 +81,14 @@ fn a_file_is_official_by_its_name_and_its_form() {
     check("a.json", "[{\"passage\": \"P\"}]", false);
     check("a.json", "{\"data\": [{\"passage\": \"P\"}]}", false);
     check("a.json", "{\"passage\": \"P\"}\n", false);
+    let spans = "{\"answers_spans\": {\"spans\": [], \"types\": []}, \"passage\": \"P\"}\n";
+    check("a.json", spans, false);
+    check("a.json", &spans[..20], false);
+    check("a.json", "{\"row\": {\"passage\": \"P\", \"question\": \"Q\"}}\n", false);
+    check("a.json", "{\"p\": {\"wiki_url\": \"u\", \"qa_pairs\": [], \"passage\": \"P\"}}", true);
     check("a.json", "", false);
     check("a.json.gz", "{}", false);
     assert!(!is_official(Path::new("there-is-no-such.json")));
-}
-
-#[test]
-fn an_answer_is_a_number_or_spans_or_a_date() {
-    let check = |json: &str, kind: AnswerKind, texts: &[&str]| {
-        let answer: Answer = serde_json::from_str::<OfficialAnswer>(json).unwrap().into();
-        assert_eq!(answer.kind, kind, "{json}");
-        assert_eq!(answer.texts, texts, "{json}");
-    };
-    check(r#"{"number": "4", "spans": ["a"]}"#, AnswerKind::Number, &["4"]);
-    check(r#"{"number": 2.5}"#, AnswerKind::Number, &["2.5"]);
-    check(r#"{"number": "", "spans": ["a"]}"#, AnswerKind::Span, &["a"]);
-    check(r#"{"spans": ["a", "b"], "date": {"year": "1990"}}"#, AnswerKind::Spans, &["a", "b"]);
-    let date =
-        r#"{"number": "", "spans": [], "date": {"day": "", "month": "May", "year": "1990"}}"#;
-    check(date, AnswerKind::Date, &["May 1990"]);
-    check("{}", AnswerKind::Date, &[""]);
 }
 
 #[test]
@@ -112,11 +100,34 @@ fn every_question_is_an_example_with_all_its_right_answers() {
             {"question": "R?", "query_id": "2"}]}"#,
     )
     .unwrap();
-    let examples = examples("s", passage, Variant::Fixed);
+    let examples: Result<Vec<Example>, &str> =
+        examples("s", passage, Variant::Fixed).into_iter().collect();
+    let examples = examples.unwrap();
     assert_eq!(examples[0].input, "Passage: P\nQuestion: Q?\nAnswer:");
     assert_eq!(examples[0].target.as_deref(), Some("3"));
     assert_eq!(examples[0].extra["section_id"], "s");
     assert_eq!(examples[0].extra["query_id"], "1");
     assert_eq!(crate::question::answers(&examples[0]).unwrap().len(), 2);
     assert_eq!((&examples[1].target, examples.len()), (&None, 2));
+}
+
+#[test]
+fn the_papers_questions_and_targets_are_those_of_hugging_faces_rows() {
+    let read = |variant| -> Vec<Result<Option<String>, &'static str>> {
+        let passage: Passage = serde_json::from_str(
+            r#"{"passage": "P", "qa_pairs": [
+                {"question": "Q?", "query_id": "1", "answer": {"number": "3"},
+                 "validated_answers": [{"spans": ["three", "four"]}]},
+                {"question": "R?", "query_id": "2", "answer": {"number": "3", "spans": ["x"]}},
+                {"question": "S?", "query_id": "3", "answer": {}, "validated_answers": []},
+                {"question": "T?", "query_id": "4"}]}"#,
+        )
+        .unwrap();
+        let targets = examples("s", passage, variant).into_iter();
+        targets.map(|example| example.map(|example| example.target)).collect()
+    };
+    let text = |text: &str| Ok(Some(text.to_owned()));
+    let (two, empty) = (Err("an answer is of two kinds"), Err("the answer is empty"));
+    assert_eq!(read(Variant::Paper), [text("three"), two, empty, Ok(None)]);
+    assert_eq!(read(Variant::Fixed), [text("3"), text("3"), Ok(None), Ok(None)]);
 }

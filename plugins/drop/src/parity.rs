@@ -9,9 +9,9 @@ use deft_core::metrics::{ExampleScore, aggregate};
 use deft_core::prelude::*;
 use serde_json::{Value, json};
 
+use crate::annotation::OfficialAnswer;
 use crate::config::Variant;
 use crate::metric;
-use crate::official::OfficialAnswer;
 use crate::question::{self, Answer};
 use crate::reader::tests::{read, read_all, reader};
 

@@ -55,8 +55,17 @@ impl Answer {
 
     /// Whether there is nothing in its first text: such an answer is no right one.
     pub(crate) fn is_blank(&self) -> bool {
-        self.texts.first().is_none_or(|text| text.chars().all(is_space))
+        self.texts.first().is_none_or(|text| is_blank(text))
     }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(is_space)
+}
+
+/// The first text of the first answer: the target, unless it is blank.
+pub(crate) fn first_text(answers: &[Answer]) -> Option<String> {
+    answers.first()?.texts.first().cloned()
 }
 
 /// White space as Python sees it: beside Unicode's, the four separators of ASCII.
@@ -69,17 +78,18 @@ pub(crate) fn is_space(c: char) -> bool {
 pub(crate) struct Question<'a> {
     pub(crate) passage: &'a str,
     pub(crate) text: &'a str,
-    /// The right answers, the one to train on first; none for an unlabelled question.
+    /// The text to train on; a blank one is none.
+    pub(crate) target: Option<String>,
+    /// The right answers; none for an unlabelled question.
     pub(crate) answers: Vec<Answer>,
     /// What says which question it is.
     pub(crate) ids: Map<String, Value>,
 }
 
 impl Question<'_> {
-    /// The example: the prompt of the published code, and the first text of the first answer.
+    /// The example, with the prompt of the published code.
     pub(crate) fn example(self, variant: Variant) -> Example {
-        let target = self.answers.first().filter(|answer| !answer.is_blank());
-        let target = target.map(|answer| answer.texts[0].clone());
+        let target = self.target.filter(|target| !is_blank(target));
         let options = match (variant, &target) {
             (Variant::Paper, Some(target)) => vec![target.clone()],
             _ => Vec::new(),
@@ -117,7 +127,8 @@ mod tests {
     use super::*;
 
     fn question(answers: Vec<Answer>) -> Question<'static> {
-        Question { passage: "P p.", text: "Q?", answers, ids: Map::new() }
+        let target = first_text(&answers);
+        Question { passage: "P p.", text: "Q?", target, answers, ids: Map::new() }
     }
 
     #[test]

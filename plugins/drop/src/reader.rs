@@ -86,24 +86,30 @@ fn score(example: &Example, prediction: &Prediction) -> Result<ExampleScore> {
 struct OfficialStream {
     passages: Passages,
     variant: Variant,
-    /// Examples of the last passage that are still to be given.
-    waiting: std::vec::IntoIter<Example>,
+    /// What the last passage's questions became, as far as it is still to be given.
+    waiting: std::vec::IntoIter<Result<Example, &'static str>>,
 }
 
 impl ExampleStream for OfficialStream {
     fn next_batch(&mut self, ctx: &Context<'_>, max: usize) -> Result<Option<Batch>> {
         let mut batch = Batch::default();
         ctx.check()?;
-        while batch.examples.len() < max.max(1) {
-            if let Some(example) = self.waiting.next() {
-                batch.examples.push(example);
-            } else {
-                ctx.check()?;
-                let Some((id, passage)) = self.passages.advance()? else { break };
-                self.waiting = official::examples(&id, passage, self.variant).into_iter();
+        while batch.examples.len() + batch.skipped.len() < max.max(1) {
+            match self.waiting.next() {
+                Some(Ok(example)) => batch.examples.push(example),
+                Some(Err(reason)) => {
+                    let (row, reason) = (self.passages.row(), reason.to_owned());
+                    batch.skipped.push(SkippedRow { row, reason });
+                }
+                None => {
+                    ctx.check()?;
+                    let Some((id, passage)) = self.passages.advance()? else { break };
+                    self.waiting = official::examples(&id, passage, self.variant).into_iter();
+                }
             }
         }
-        if batch.examples.is_empty() {
+        let rows = batch.examples.len() + batch.skipped.len();
+        if rows == 0 {
             return Ok(None);
         }
         Ok(Some(batch))

@@ -11,14 +11,20 @@ pub(crate) fn reader(variant: Variant) -> DropReader {
     DropReader(DropConfig { variant })
 }
 
-/// Everything in a source.
+/// The examples of a source.
 pub(crate) fn read_all(source: &Path, variant: Variant, max: usize) -> Result<Vec<Example>> {
+    Ok(read_source(source, variant, max)?.examples)
+}
+
+/// Everything in a source.
+fn read_source(source: &Path, variant: Variant, max: usize) -> Result<Batch> {
     let ctx = Context::new(&NoServices, 0, 1);
     let mut stream = reader(variant).open(&ctx, source)?;
-    let mut all = Vec::new();
+    let mut all = Batch::default();
     while let Some(batch) = stream.next_batch(&ctx, max)? {
-        assert!(batch.examples.len() <= max);
-        all.extend(batch.examples);
+        assert!(batch.examples.len() + batch.skipped.len() <= max);
+        all.examples.extend(batch.examples);
+        all.skipped.extend(batch.skipped);
     }
     Ok(all)
 }
@@ -76,6 +82,35 @@ fn batches_of_any_length_give_the_same() {
 }
 
 #[test]
+fn what_the_paper_leaves_out_of_the_official_file_is_counted_by_passage() {
+    let pair =
+        |id: &str, answer: Value| json!({"question": "Q?", "query_id": id, "answer": answer});
+    let both = json!({"number": "3", "spans": ["three"]});
+    let passage = |pairs: Value| json!({"passage": "P.", "qa_pairs": pairs});
+    let first = passage(json!([pair("1", json!({"number": 0}))]));
+    let second = passage(json!([pair("2", both), pair("3", json!({}))]));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.json");
+    fs::write(&path, json!({"s": first, "t": second}).to_string()).unwrap();
+    for max in [1, 2, 9] {
+        let paper = read_source(&path, Variant::Paper, max).unwrap();
+        assert_eq!(paper.examples.len(), 1);
+        assert_eq!(paper.examples[0].target.as_deref(), Some("0"));
+        let reasons: Vec<_> = paper.skipped.iter().map(|s| (s.row, s.reason.as_str())).collect();
+        assert_eq!(reasons, [(2, "an answer is of two kinds"), (2, "the answer is empty")]);
+    }
+    let fixed = read_source(&path, Variant::Fixed, 9).unwrap();
+    assert_eq!((fixed.examples.len(), fixed.skipped.len()), (3, 0));
+}
+
+#[test]
+fn rows_without_kinds_of_answers_are_read_with_the_first_text_as_target() {
+    let row = row(1, &json!({"spans": ["3", "4"]})).to_string();
+    let examples = read("a.jsonl", &row, Variant::Paper).unwrap();
+    assert_eq!(examples[0].target.as_deref(), Some("3"));
+}
+
+#[test]
 fn rows_without_answers_are_examples_without_target() {
     for answers in [Value::Null, json!({"spans": [], "types": []})] {
         let examples = read("a.jsonl", &row(1, &answers).to_string(), Variant::Paper).unwrap();
@@ -92,7 +127,7 @@ fn answers_of_another_form_are_refused_by_field() {
     for answers in [
         json!("3"),
         json!(["3"]),
-        json!({"spans": ["3"]}),
+        json!({"types": ["span"]}),
         json!({"spans": ["3"], "types": []}),
         json!({"spans": [3], "types": ["number"]}),
         json!({"spans": ["3"], "types": ["word"]}),

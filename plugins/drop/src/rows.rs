@@ -5,19 +5,24 @@ use deft_records::{Made, Record};
 use serde_json::Value;
 
 use crate::config::Variant;
-use crate::question::{Answer, AnswerKind, QUERY_ID, Question, SECTION_ID};
+use crate::question::{Answer, AnswerKind, QUERY_ID, Question, SECTION_ID, first_text};
 
 /// The field with the answers, and what it may be.
 const FIELD: &str = "answers_spans";
 const ALLOWED: &str =
-    "an object with the lists `spans` and `types` (number, span, date), equally long";
+    "an object with the list `spans` and, if any, an equally long `types` (number, span, date)";
+
+/// The name of a kind: a text of the passage or the question.
+const SPAN: &str = "span";
 
 /// The example of a row.
 pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
+    let answers = answers(record)?;
     let question = Question {
         passage: record.text("passage")?,
         text: record.text("question")?,
-        answers: answers(record)?,
+        target: first_text(&answers),
+        answers,
         ids: record.keep(&[SECTION_ID, QUERY_ID]),
     };
     Ok(Made::Examples(vec![question.example(variant)]))
@@ -29,13 +34,19 @@ fn answers(record: &Record) -> Result<Vec<Answer>> {
 }
 
 /// The texts with the names of their kinds, or nothing where the value is something else.
+///
+/// Kinds say where an answer ends, and what it counts as. Without them all are spans.
 fn pairs(value: &Value) -> Option<Vec<(&str, &str)>> {
-    let list = |name: &str| value.get(name)?.as_array();
-    let (spans, types) = (list("spans")?, list("types")?);
-    if spans.len() != types.len() {
-        return None;
-    }
-    spans.iter().zip(types).map(|(span, kind)| Some((span.as_str()?, kind.as_str()?))).collect()
+    let spans = texts(value.get("spans")?)?;
+    let kinds = match value.get("types").filter(|types| !types.is_null()) {
+        Some(types) => texts(types)?,
+        None => vec![SPAN; spans.len()],
+    };
+    (spans.len() == kinds.len()).then(|| spans.into_iter().zip(kinds).collect())
+}
+
+fn texts(list: &Value) -> Option<Vec<&str>> {
+    list.as_array()?.iter().map(Value::as_str).collect()
 }
 
 /// Puts together which texts are one answer: the rows list those of all annotators one after the
@@ -51,7 +62,7 @@ fn group(pairs: Vec<(&str, &str)>) -> Option<Vec<Answer>> {
         let kind = match kind {
             "number" => Some(AnswerKind::Number),
             "date" => Some(AnswerKind::Date),
-            "span" => None,
+            SPAN => None,
             _ => return None,
         };
         if !spans.is_empty() && (kind.is_some() || spans.iter().any(|span| span == text)) {
@@ -71,6 +82,7 @@ fn group(pairs: Vec<(&str, &str)>) -> Option<Vec<Answer>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn check(pairs: &[(&str, &str)], wanted: &[(AnswerKind, &[&str])]) {
         let found = group(pairs.to_vec()).expect("known kinds");
@@ -116,6 +128,13 @@ mod tests {
             &[("a", "span"), ("2", "number"), ("b", "span")],
             &[(AnswerKind::Span, &["a"]), (AnswerKind::Number, &["2"]), (AnswerKind::Span, &["b"])],
         );
+    }
+
+    #[test]
+    fn without_kinds_all_are_spans() {
+        let value = json!({"spans": ["3", "4", "3"], "types": null});
+        assert_eq!(pairs(&value), Some(vec![("3", SPAN), ("4", SPAN), ("3", SPAN)]));
+        assert_eq!(pairs(&json!({"spans": ["3"]})), Some(vec![("3", SPAN)]));
     }
 
     #[test]

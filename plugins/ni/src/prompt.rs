@@ -87,16 +87,12 @@ impl Prompter<'_> {
     }
 
     fn joined(&self, shots: &Shots, question: &str) -> String {
-        let name = if self.config.task_name { self.name() + ". " } else { String::new() };
+        let mut name = String::new();
+        if self.config.task_name {
+            name = self.task.name_by(self.config.variant) + ". ";
+        }
         let (positive, negative) = (shots.positive.concat(), shots.negative.concat());
         format!("{name}{}{positive}{negative}{question}", self.definition())
-    }
-
-    fn name(&self) -> String {
-        match self.config.variant {
-            Variant::Paper => self.task.long_name(),
-            Variant::Fixed => self.task.name.clone(),
-        }
     }
 
     fn definition(&self) -> String {

@@ -217,7 +217,7 @@ impl NiStream {
     fn extra(&self, instance: Instance) -> Map<String, Value> {
         Map::from_iter([
             ("id".to_owned(), instance.id.into()),
-            ("task".to_owned(), self.task.name.as_str().into()),
+            ("task".to_owned(), self.task.name_by(self.config.variant).into()),
             ("category".to_owned(), self.task.category().into()),
             ("references".to_owned(), json!(instance.output)),
         ])

@@ -150,6 +150,22 @@ fn scores_are_of_the_best_output_and_grouped_by_category_and_task() {
 }
 
 #[test]
+fn to_the_paper_a_scores_group_has_the_task_as_the_published_evaluation_calls_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("task1356_xlsum.json");
+    let mut content = task("Title Generation", 1);
+    content["Source"] = json!(["XLSum"]);
+    fs::write(&path, content.to_string()).unwrap();
+    let group = |variant| {
+        let examples = read(&path, &NiConfig { variant, ..all() });
+        assert_eq!(examples[0].provenance.dataset, "task1356_xlsum");
+        score(&examples, |_| String::new()).unwrap()[0].group.clone()
+    };
+    assert_eq!(group(Variant::Fixed), "title_generation/task1356_xlsum");
+    assert_eq!(group(Variant::Paper), "title_generation/task1356_xlsum_title_generation");
+}
+
+#[test]
 fn an_example_without_outputs_cannot_be_scored() {
     let dir = folder();
     let mut examples = read(dir.path(), &all());

@@ -8,6 +8,8 @@ use serde::Deserializer;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::config::Variant;
+
 const SCHEMA: &str = "wanted is the schema of Super-NaturalInstructions; see the plugin's README";
 
 /// What all instances of a task share.
@@ -53,8 +55,17 @@ impl Task {
         self.categories.first().map_or("", String::as_str)
     }
 
+    /// The name by whose rules it is told: to the paper the long one, which its evaluation calls
+    /// `task_id`.
+    pub(crate) fn name_by(&self, variant: Variant) -> String {
+        match variant {
+            Variant::Paper => self.long_name(),
+            Variant::Fixed => self.name.clone(),
+        }
+    }
+
     /// The name as the published loader changes it: number, sources and category.
-    pub(crate) fn long_name(&self) -> String {
+    fn long_name(&self) -> String {
         if self.source.is_empty() {
             return self.name.clone();
         }

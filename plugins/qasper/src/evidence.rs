@@ -107,8 +107,8 @@ impl Tally {
         Self { predicted: 0, annotators }
     }
 
-    /// Counts a predicted paragraph of that question. One that is there twice counts twice as
-    /// predicted and once as found, as in the published evaluation.
+    /// Counts a predicted paragraph; without references it is none of that question. One that is
+    /// there twice counts twice as predicted and once as found, as in the published evaluation.
     pub(crate) fn add(&mut self, references: &[Reference]) {
         self.predicted += 1;
         for ((_, found), &(_, place)) in self.annotators.iter_mut().zip(references) {

@@ -5,11 +5,13 @@
 //!
 //! 1. `article` gives the paragraphs of an article and its questions;
 //! 2. `evidence` says which paragraphs are evidence for a question, and what a set of them is worth;
-//! 3. `prompt` makes examples of both; `reader` draws from them, and scores a question at a time.
+//! 3. `prompt` makes examples of both; `reader` draws from them;
+//! 4. `judge` scores answers to examples, a question at a time.
 
 mod article;
 mod config;
 mod evidence;
+mod judge;
 #[cfg(test)]
 mod parity;
 mod prompt;

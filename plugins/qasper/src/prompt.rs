@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::article::Question;
 use crate::config::Variant;
-use crate::evidence::{Evidence, Reference};
+use crate::evidence::Evidence;
 
 /// The answers to choose from; the first is the one that predicts evidence.
 pub(crate) const OPTIONS: [&str; 2] = ["Yes", "No"];
@@ -58,27 +58,5 @@ impl Asked<'_> {
             ("paragraph_index".to_owned(), self.place.into()),
             ("references".to_owned(), json!(self.evidence.references(self.paragraph))),
         ])
-    }
-}
-
-/// What the metric needs of an example.
-pub(crate) struct Scored {
-    /// Name of the question: its id, and its text, since not every file has each id once.
-    pub(crate) question: String,
-    pub(crate) references: Vec<Reference>,
-}
-
-impl Scored {
-    pub(crate) fn of(example: &Example) -> Result<Self> {
-        let text = |name: &str| example.extra.get(name).and_then(Value::as_str);
-        let references = || Vec::deserialize(example.extra.get("references")?).ok();
-        let all = (text("question_id"), text("question"), references());
-        let (Some(id), Some(question), Some(references)) = all else {
-            let message = "the example does not say what the evidence for its question is";
-            return Err(Error::new(ErrorKind::Data, message)
-                .with_context("input", deft_core::excerpt(&example.input))
-                .with_hint("score examples that the reader `qasper` made"));
-        };
-        Ok(Self { question: format!("{id}: {question}"), references })
     }
 }

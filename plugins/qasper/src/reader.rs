@@ -1,6 +1,6 @@
 //! The reader: a file's examples, and evidence F1.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 
 use deft_core::metrics::{self, Aggregate, ExampleScore, MetricSpec, TaskSpec};
@@ -10,8 +10,9 @@ use deft_splits::PythonRandom;
 
 use crate::article::{Article, Articles};
 use crate::config::QasperConfig;
-use crate::evidence::{Evidence, Tally};
-use crate::prompt::{Asked, Scored, YES};
+use crate::evidence::Evidence;
+use crate::judge::{Scored, worths};
+use crate::prompt::{Asked, YES};
 
 const F1: &str = "evidence_f1_sum";
 const PRECISION: &str = "evidence_precision_sum";
@@ -67,21 +68,16 @@ impl Reader for QasperReader {
         predictions: &[Prediction],
     ) -> Result<Vec<ExampleScore>> {
         let mut scores = metrics::rank_classification(examples, predictions)?;
-        let mut tallies: HashMap<String, Tally> = HashMap::new();
-        for (example, score) in examples.iter().zip(&mut scores) {
-            let Scored { question, references } = Scored::of(example)?;
-            score.group.clone_from(&question);
-            let tally = tallies.entry(question).or_insert_with(|| Tally::new(&references));
-            if score.predicted == Some(YES) {
-                tally.add(&references);
-            }
-        }
-        for (example, score) in examples.iter().zip(&mut scores) {
-            let worth = tallies.get(&score.group).and_then(Tally::best).ok_or_else(|| {
-                Error::new(ErrorKind::Data, "nobody answered the question: it cannot be scored")
-                    .with_context("question", &score.group)
+        let judged = examples.iter().map(|example| Scored::of(example, self.0.variant));
+        let judged = judged.collect::<Result<Vec<_>>>()?;
+        let worths = worths(&judged, scores.iter().map(|score| score.predicted == Some(YES)));
+        for ((example, score), one) in examples.iter().zip(&mut scores).zip(&judged) {
+            let worth = worths.get(one.question.as_str()).copied().flatten().ok_or_else(|| {
+                Error::new(ErrorKind::Data, "nobody answered the question: it cannot be judged")
+                    .with_context("question", &one.question)
                     .with_context("input", deft_core::excerpt(&example.input))
             })?;
+            score.group.clone_from(&one.question);
             for (name, value) in
                 [(F1, worth.f1), (PRECISION, worth.precision), (RECALL, worth.recall)]
             {

@@ -50,16 +50,17 @@ fn of(variant: Variant) -> QasperConfig {
 
 /// Scores where these positions are answered with yes.
 fn score(examples: &[Example], yes: &[usize]) -> Result<Vec<ExampleScore>> {
+    score_by(Variant::Fixed, examples, yes)
+}
+
+fn score_by(variant: Variant, examples: &[Example], yes: &[usize]) -> Result<Vec<ExampleScore>> {
     let prediction = |position: usize| {
         let log_probs = if yes.contains(&position) { vec![-1.0, -2.0] } else { vec![-2.0, -1.0] };
         Prediction::OptionScores { log_probs, tokens: vec![1, 1] }
     };
     let predictions: Vec<_> = (0..examples.len()).map(prediction).collect();
-    QasperReader(QasperConfig::default()).score(
-        &Context::new(&NoServices, 0, 1),
-        examples,
-        &predictions,
-    )
+    let ctx = Context::new(&NoServices, 0, 1);
+    QasperReader(of(variant)).score(&ctx, examples, &predictions)
 }
 
 #[test]
@@ -148,6 +149,47 @@ fn a_questions_paragraphs_all_have_its_f1_whatever_its_id() {
     assert_eq!(spec.name, F1);
     let mean = metrics::aggregate(spec, &scores, 1).unwrap().value;
     assert!((mean - third / 2.0).abs() < 1e-12, "the mean over questions, not {mean}");
+}
+
+#[test]
+fn to_the_paper_questions_of_one_id_are_one_and_the_last_ones_evidence_counts() {
+    let mut papers = papers();
+    papers["paper"]["qas"][1]["answers"] = json!([{"answer": {"evidence": ["two", "three"]}}]);
+    // To the paper the title is a paragraph: 0 to 3 are of the first question, 4 to 7 of the second.
+    let examples = read_by(&papers, of(Variant::Paper), 100).unwrap().examples;
+    let of_all = |yes: &[usize]| -> [f64; 3] {
+        let scores = score_by(Variant::Paper, &examples, yes).unwrap();
+        assert_eq!(scores.len(), 8);
+        assert!(
+            scores.iter().all(|one| one.group == "q" && one.values[F1] == scores[0].values[F1])
+        );
+        [PRECISION, RECALL, F1].map(|name| scores[0].values[name])
+    };
+    assert_eq!(of_all(&[1]), [0.0; 3], "evidence for the first question alone");
+    assert_eq!(
+        of_all(&[2]),
+        [1.0, 0.5, 2.0 / 3.0],
+        "predicted for the first, and right of the last"
+    );
+    assert_eq!(of_all(&[2, 6]), [0.5, 0.5, 0.5], "predicted for both: found once");
+    assert_eq!(of_all(&[2, 7]), [1.0; 3]);
+    let fixed = read_by(&papers, of(Variant::Fixed), 100).unwrap().examples;
+    let groups: Vec<_> = score(&fixed, &[]).unwrap().into_iter().map(|score| score.group).collect();
+    assert_eq!((groups[0].as_str(), groups[3].as_str()), ("q: Q1?", "q: Q2?"));
+}
+
+#[test]
+fn paragraphs_of_another_paper_are_no_evidence_for_the_last_question_of_an_id() {
+    let mut papers = papers();
+    papers["paper"]["qas"].as_array_mut().unwrap().truncate(1);
+    let mut second = papers["paper"].clone();
+    second["full_text"][0]["paragraphs"] = json!(["four", "five"]);
+    second["qas"][0]["answers"] = json!([{"answer": {"evidence": ["four"]}}]);
+    papers["second"] = second;
+    let examples = read_by(&papers, of(Variant::Paper), 100).unwrap().examples;
+    assert_eq!(examples.len(), 4 + 3);
+    let f1 = |yes: usize| score_by(Variant::Paper, &examples, &[yes]).unwrap()[0].values[F1];
+    assert_eq!((f1(1), f1(5)), (0.0, 1.0));
 }
 
 #[test]

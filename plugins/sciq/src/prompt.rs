@@ -41,7 +41,8 @@ pub(crate) fn make(record: &Record, variant: Variant) -> Result<Made> {
         input,
         target: Some(answers[RIGHT].to_owned()),
         options: options.map(str::to_owned).to_vec(),
-        gold: order.iter().position(|&position| position == RIGHT),
+        // As the published code looks it up: the first that reads so.
+        gold: options.iter().position(|&option| option == answers[RIGHT]),
         provenance: Provenance { dataset: "sciq".to_owned(), template: "sciq".to_owned() },
         ..Example::default()
     }]))

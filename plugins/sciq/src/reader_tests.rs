@@ -79,6 +79,15 @@ fn answers_that_leave_no_choice_are_left_out_unless_it_is_the_paper() {
 }
 
 #[test]
+fn of_two_right_answers_the_paper_takes_the_first() {
+    let mut twice = record(1);
+    twice["distractor3"] = "right".into();
+    let paper = read(std::slice::from_ref(&twice), Variant::Paper).unwrap();
+    assert_eq!(paper[0].options, ["right", "b", "right", "a"]);
+    assert_eq!(paper[0].gold, Some(0), "Python's `index` finds the first");
+}
+
+#[test]
 fn a_missing_answer_is_named() {
     let mut record = record(1);
     record["distractor2"] = Value::Null;

@@ -146,6 +146,28 @@ fn a_record_without_label_is_an_example_without_target() {
 }
 
 #[test]
+fn stories_may_have_the_names_that_their_authors_gave_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lines, table) = (dir.path().join("a.jsonl"), dir.path().join("a.csv"));
+    fs::write(&lines, story(&json!(2)).to_string()).unwrap();
+    let header = "InputStoryid,InputSentence1,InputSentence2,InputSentence3,InputSentence4,\
+                  RandomFifthSentenceQuiz1,RandomFifthSentenceQuiz2,AnswerRightEnding";
+    fs::write(&table, format!("{header}\nid,One.,Two.,Three.,Four.,Good.,Bad.,2\n")).unwrap();
+    let read = |path: &Path| {
+        let mut batch = read_by::<StoryCloze>(path, Variant::Fixed, 9).unwrap();
+        batch.examples.remove(0)
+    };
+    let (wanted, found) = (read(&lines), read(&table));
+    assert_eq!((found.input, found.options), (wanted.input, wanted.options));
+    assert_eq!((found.gold, found.target), (Some(1), wanted.target));
+    assert_eq!(found.extra["InputStoryid"], "id");
+    let mut lacking = json!({"InputSentence1": "One.", "InputSentence2": "Two."});
+    lacking["RandomFifthSentenceQuiz1"] = "Good.".into();
+    let error = read_one::<StoryCloze>(&lacking, Variant::Fixed).unwrap_err();
+    assert!(error.contains("field: RandomFifthSentenceQuiz2"), "{error}");
+}
+
+#[test]
 fn records_nobody_could_answer_are_left_out_unless_it_is_the_paper() {
     let check = |endings: &[&str], reason: &str| {
         let record = hellaswag(endings);

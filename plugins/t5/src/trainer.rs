@@ -162,7 +162,7 @@ mod tests {
         std::fs::remove_file(out.path().join("tokenizer.json")).expect("removed");
         let refused = trainer(&json!({})).open(&context(1), Some(out.path()));
         assert!(refused.err().expect("no tokenizer").to_string().contains("tokenizer"));
-        let named = random(dir.path(), &json!({"tokenizer": file}));
+        let named: T5Trainer = random(dir.path(), &json!({"tokenizer": file}));
         named.open(&context(1), Some(out.path())).expect("a predictor");
     }
 

@@ -93,6 +93,31 @@ fn a_part_that_leaves_nothing_is_refused_with_the_number_of_examples() {
 }
 
 #[test]
+fn unlabelled_evaluation_examples_are_refused_before_anything_is_trained() {
+    let project = project();
+    let text = fs::read_to_string(project.path("evaluation.jsonl")).unwrap();
+    let without_label = |(at, line): (usize, &str)| {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        if at == 4 {
+            row.as_object_mut().unwrap().remove("target");
+        }
+        row.to_string() + "\n"
+    };
+    let rows: String = text.lines().enumerate().map(without_label).collect();
+    fs::write(project.path("evaluation.jsonl"), rows).unwrap();
+    let set = "tasks[0].reader={use: p3, unlabelled: keep}";
+    let says = [
+        "the example has no right answer to be scored against",
+        "example: 5",
+        "source: evaluation.jsonl",
+        "take the validation split",
+    ];
+    fails(&project, &["--set", set], 1, &says);
+    let seed = project.path("runs/small/tasks/mood/retrieved/seed-1");
+    assert!(!seed.join("model").exists(), "known before anything is trained");
+}
+
+#[test]
 fn a_model_alone_comes_to_what_it_came_to_in_its_run_and_needs_no_pool() {
     let project = project();
     project.deft("run").succeed();

@@ -25,6 +25,9 @@ const SMALL: [&str; 8] = [
     "t0-3b",
 ];
 
+/// Every task that there is data of.
+const TASKS: &str = "tasks.yaml";
+
 fn folder() -> PathBuf {
     program_dir().join("../../manifests").canonicalize().unwrap()
 }
@@ -45,8 +48,9 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether a file is a manifest, and no list of tasks alone.
 fn is_manifest(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml")
+    path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with(TASKS)
 }
 
 /// Text with its variables replaced as in an environment that has those of [`GIVEN`] alone.
@@ -206,4 +210,19 @@ fn the_small_manifests_of_the_paper_run_to_their_end() {
         assert_eq!(count(name), runs, "{name}");
     }
     assert_eq!(count("super-natural-instructions"), 3 * 2);
+}
+
+#[test]
+fn the_list_of_tasks_names_those_that_there_is_no_data_of() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let call = Deft::new(&["evaluate", "--skip-missing", "--trainer"]);
+    let trainer =
+        format!("{{use: t5, model: {}, init: random}}", folder().join("models/t5-mini").display());
+    let output =
+        call.arg(&trainer).arg(folder().join(TASKS)).env("DEFT_SHARED", nowhere.path()).run();
+    let told = format!("{}{}", output.stdout, output.stderr);
+    for task in ["rte", "anli_r3", "wsc_train", "unfair_tos", "qasper_synthetic", "boolq"] {
+        assert!(told.contains(task), "no «{task}» in {told}");
+    }
+    assert_ne!(output.code, 2, "readers and options are as they should be: {told}");
 }

@@ -66,21 +66,50 @@ impl Task for StoryCloze {
     const NAME: &'static str = "t0/story_cloze";
     const SUMMARY: &'static str = "StoryCloze 2016: which of two endings a story has";
     const DATASET: &'static str = "story_cloze";
-    const KEPT: &'static [&'static str] = &["story_id"];
+    const KEPT: &'static [&'static str] = &["story_id", "InputStoryid"];
 
     fn prompt(record: &Record, _variant: Variant) -> Result<Prompt> {
-        let endings = [record.text("sentence_quiz1")?, record.text("sentence_quiz2")?];
+        let names = names(record);
+        let endings = [record.text(names.endings[0])?, record.text(names.endings[1])?];
         let input = format!(
             "{} {} {} {} What is a possible continuation for the story given the following \
              options ?\n- {}\n- {}",
-            record.text("input_sentence_1")?,
-            record.text("input_sentence_2")?,
-            record.text("input_sentence_3")?,
-            record.text("input_sentence_4")?,
+            record.text(names.sentences[0])?,
+            record.text(names.sentences[1])?,
+            record.text(names.sentences[2])?,
+            record.text(names.sentences[3])?,
             endings[0],
             endings[1]
         );
-        let gold = record.label_from(1, "answer_right_ending", 2)?;
+        let gold = record.label_from(1, names.right, 2)?;
         Ok(Prompt::new(input, &endings, gold))
+    }
+}
+
+/// The names of a story's fields.
+struct Names {
+    sentences: [&'static str; 4],
+    endings: [&'static str; 2],
+    right: &'static str,
+}
+
+static OF_HUGGING_FACE: Names = Names {
+    sentences: ["input_sentence_1", "input_sentence_2", "input_sentence_3", "input_sentence_4"],
+    endings: ["sentence_quiz1", "sentence_quiz2"],
+    right: "answer_right_ending",
+};
+
+/// Those of the tables that the authors of `StoryCloze` give out.
+static OF_THE_AUTHORS: Names = Names {
+    sentences: ["InputSentence1", "InputSentence2", "InputSentence3", "InputSentence4"],
+    endings: ["RandomFifthSentenceQuiz1", "RandomFifthSentenceQuiz2"],
+    right: "AnswerRightEnding",
+};
+
+/// By whose names a record goes: the authors', if it has the first of them.
+fn names(record: &Record) -> &'static Names {
+    match record.get(OF_THE_AUTHORS.sentences[0]) {
+        Some(_) => &OF_THE_AUTHORS,
+        None => &OF_HUGGING_FACE,
     }
 }

@@ -38,6 +38,14 @@ pub(crate) fn data() -> Vec<Mistake> {
             assert!(without.len() < lines.len());
             project.write("evaluation.jsonl", &without);
         }),
+        mistake("Evaluation examples have no labels.", |project| {
+            let lines = fs::read_to_string(project.path("evaluation.jsonl")).unwrap();
+            let without = lines.replace("\"target\":\"yes\",", "");
+            assert!(without.len() < lines.len());
+            project.write("evaluation.jsonl", &without);
+            let keeping = "mood, reader: { use: p3, unlabelled: keep }";
+            replace(project, "mood, reader: p3", keeping);
+        }),
     ]
 }
 
