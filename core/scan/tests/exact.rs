@@ -71,7 +71,7 @@ fn check(rows: &[f32], queries: &[f32], dimension: usize, ks: &[usize]) {
 
 #[test]
 fn every_small_dimension() {
-    for dimension in 1..=70 {
+    for dimension in 1..=100 {
         let (rows, queries) = (numbers(300 * dimension, 1), numbers(10 * dimension, 2));
         check(&rows, &queries, dimension, &[1, 20]);
     }
@@ -115,6 +115,34 @@ fn near_ties_and_duplicates() {
     let mut queries = rows[..10 * 24].to_vec();
     queries.extend(numbers(10 * 24, 13));
     check(&rows, &queries, 24, &[1, 10, 501, 1100]);
+}
+
+#[test]
+fn rows_that_are_all_equal_are_found_by_number() {
+    let row = numbers(20, 23);
+    let rows: Vec<_> = std::iter::repeat_n(row, 3000).flatten().collect();
+    check(&rows, &numbers(30 * 20, 24), 20, &[1, 7, 300, 2999, 4000]);
+}
+
+#[test]
+fn rows_that_come_ever_nearer_and_ever_farther() {
+    let rising: Vec<_> =
+        (0..4000 * 12).map(|i| (i / 12) as f32 * 1.0e-3 + (i % 12) as f32).collect();
+    let falling: Vec<_> = rising.chunks_exact(12).rev().flatten().copied().collect();
+    let queries: Vec<_> = (0..40 * 12).map(|i| 5.0 + (i % 12) as f32).collect();
+    for rows in [rising, falling] {
+        check(&rows, &queries, 12, &[1, 60, 900]);
+    }
+}
+
+#[test]
+fn queries_with_components_that_are_no_finite_numbers_among_others() {
+    let rows = numbers(2000 * 17, 25);
+    let mut queries = numbers(20 * 17, 26);
+    for (query, x) in [(3, f32::NAN), (4, -f32::NAN), (9, f32::INFINITY), (12, -f32::INFINITY)] {
+        queries[query * 17 + query] = x;
+    }
+    check(&rows, &queries, 17, &[1, 40, 700]);
 }
 
 #[test]
@@ -182,6 +210,22 @@ fn rows_of_every_type_and_of_a_slice() {
         for metric in METRICS {
             let scan = Scan::new(slice.clone(), metric);
             assert!(search(&scan, queries, 50, 2) == naive(metric, stored, queries, 50));
+        }
+    }
+}
+
+#[test]
+fn a_large_dimension_in_halves() {
+    let (_dir, vectors) = store(&numbers(900 * 2048, 27), 2048, VectorType::F16);
+    let mut stored = Vec::new();
+    vectors.read(0..900, &mut stored).expect("read");
+    let stored = Matrix::new(&stored, 2048).expect("whole rows");
+    let queries = numbers(60 * 2048, 28);
+    let queries = Matrix::new(&queries, 2048).expect("whole rows");
+    for metric in METRICS {
+        let scan = Scan::new(vectors.clone(), metric);
+        for k in [1, 10, 225, 226] {
+            assert!(search(&scan, queries, k, 3) == naive(metric, stored, queries, k), "{k}");
         }
     }
 }
