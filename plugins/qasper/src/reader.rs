@@ -73,7 +73,7 @@ impl Reader for QasperReader {
         let worths = worths(&judged, scores.iter().map(|score| score.predicted == Some(YES)));
         for ((example, score), one) in examples.iter().zip(&mut scores).zip(&judged) {
             let worth = worths.get(one.question.as_str()).copied().flatten().ok_or_else(|| {
-                Error::new(ErrorKind::Data, "nobody answered the question: it cannot be judged")
+                Error::new(ErrorKind::Data, "nobody answered the question: it cannot be scored")
                     .with_context("question", &one.question)
                     .with_context("input", deft_core::excerpt(&example.input))
             })?;
