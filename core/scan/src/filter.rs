@@ -1,10 +1,11 @@
 //! The product of a block of rows with a panel of queries, fused with the test of each number.
 //!
-//! A panel holds up to three vectors' lanes of queries, component by component. For eight rows (four
-//! where the processor has 16 registers) the sums of all pairs stay in registers: each component of
-//! the panel is loaded once for eight rows, and each of the rows is spread over a register once for
-//! three vectors of queries. So one load feeds two multiplications and the product runs at what the
-//! processor can multiply. Rows are used as they lie in memory; only queries are packed, once for a
+//! A panel holds up to three vectors' lanes of queries, component by component. For eight rows the sums
+//! of all pairs stay in registers: each component of the panel is loaded once for eight rows, and each
+//! of the rows is spread over a register once for three vectors of queries. So one load feeds two
+//! multiplications and the product runs at what the processor can multiply. Where it has 16 registers
+//! it is six rows and two vectors: twelve sums, and room for what is multiplied. (With four rows and
+//! three vectors one sum has no register left, and the loop waits for memory: half as fast.) Rows are used as they lie in memory; only queries are packed, once for a
 //! search. (The scheme is that of Goto and van de Geijn, *Anatomy of High-Performance Matrix
 //! Multiplication*, 2008, section 5, without its outer loops: a block and a panel fit the cache.)
 
@@ -15,25 +16,36 @@ use pulp::{Arch, Simd, WithSimd, bytemuck};
 use crate::aligned::Aligned;
 use crate::block::Block;
 
-/// Vectors of queries in a panel, at most.
-const VECTORS: usize = 3;
-
-/// Floats in the widest vector of this processor.
-pub(crate) fn lanes() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _simd: S) -> usize {
-            S::F32_LANES
-        }
-    }
-    Arch::new().dispatch(Lanes)
+/// What a panel is on this processor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Floats in the widest vector.
+    pub(crate) lanes: usize,
+    /// Queries, at most.
+    pub(crate) queries: usize,
 }
 
-/// Queries of a panel, at most, for vectors of so many lanes.
-pub(crate) fn panel_queries(lanes: usize) -> usize {
-    lanes * VECTORS
+impl Shape {
+    pub(crate) fn of_this_processor() -> Self {
+        Arch::new().dispatch(AskShape)
+    }
+}
+
+struct AskShape;
+
+impl WithSimd for AskShape {
+    type Output = Shape;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Shape {
+        let vectors = if has_many_registers::<S>() { 3 } else { 2 };
+        Shape { lanes: S::F32_LANES, queries: vectors * S::F32_LANES }
+    }
+}
+
+#[inline(always)]
+fn has_many_registers<S: Simd>() -> bool {
+    S::REGISTER_COUNT >= 32
 }
 
 /// Queries, component by component.
@@ -44,7 +56,7 @@ pub(crate) struct Panel {
 }
 
 impl Panel {
-    /// Packs queries of one dimension, at least 1 and at most [`panel_queries`].
+    /// Packs queries of one dimension, at least 1 and at most those of a [`Shape`].
     pub(crate) fn new(queries: &[&[f32]], lanes: usize) -> Self {
         let dimension = queries[0].len();
         let vectors = queries.len().div_ceil(lanes);
@@ -86,24 +98,17 @@ impl WithSimd for Filter<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.with_rows::<S, 8>(simd);
-        } else {
-            self.with_rows::<S, 4>(simd);
+        match (has_many_registers::<S>(), self.panel.vectors) {
+            (true, 1) => self.run::<S, 8, 1>(simd),
+            (true, 2) => self.run::<S, 8, 2>(simd),
+            (true, _) => self.run::<S, 8, 3>(simd),
+            (false, 1) => self.run::<S, 6, 1>(simd),
+            (false, _) => self.run::<S, 6, 2>(simd),
         }
     }
 }
 
 impl Filter<'_> {
-    #[inline(always)]
-    fn with_rows<S: Simd, const ROWS: usize>(self, simd: S) {
-        match self.panel.vectors {
-            1 => self.run::<S, ROWS, 1>(simd),
-            2 => self.run::<S, ROWS, 2>(simd),
-            _ => self.run::<S, ROWS, VECTORS>(simd),
-        }
-    }
-
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const N: usize>(self, simd: S) {
         let panel = S::as_simd_f32s(self.panel.numbers.as_slice()).0.as_chunks::<N>().0;
@@ -254,8 +259,8 @@ mod tests {
                 }
             }
         }
-        let found = |lanes: usize, run: &dyn Fn(Filter<'_>)| {
-            if queries.len() <= panel_queries(lanes) {
+        let found = |Shape { lanes, queries: most }, run: &dyn Fn(Filter<'_>)| {
+            if queries.len() <= most {
                 let panel = Panel::new(&queries, lanes);
                 let mut pairs = Vec::new();
                 run(Filter {
@@ -268,11 +273,12 @@ mod tests {
                 assert_eq!(pairs, wanted, "{lanes} lanes, {rows} rows, {} queries", queries.len());
             }
         };
-        found(lanes(), &|filter| Arch::new().dispatch(filter));
-        found(1, &|filter| Simd::vectorize(Scalar::new(), filter));
+        found(Shape::of_this_processor(), &|filter| Arch::new().dispatch(filter));
+        let scalar = Scalar::new();
+        found(Simd::vectorize(scalar, AskShape), &|filter| Simd::vectorize(scalar, filter));
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {
-            found(8, &|filter| Simd::vectorize(simd, filter));
+            found(Simd::vectorize(simd, AskShape), &|filter| Simd::vectorize(simd, filter));
         }
     }
 
@@ -291,7 +297,7 @@ mod tests {
     fn what_is_no_number_passes_and_unused_lanes_do_not() {
         let block = block(&[f32::MAX; 2 * DIMENSION], Metric::L2);
         let query = [-f32::MAX; DIMENSION];
-        let panel = Panel::new(&[&query], lanes());
+        let panel = Panel::new(&[&query], Shape::of_this_processor().lanes);
         let mut pairs = Vec::new();
         filter(&block, &panel, &[f32::NEG_INFINITY], &mut pairs);
         assert_eq!(pairs, [Pair { row: 0, query: 0 }, Pair { row: 1, query: 0 }]);

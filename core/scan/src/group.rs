@@ -12,7 +12,7 @@ use crate::aligned::Aligned;
 use crate::best::{Best, Key};
 use crate::block::Block;
 use crate::bound::{Bound, length};
-use crate::filter::{Pair, Panel, filter, lanes, panel_queries};
+use crate::filter::{Pair, Panel, Shape, filter};
 use crate::score::score_with;
 
 /// Up to so many queries are scored with every row: the product works on a whole vector of queries,
@@ -45,8 +45,8 @@ pub(crate) struct Work {
 impl Group {
     /// Divides queries into groups, for the best `k` rows of each.
     pub(crate) fn of(queries: Matrix<'_>, k: usize) -> Vec<Self> {
-        let lanes = lanes();
-        let size = if lanes > 1 { panel_queries(lanes) } else { WITHOUT_VECTORS };
+        let Shape { lanes, queries: most } = Shape::of_this_processor();
+        let size = if lanes > 1 { most } else { WITHOUT_VECTORS };
         let dimension = queries.dimension();
         let groups = queries.as_slice().chunks(size * dimension);
         groups.map(|numbers| Self::new(numbers, dimension, k, lanes)).collect()
