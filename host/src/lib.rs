@@ -11,7 +11,8 @@
 //!   that are nearly the same;
 //! - [`pipeline`]: the stages of a run, each doing only what is missing;
 //! - [`report`]: the table at the end; [`show`]: what was selected, and from what; [`schema`]: what a manifest may say, for editors;
-//! - [`services`] and [`console`]: what plugins may ask of the host, and what people see;
+//! - [`services`] and [`console`]: what plugins may ask of the host, and what people see; [`truncation`]:
+//!   how many texts an encoder cut, as plugins tell it;
 //! - [`trec`]: runs of other retrieval tools; `machine`: what disk and memory are left;
 //! - `hub`: models and data sets by name, from Hugging Face's cache or downloaded into it;
 //! - [`interrupt`] and [`crash`]: a stop that the user asks for, and an end that nobody did.
@@ -39,3 +40,4 @@ pub mod services;
 pub mod show;
 pub mod store;
 pub mod trec;
+pub mod truncation;

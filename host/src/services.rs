@@ -1,6 +1,7 @@
-//! What plugins may ask of the host: log, progress, cancellation, models.
+//! What plugins may ask of the host: log, progress, cancellation, models; and tell it.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deft_core::abi::v1::running;
 use deft_core::{Context, Error, ErrorKind, Result, Services};
@@ -8,6 +9,7 @@ use deft_core::{Context, Error, ErrorKind, Result, Services};
 use crate::console::Progress;
 use crate::hub::{Hub, HubName};
 use crate::interrupt;
+use crate::truncation::Truncation;
 
 /// The host's services for one stage of a run.
 #[derive(Debug)]
@@ -16,12 +18,14 @@ pub struct HostServices {
     base: PathBuf,
     progress: Progress,
     threads: usize,
+    truncation: Mutex<Option<Truncation>>,
 }
 
 impl HostServices {
     /// Services with paths relative to `base`; progress is told under `label`.
     pub fn new(base: &Path, label: &str, threads: usize) -> Self {
-        Self { base: base.to_owned(), progress: Progress::new(label), threads }
+        let (base, progress) = (base.to_owned(), Progress::new(label));
+        Self { base, progress, threads, truncation: Mutex::default() }
     }
 
     /// A context over these services.
@@ -32,6 +36,15 @@ impl HostServices {
     /// The progress shown for this stage.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// What components have told so far of texts that they encoded; `None` where none has.
+    pub fn truncation(&self) -> Option<Truncation> {
+        *self.counted()
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Option<Truncation>> {
+        self.truncation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,11 +66,15 @@ impl Services for HostServices {
         resolve(&self.base, name, &self.context(0))
     }
 
-    fn call(&self, name: &str, _json: &str) -> Result<String> {
-        if name == "cache_dir" {
-            return cache_dir();
+    fn call(&self, name: &str, json: &str) -> Result<String> {
+        match name {
+            "cache_dir" => cache_dir(),
+            "truncated" => {
+                Truncation::parse(json)?.add_to(&mut self.counted());
+                Ok("{}".to_owned())
+            }
+            _ => Err(Error::unknown_call(name)),
         }
-        Err(Error::unknown_call(name))
     }
 }
 
@@ -127,5 +144,25 @@ mod tests {
         let error = resolve(dir.path(), "./missing", &ctx).unwrap_err();
         assert!(error.context("looked at").unwrap().ends_with("missing"), "{error}");
         assert!(error.hint().unwrap().contains("relative paths start at"));
+    }
+
+    #[test]
+    fn what_is_told_of_cut_texts_adds_up_and_what_is_not_understood_counts_nothing() {
+        let services = HostServices::new(Path::new("."), "encode", 1);
+        let ctx = services.context(0);
+        let tell = |json: &str| ctx.quiet().call("truncated", json);
+        assert_eq!(services.truncation(), None, "nobody has told anything");
+        assert_eq!(tell(r#"{"texts": 10, "truncated": 0, "limit": 128}"#).unwrap(), "{}");
+        let none_cut = Truncation { texts: 10, truncated: 0, limit: Some(128) };
+        assert_eq!(services.truncation(), Some(none_cut));
+        tell(r#"{"texts": 5, "truncated": 2, "limit": 128, "more": 1}"#).unwrap();
+        let both = Some(Truncation { texts: 15, truncated: 2, limit: Some(128) });
+        assert_eq!(services.truncation(), both);
+        for json in ["", "3", r#"{"texts": 5}"#, r#"{"texts": -1, "truncated": 0}"#] {
+            let error = tell(json).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unexpected, "{json}");
+            assert!(error.hint().unwrap().contains("\"texts\": M"), "{error}");
+        }
+        assert_eq!(services.truncation(), both);
     }
 }

@@ -332,6 +332,6 @@ impl Executor for InProcess<'_> {
         let services = self.run.services(&label);
         let threads = threads_of_unit(phase, self.run.threads);
         let ctx = services.context(self.run.manifest.seed).with_threads(threads);
-        self.prepared.try_unit(self.at, unit, self.pool, &ctx)
+        self.prepared.try_unit(self.at, unit, self.pool, &services, &ctx)
     }
 }

@@ -11,8 +11,10 @@ use super::owners::builds_on;
 use super::units::Outcome;
 use crate::components::Plan;
 use crate::pool::StoredPool;
+use crate::services::HostServices;
 use crate::store::Stage;
 use crate::store::lock::Attempt;
+use crate::truncation::write_of_unit;
 
 /// The end of the names of vectors' files.
 const VECTORS: &str = ".safetensors";
@@ -108,12 +110,14 @@ impl Prepared {
         given_up
     }
 
-    /// Does one unit of a phase, unless it is done or somebody else is doing it.
+    /// Does one unit of a phase, unless it is done or somebody else is doing it. The services are of
+    /// this unit alone, and `ctx` is over them.
     pub(super) fn try_unit(
         &self,
         (phase, stage): &(Phase, Stage),
         unit: usize,
         pool: &StoredPool,
+        services: &HostServices,
         ctx: &Context<'_>,
     ) -> Result<Outcome> {
         if self.place_of(&phase.name).is_some_and(|place| self.is_spent(place)) {
@@ -129,7 +133,8 @@ impl Prepared {
         lock.tell(&phase.name);
         let dirs = self.dirs();
         stage.commit_unit(unit, &phase.suffix, |out: &Path| {
-            self.retriever.run_unit(ctx, &phase.name, unit, &pool.view(), &dirs, out)
+            self.retriever.run_unit(ctx, &phase.name, unit, &pool.view(), &dirs, out)?;
+            write_of_unit(stage, unit, services.truncation())
         })?;
         Ok(Outcome::Done)
     }

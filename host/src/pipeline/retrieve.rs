@@ -17,7 +17,9 @@ use crate::manifest::{SourcePart, Task, TaskSource};
 use crate::pool::{SourcePaths, StoredPool, read_examples};
 use crate::recall::{HitsFrom, Recall};
 use crate::selection::{QueryHits, choose_queries};
+use crate::services::HostServices;
 use crate::store::{self, HashedSource};
+use crate::truncation::write_of_queries;
 
 /// The output's name in the card.
 pub(super) const HITS: &str = "hits";
@@ -194,7 +196,7 @@ impl Run {
             let recall = self.measure(search, &queries, &found, &mut outputs)?;
             return self.accept(search, recall, &mut outputs);
         }
-        self.make_hits(search, &queries, &mut outputs)
+        self.make_hits(search, &queries, &services, &mut outputs)
     }
 
     /// The queries to search with: their positions in their source, and their texts.
@@ -214,17 +216,21 @@ impl Run {
         Ok((chosen.iter().map(|&one| taken.positions[one]).collect(), texts))
     }
 
-    /// Searches with all queries, measures, and keeps the hits.
+    /// Searches with all queries, measures, and keeps the hits. The services are those of the queries'
+    /// context.
     fn make_hits(
         &self,
         search: &Search<'_>,
         queries: &Queries<'_>,
+        services: &HostServices,
         outputs: &mut Outputs,
     ) -> Result<Option<Recall>> {
         outputs.begin(HITS, &search.note())?;
         let mut found = queries.search()?;
         let tag = format!("{}-{}", self.manifest.name, search.arm);
         write_hits(&search.dir, queries.positions, &found, &tag)?;
+        // What is measured below encodes queries again, and counts by itself.
+        write_of_queries(&search.dir, found.len(), services.truncation())?;
         log::info!("{}: searched with {} queries", search.name(), found.len());
         let (short, k) = (found.iter().filter(|hits| hits.len() < queries.k).count(), queries.k);
         if short > 0 {

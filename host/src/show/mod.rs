@@ -3,6 +3,7 @@
 //! Nothing is loaded, locked or changed. Files are read line by line; of a selected example two numbers
 //! are kept, some thirty bytes. Of the pool only data sets and templates are read.
 
+mod cut;
 mod lines;
 mod mix;
 mod names;
@@ -28,7 +29,9 @@ use self::queries::{HitsLine, Seen, judge};
 use crate::overlap::contamination::MatchKind;
 use crate::pool::{Sources, StoredPool};
 use crate::recall::Recall;
+use crate::truncation::Truncation;
 
+pub use cut::Cut;
 pub use mix::{DatasetShare, Frequent, Mix, Part, TemplateShare};
 pub use overlap::ArmOverlap;
 pub use queries::{FarQuery, Queries, Why};
@@ -91,6 +94,9 @@ pub struct ShownArm {
     /// What its search misses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recall: Option<Recall>,
+    /// Texts that its encoder did not read to their end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<Cut>,
     /// The metrics of each seed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<SeedMetrics>,
@@ -142,11 +148,12 @@ pub fn show(run: &Path, store: Option<&Path>) -> Result<Shown> {
     let mut notes = Vec::new();
     let pool = pool::open(run, store, &mut notes)?;
     let sources = pool.as_ref().map(StoredPool::sources).transpose()?;
+    let cut = cut::of_pool(run, store)?;
     let mut tasks = Vec::new();
     for name in &names.tasks {
         let dir = run.join("tasks").join(name);
         let of_pool = pool.as_ref().map(StoredPool::fingerprint).zip(sources.as_ref());
-        tasks.push(show_task(&dir, name, &names, of_pool, &mut notes)?);
+        tasks.push(show_task(&dir, name, &names, of_pool, &cut, &mut notes)?);
         notes.extend(left_over(&dir, &names));
     }
     if tasks.iter().flat_map(|task| &task.arms).all(|arm| arm.selection.is_none()) {
@@ -171,6 +178,7 @@ fn show_task(
     task: &str,
     names: &Names,
     pool: OfPool<'_>,
+    cut: &BTreeMap<String, Truncation>,
     notes: &mut Vec<String>,
 ) -> Result<ShownTask> {
     let (mut arms, mut ids) = (Vec::new(), Vec::new());
@@ -181,14 +189,16 @@ fn show_task(
         let of = summary.as_ref().and_then(|summary| summary["pool"].as_str());
         // A run that is being done again may have selections of the pool as it was before.
         let same = pool.filter(|(pool, _)| of.is_none_or(|of| of == *pool));
-        if pool.is_some() && same.is_none() {
+        let is_of_another = pool.is_some() && same.is_none();
+        if is_of_another {
             notes.push(format!(
                 "{task}/{arm} was selected from another pool than the run has now: its shares are left \
                  out; the next `deft run` selects again"
             ));
         }
         let sources = same.map(|(_, sources)| sources);
-        let (shown, of_arm) = show_arm(&dir.join(arm), arm, summary, sources)?;
+        let cut = cut.get(arm).copied().filter(|_| !is_of_another);
+        let (shown, of_arm) = show_arm(&dir.join(arm), arm, summary, sources, cut)?;
         if shown.selection.is_some() {
             ids.push((arm.as_str(), of_arm));
         }
@@ -197,12 +207,13 @@ fn show_task(
     Ok(ShownTask { task: task.to_owned(), arms, overlap: overlap::of_pairs(&ids) })
 }
 
-/// What an arm has left, and the ids that it selected, in order.
+/// What an arm has left, with what was cut of its pool, and the ids that it selected, in order.
 fn show_arm(
     dir: &Path,
     arm: &str,
     summary: Option<Value>,
     pool: Option<&Sources>,
+    cut: Option<Truncation>,
 ) -> Result<(ShownArm, Vec<u64>)> {
     let mut counted = Counted::default();
     let is_there = each_line(&dir.join("selection.jsonl"), |line: SelectedLine| counted.add(line))?;
@@ -216,6 +227,7 @@ fn show_arm(
         contamination: contaminated(&dir.join("contamination.jsonl"))?,
         queries: searched.then(|| judge(&seen)),
         recall: read_whole::<Recall>(&dir.join("recall.json"))?.map(Recall::in_short),
+        truncation: Cut::of_arm(dir, cut)?,
         metrics: metrics(dir)?,
     };
     Ok((shown, ids))

@@ -182,6 +182,32 @@ fn what_selection_found_is_counted_and_told() {
 }
 
 #[test]
+fn what_was_cut_is_told_of_the_arms_of_which_it_is_known() {
+    let dir = run();
+    let shown = show(dir.path(), None).unwrap();
+    assert!(shown.tasks[0].arms.iter().all(|arm| arm.truncation.is_none()));
+    assert!(!describe(&shown).contains("cut: "), "{shown:?}");
+    let counted = |texts: u64, truncated: u64, limit: Option<u64>| {
+        json!({"queries": 8, "texts": texts, "truncated": truncated, "limit": limit}).to_string()
+    };
+    write(&dir, "tasks/rte/retrieved/queries.json", &counted(8, 3, None));
+    write(&dir, "t5-1/part-00000.truncated.json", &counted(250, 0, Some(128)));
+    let place = json!({"phase": "encode", "dir": dir.path().join("t5-1")});
+    write(&dir, "stages.json", &json!({"arms": {"retrieved": [place]}}).to_string());
+    let shown = show(dir.path(), None).unwrap();
+    let arms = serde_json::to_value(&shown).unwrap()["tasks"][0]["arms"].clone();
+    let wanted = json!({
+        "queries": {"texts": 8, "truncated": 3, "limit": null},
+        "pool": {"texts": 250, "truncated": 0, "limit": 128},
+    });
+    assert_eq!(arms[0]["truncation"], wanted);
+    assert_eq!(arms[1].get("truncation"), None);
+    let text = describe(&shown);
+    let line = "\nretrieved: cut: 3 of 8 queries, 0 of 250 pool inputs (128 tokens)\n";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
 fn folders_of_arms_that_the_manifest_has_no_more_are_left_out() {
     let dir = run();
     write(&dir, "tasks/rte/older/selection.jsonl", "");

@@ -55,6 +55,11 @@ fn legend(shown: &Shown) -> Vec<(&'static str, &'static str)> {
         ),
         (any(|arm| arm.queries.is_some()), "far", "queries without near neighbours"),
         (any(|arm| arm.recall.is_some()), "recall", "share of the nearest that the search finds"),
+        (
+            any(|arm| arm.truncation.is_some()),
+            "cut",
+            "texts that the encoder did not read to their end, and how many tokens it reads",
+        ),
         (shown.pool.is_some(), "pool", "share of the pool that is of this data set"),
         (shown.pool.is_some(), "ratio", "share / pool; above 1 the selection prefers the data set"),
     ];
@@ -66,6 +71,7 @@ fn describe_task(text: &mut String, task: &ShownTask) {
     let mut rows = vec![header(task)];
     rows.extend(task.arms.iter().map(row));
     push_aligned(text, &rows);
+    describe_cut(text, &task.arms);
     if !task.overlap.is_empty() {
         text.push_str("\noverlap of the selections (Jaccard: examples in both / in either)\n");
         push_aligned(text, &matrix(&task.overlap));
@@ -148,6 +154,15 @@ fn metric(arm: &ShownArm) -> Option<String> {
         0 => None,
         1 => Some(format!("{mean:.3}")),
         seeds => Some(format!("{mean:.3} ({seeds} seeds)")),
+    }
+}
+
+/// A line for each arm of which it is known how many texts were cut.
+fn describe_cut(text: &mut String, arms: &[ShownArm]) {
+    let known = arms.iter().filter_map(|arm| Some((&arm.arm, arm.truncation?)));
+    for (place, (arm, cut)) in known.enumerate() {
+        let above = if place == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{above}{arm}: cut: {}", cut.words());
     }
 }
 

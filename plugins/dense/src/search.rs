@@ -83,8 +83,7 @@ impl Searcher for DenseSearcher {
             ctx.progress(done, queries.len(), "queries");
         }
         let limit = self.encoder.info().max_query_tokens;
-        report_truncated(ctx, "queries", truncated, queries.len(), limit);
-        Ok(())
+        report_truncated(ctx, "queries", truncated, queries.len(), limit)
     }
 
     fn judge(
@@ -102,23 +101,33 @@ impl Searcher for DenseSearcher {
     }
 }
 
-/// Says how many texts the encoder did not read to their end.
+/// Says how many texts the encoder did not read to their end: in the log if there are any, and to the
+/// host also if there are none, for 0 is worth knowing.
 pub(crate) fn report_truncated(
     ctx: &Context<'_>,
     what: &str,
     truncated: u64,
     count: usize,
     limit: Option<usize>,
-) {
+) -> Result<()> {
     if truncated > 0 {
         let limit = limit
             .map_or_else(|| "the encoder's limit".to_owned(), |tokens| format!("{tokens} tokens"));
         ctx.info(&format!("{truncated} of {count} {what} were cut at {limit}"));
     }
+    let told = serde_json::json!({"texts": count, "truncated": truncated, "limit": limit});
+    match ctx.call("truncated", &told.to_string()) {
+        // An older host does not count.
+        Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use deft_core::NoServices;
+    use serde_json::json;
+
     use super::*;
     use crate::testing::{Host, LONG, dense};
 
@@ -127,6 +136,24 @@ mod tests {
         let host = Host::prepared(dense(100, 0), 10, 4);
         host.retrieve(&["3", LONG, "5"], 2);
         assert_eq!(host.logged(), ["1 of 3 queries were cut at the encoder's limit"]);
+    }
+
+    #[test]
+    fn the_host_is_told_of_queries_whether_one_is_cut_or_none() {
+        let host = Host::prepared(dense(100, 0), 10, 4);
+        let before = host.told().len();
+        host.retrieve(&["3", LONG, "5"], 2);
+        host.retrieve(&["3"], 2);
+        let wanted = [(3, 1), (1, 0)].map(
+            |(texts, truncated)| json!({"texts": texts, "truncated": truncated, "limit": null}),
+        );
+        assert_eq!(host.told()[before..], wanted);
+    }
+
+    #[test]
+    fn a_host_that_does_not_count_is_no_reason_to_fail() {
+        let ctx = Context::new(&NoServices, 0, 1);
+        report_truncated(&ctx, "queries", 1, 2, Some(8)).expect("an older host");
     }
 
     #[test]

@@ -253,7 +253,12 @@ impl Host {
 
     /// What was written to the log.
     pub(crate) fn logged(&self) -> Vec<String> {
-        self.log.0.lock().expect("not poisoned").clone()
+        self.log.lines.lock().expect("not poisoned").clone()
+    }
+
+    /// What the host was told of cut texts.
+    pub(crate) fn told(&self) -> Vec<serde_json::Value> {
+        self.log.told.lock().expect("not poisoned").clone()
     }
 
     fn dirs(&self) -> PhaseDirs {
@@ -287,13 +292,16 @@ pub(crate) fn bytes_of(path: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Services that keep the log.
+/// Services that keep the log, and what is told of cut texts.
 #[derive(Default)]
-struct Log(Mutex<Vec<String>>);
+struct Log {
+    lines: Mutex<Vec<String>>,
+    told: Mutex<Vec<serde_json::Value>>,
+}
 
 impl Services for Log {
     fn log(&self, _level: log::Level, _target: &str, message: &str) {
-        self.0.lock().expect("not poisoned").push(message.to_owned());
+        self.lines.lock().expect("not poisoned").push(message.to_owned());
     }
 
     fn progress(&self, _done: u64, _total: u64, _unit: &str) {}
@@ -306,7 +314,12 @@ impl Services for Log {
         Ok(PathBuf::from(name))
     }
 
-    fn call(&self, name: &str, _json: &str) -> Result<String> {
-        Err(Error::new(ErrorKind::Unsupported, "no such service").with_context("service", name))
+    fn call(&self, name: &str, json: &str) -> Result<String> {
+        if name != "truncated" {
+            return Err(Error::unknown_call(name));
+        }
+        let told = serde_json::from_str(json).expect("JSON");
+        self.told.lock().expect("not poisoned").push(told);
+        Ok("{}".to_owned())
     }
 }

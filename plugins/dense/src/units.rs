@@ -42,7 +42,7 @@ impl Dense {
             ctx.progress(first + texts.len() - rows.start, rows.len(), "rows");
         }
         let what = format!("inputs of part {unit}");
-        report_truncated(ctx, &what, truncated, rows.len(), info.max_tokens);
+        report_truncated(ctx, &what, truncated, rows.len(), info.max_tokens)?;
         writer.finish()
     }
 
@@ -175,5 +175,16 @@ mod tests {
         host.examples[5].input = LONG.to_owned();
         host.prepare();
         assert_eq!(host.logged(), ["1 of 4 inputs of part 1 were cut at 8 tokens"]);
+    }
+
+    #[test]
+    fn the_host_is_told_of_every_part_whether_inputs_are_cut_or_none() {
+        let mut host = Host::new(dense(100, 0), 10, 4);
+        host.examples[5].input = LONG.to_owned();
+        host.prepare();
+        let wanted = [(4, 0), (4, 1), (2, 0)].map(|(texts, truncated)| {
+            serde_json::json!({"texts": texts, "truncated": truncated, "limit": 8})
+        });
+        assert_eq!(host.told(), wanted);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use deft_e2e::{Deft, Project, RETRIEVER_BM25};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn show(project: &Project) -> Deft {
     Deft::new(&["show"]).arg(project.path("runs/small"))
@@ -21,6 +21,23 @@ fn show_json(project: &Project) -> Value {
 fn lines(project: &Project, name: &str) -> Vec<Value> {
     let text = fs::read_to_string(project.path("runs/small/tasks/mood").join(name)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A retriever whose encoder reads few tokens.
+const RETRIEVER_CUT: &str = "\
+retriever:
+  use: dense
+  encoder: { use: t5, model: model, init: random, max_tokens: 8, max_query_tokens: 7 }
+  index: exact
+";
+
+/// Of lines with inputs, how many have more tokens than this: a word is one here, and the text's end.
+fn longer<'a>(lines: impl Iterator<Item = &'a str>, limit: usize) -> usize {
+    let tokens = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["input"].as_str().unwrap().split_whitespace().count() + 1
+    };
+    lines.filter(|line| tokens(line) > limit).count()
 }
 
 fn retrieved() -> Project {
@@ -127,6 +144,57 @@ fn a_damaged_summary_of_a_selection_is_told_with_file_and_place_and_made_again()
     project.deft("retrieve").succeed();
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
     show(&project).succeed();
+}
+
+#[test]
+fn what_the_encoder_cut_of_queries_and_pool_is_told_and_kept_by_reruns() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_CUT]);
+    project.deft("retrieve").args(&["--workers", "2"]).succeed();
+    let [pool, queries] =
+        ["pool.jsonl", "queries.jsonl"].map(|name| fs::read_to_string(project.path(name)).unwrap());
+    let queries: Vec<&str> = queries.lines().collect();
+    let hits = lines(&project, "retrieved/hits.jsonl");
+    let number = |hits: &Value| usize::try_from(hits["query"].as_u64().unwrap()).unwrap();
+    let of_queries = longer(hits.iter().map(|hits| queries[number(hits)]), 7);
+    let of_pool = longer(pool.lines(), 8);
+    assert!(of_queries > 0 && (1..1000).contains(&of_pool), "{of_queries} and {of_pool} are cut");
+
+    let wanted = json!({
+        "queries": {"texts": 8, "truncated": of_queries, "limit": 7},
+        "pool": {"texts": 1000, "truncated": of_pool, "limit": 8},
+    });
+    let truncation = || show_json(&project)["tasks"][0]["arms"][0]["truncation"].clone();
+    assert_eq!(truncation(), wanted);
+    let text = show(&project).succeed().stdout;
+    let line = format!(
+        "\nretrieved: cut: {of_queries} of 8 queries (7 tokens), {of_pool} of 1000 pool inputs \
+         (8 tokens)\n"
+    );
+    assert!(text.contains(&line), "no «{line}» in:\n{text}");
+    let reruns: [&[&str]; 3] = [&[], &["--set", "selection.neighbors=5"], &["--rebuild", "encode"]];
+    for again in reruns {
+        project.deft("retrieve").args(again).succeed();
+        assert_eq!(truncation(), wanted, "{again:?}");
+    }
+
+    fs::rename(project.path("runs/.store"), project.path("moved")).unwrap();
+    assert_eq!(truncation(), json!({"queries": wanted["queries"]}));
+    let moved = show(&project).arg("--store").arg(project.path("moved")).succeed().stdout;
+    assert!(moved.contains(&line), "no «{line}» in:\n{moved}");
+}
+
+#[test]
+fn another_search_leaves_no_count_of_the_queries_before_it() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_CUT]);
+    project.deft("retrieve").succeed();
+    let counted = project.path("runs/small/tasks/mood/retrieved/queries.json");
+    assert!(counted.exists());
+    // It has no encoder: nobody counts.
+    project.deft("retrieve").args(&["--set", "retriever={use: bm25}"]).succeed();
+    assert!(!counted.exists());
+    assert_eq!(show_json(&project)["tasks"][0]["arms"][0].get("truncation"), None);
 }
 
 #[test]
