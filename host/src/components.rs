@@ -17,6 +17,10 @@ use deft_loader::Plugin;
 /// says how, with `none` for not at all.
 const KEEPS_VECTORS: &str = "keeps_vectors";
 
+/// The capability of a retriever or index whose hits are not the first of a search for more: `true`, or
+/// the name of the option without which it is so.
+const HITS_DEPEND_ON_K: &str = "hits_depend_on_k";
+
 /// A component whose options have been checked; nothing has been built yet.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -182,13 +186,26 @@ impl Plan {
 
     /// Whether it keeps the pool's vectors, or a component below it does, as they say of themselves.
     pub fn keeps_vectors(&self) -> bool {
+        self.says(KEEPS_VECTORS, &|how| how != "none")
+    }
+
+    /// Whether its hits of a query may be others than the first of a search for more, or those of a
+    /// component below it may.
+    pub fn hits_depend_on_k(&self) -> bool {
+        self.says(HITS_DEPEND_ON_K, &Value::is_null)
+    }
+
+    /// Whether the component has a capability, or one below it has: by itself, or by the value of an
+    /// option that it names.
+    fn says(&self, capability: &str, has: &dyn Fn(&Value) -> bool) -> bool {
         let info = self.plugin.component(self.kind, &self.name);
-        let keeps = match info.map(|info| &info.capabilities[KEEPS_VECTORS]) {
-            Some(Value::Bool(keeps)) => *keeps,
-            Some(Value::String(option)) => self.options[option.as_str()] != "none",
+        let says = match info.map(|info| &info.capabilities[capability]) {
+            Some(Value::Bool(says)) => *says,
+            Some(Value::String(option)) => has(&self.options[option.as_str()]),
             _ => false,
         };
-        keeps || self.children.iter().flat_map(|filled| &filled.plans).any(Self::keeps_vectors)
+        let mut children = self.children.iter().flat_map(|filled| &filled.plans);
+        says || children.any(|child| child.says(capability, has))
     }
 
     /// A mark that nobody knows counts as none: a result that is made again costs time, a stale one

@@ -6,6 +6,7 @@ mod rate;
 mod size;
 mod time;
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -72,7 +73,7 @@ impl Console {
     /// Writes whole lines above the bars. Nobody is left to tell when stderr is closed.
     fn print(&self, lines: &str) {
         // One call for all: lines of several threads and processes are not mixed.
-        let text = format!("{lines}\n");
+        let text = format!("{}\n", without_controls(lines));
         let write = || drop(std::io::stderr().write_all(text.as_bytes()));
         // A terminal that was closed is none any more; `suspend` panics where it cannot write.
         if self.terminal && std::io::stderr().is_terminal() {
@@ -81,6 +82,17 @@ impl Console {
             write();
         }
     }
+}
+
+/// Text in which nothing commands a terminal: what is told of data may be anything.
+fn without_controls(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let escaped =
+        |c: char| if commands(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
 }
 
 /// What every line for programs has.
@@ -147,6 +159,13 @@ pub fn clear() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_of_data_commands_no_terminal() {
+        assert_eq!(without_controls("found: \u{1b}[31mred\0"), "found: \\u{1b}[31mred\\u{0}");
+        let plain = "error: é\n\thint: do";
+        assert_eq!(without_controls(plain), plain);
+    }
 
     #[test]
     fn lines_of_plugins_say_where_they_come_from_and_those_of_the_host_do_not() {

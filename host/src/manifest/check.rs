@@ -33,6 +33,18 @@ impl Manifest {
         if self.seeds.is_empty() {
             return Err(at("seeds", "needs at least one seed"));
         }
+        let mut seeds = HashSet::new();
+        if let Some(i) = self.seeds.iter().position(|seed| !seeds.insert(seed)) {
+            let message = format!("seed {} comes twice: each is trained once", self.seeds[i]);
+            return Err(at(&format!("seeds[{i}]"), &message));
+        }
+        if self.arms.is_empty() {
+            return Err(at("arms", "needs at least one arm")
+                .with_hint("without `arms` there is one, `retrieved`"));
+        }
+        if let Some(i) = self.pool.iter().position(|entry| entry.limit == Some(0)) {
+            return Err(at(&format!("pool[{i}].limit"), "must be at least 1"));
+        }
         if self.trainer.as_ref().is_some_and(Block::is_none) {
             return Err(at("trainer", "`none` is for arms: leave `trainer` out"));
         }

@@ -137,6 +137,9 @@ impl Run {
         if !search_options.is_null() {
             fingerprint = fingerprint.with(search_options.to_string());
         }
+        if prepared.plan.hits_depend_on_k() {
+            fingerprint = fingerprint.with(format!("k {}", selection.neighbors));
+        }
         if let Some(least) = selection.scanned_below() {
             // What is measured, of so many hits, decides where the hits come from.
             let measured = (selection.recall_queries, selection.neighbors);

@@ -129,6 +129,10 @@ impl<'a> WantedPool<'a> {
         let others = store.cards::<PoolCard>(NAME);
         let made = others.iter().map(|(name, card)| (name.as_str(), &card.sources));
         if let Some((name, differences)) = store::nearest(&self.described, made) {
+            if name == self.stage.name() {
+                // Its parts are missing or damaged, which has been told.
+                return;
+            }
             let why = if differences.is_empty() {
                 "rows_per_part differs".to_owned()
             } else {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use deft_core::prelude::*;
 use deft_scan::Scan;
+use serde_json::{Value, json};
 
 use crate::adopt::{self, Adopter};
 use crate::auto;
@@ -29,6 +30,11 @@ impl Component for Faiss {
     type Config = FaissConfig;
     const NAME: &'static str = "faiss";
     const SUMMARY: &'static str = "any FAISS index, re-ranked by the stored vectors";
+
+    /// A search for more goes through more of a graph, or of the candidates that are ranked again.
+    fn capabilities() -> Value {
+        json!({ "hits_depend_on_k": true })
+    }
 
     fn check(config: &FaissConfig) -> Result<()> {
         config.check()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use deft_core::prelude::*;
+use deft_core::serde_json::{Value, json};
 use deft_fuse::Rule;
 
 use crate::config::FusionConfig;
@@ -24,6 +25,10 @@ impl Component for Fusion {
     const NAME: &'static str = "fusion";
     const SUMMARY: &'static str = "the hits of several retrievers as one list";
     const CHILDREN: &'static [Slot] = &[Slot::many(RETRIEVERS, Kind::Retriever)];
+
+    fn capabilities() -> Value {
+        json!({ "hits_depend_on_k": "depth" })
+    }
 
     fn check(options: &FusionConfig) -> Result<()> {
         if options.depth == Some(0) {

@@ -112,10 +112,28 @@ fn wrong_types_missing_children_and_unknown_keys_are_one_message_each() {
         ("retriever: { use: dense, encoder: bm25, index: exact }\n", "is a component of kind"),
         ("retriever: bm25\nretriever: bm25\n", "the key `retriever` is there twice"),
         ("retriever: bm25\nseeds: []\n", "seeds: needs at least one seed"),
+        ("retriever: bm25\nseeds: [1, 2, 1]\n", "seeds[2]: seed 1 comes twice"),
     ] {
         project.manifest(&[block]);
         fails(&project, &[], 2, &[says, "manifest.yaml:"]);
         assert!(!project.path("runs").exists(), "nothing is written for {block}");
+    }
+}
+
+#[test]
+fn nothing_to_take_and_no_arm_are_told() {
+    let project = Project::new();
+    project.manifest(&[RETRIEVER_BM25]);
+    for (set, says) in [
+        ("pool[0].limit=0", "pool[0].limit: must be at least 1"),
+        ("arms={}", "arms: needs at least one arm"),
+    ] {
+        fails(
+            &project,
+            &["--set", set],
+            2,
+            &[says, &format!("--set {}", says.split(':').next().unwrap())],
+        );
     }
 }
 

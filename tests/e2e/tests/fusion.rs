@@ -129,6 +129,25 @@ fn another_weight_searches_anew_and_builds_nothing() {
     assert_ne!(std::fs::read(hits(&project, "fused")).unwrap(), before);
 }
 
+/// What is fused of ten hits of each is not the first ten of what is fused of twenty.
+#[test]
+fn hits_of_a_search_for_more_serve_fewer_neighbors_only_where_depth_says_how_many_are_fused() {
+    let search = |project: &Project, options: &str, neighbors: &str| {
+        let call = with_arms(project, "retrieve", &[fused(options)]);
+        call.args(&["--set", neighbors]).succeed()
+    };
+    let (five, ten) = ("selection.neighbors=5", "selection.neighbors=10");
+    let (fresh, grown) = (project(), project());
+    search(&fresh, "", five);
+    search(&grown, "", ten);
+    search(&grown, "", five);
+    let read = |project: &Project| std::fs::read(hits(project, "fused")).unwrap();
+    assert_eq!(read(&grown), read(&fresh));
+    search(&grown, ", depth: 10", ten);
+    let served = search(&grown, ", depth: 10", five);
+    assert!(served.stderr.contains("mood/fused: hits are up to date"), "{}", served.stderr);
+}
+
 #[test]
 fn units_of_one_child_can_be_done_whatever_the_other_has_done() {
     let project = project();

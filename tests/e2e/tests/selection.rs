@@ -290,6 +290,11 @@ fn a_selection_is_made_again_only_if_something_it_follows_from_has_changed() {
     fs::write(&path, whole.split_once('\n').unwrap().1).unwrap();
     assert_eq!(made(&[]), ["balanced"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    let path = arm(&project, "union").join("selection.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.split_once('\n').unwrap().1).unwrap();
+    assert_eq!(made(&[]), ["union"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
     let evaluation = fs::read_to_string(project.path("evaluation.jsonl")).unwrap();
     let (_, but_the_first) = evaluation.split_once('\n').unwrap();
     project.write("evaluation.jsonl", but_the_first);

@@ -1,5 +1,7 @@
 //! What is left of a selection in the arm's folder.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use deft_core::{Example, Examples as _, Result};
@@ -41,12 +43,30 @@ struct SelectionLine<'a> {
 
 /// Reads back what was selected and what is told of it, if all files are there.
 pub(super) fn read(dir: &Path) -> Option<(Vec<usize>, SelectionSummary)> {
-    if ![EXAMPLES, CONTAMINATED].iter().all(|name| dir.join(name).exists()) {
+    if !dir.join(CONTAMINATED).exists() {
         return None;
     }
     let ids = std::fs::read_to_string(dir.join(IDS)).ok()?;
-    let ids = ids.lines().map(|id| id.parse().ok()).collect::<Option<_>>()?;
+    let ids = ids.lines().map(|id| id.parse().ok()).collect::<Option<Vec<_>>>()?;
+    // A file that was cut short tells something else.
+    let lines = count_lines(&dir.join(EXAMPLES)).ok()?;
+    if lines != ids.len() {
+        return None;
+    }
     Some((ids, store::read_json(&dir.join(SUMMARY))?))
+}
+
+fn count_lines(path: &Path) -> std::io::Result<usize> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 16];
+    let mut lines = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(lines);
+        }
+        lines += buffer[..read].iter().map(|&byte| usize::from(byte == b'\n')).sum::<usize>();
+    }
 }
 
 /// Writes all files.
