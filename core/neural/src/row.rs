@@ -1,12 +1,12 @@
-//! Loops over one row of numbers that the compiler vectorises within a dispatched closure
-//! (`pulp::Arch::dispatch`), and `e^x` for them.
+//! Loops over one row of numbers that the compiler vectorises within a kernel
+//! ([`vectorized!`](crate::vectorized)), and `e^x` for them.
 //!
 //! Sums run over [`LANES`] partial sums whatever the vector width, so that a result does not depend
 //! on it.
 
 #![expect(
     clippy::inline_always,
-    reason = "a loop is vectorised only within the dispatched closure"
+    reason = "a loop gets wide vectors only where it is inlined into a kernel"
 )]
 
 /// Partial sums of a reduction: the floats of the widest vector.
@@ -47,7 +47,11 @@ pub fn max(row: &[f32]) -> f32 {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |max, &x| max.max(x))
+    let mut max = f32::NEG_INFINITY;
+    for &x in rest.iter().chain(&lanes) {
+        max = max.max(x);
+    }
+    max
 }
 
 /// The inner product of two vectors of one length.

@@ -1,17 +1,19 @@
 //! Row kernels on plain slices: what candle does in several passes, in one.
 //!
-//! Each public function picks the processor's widest vectors once ([`pulp::Arch`]) and then runs
+//! Each public function picks the processor's widest vectors once ([`vectorized!`]) and then runs
 //! ordinary loops that the compiler vectorises, on what all networks need ([`deft_neural::row`]).
+//! What they do to every number is a function called by its name: through a closure it may stay a
+//! call, without those vectors.
 
 #![expect(
     clippy::inline_always,
-    reason = "a loop is vectorised only within the dispatched closure"
+    reason = "a loop gets wide vectors only where it is inlined into a kernel"
 )]
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
 use deft_neural::row::{self, LANES, exp, max, total};
-use pulp::Arch;
+use deft_neural::vectorized;
 
 use super::config::Activation;
 
@@ -25,7 +27,7 @@ pub(crate) struct Norm {
 
 /// `x += bias` by row.
 pub(crate) fn add_rows(x: &mut [f32], bias: &[f32]) {
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &mut [f32], bias: &[f32]| {
         for row in x.chunks_exact_mut(bias.len()) {
             add(row, bias);
         }
@@ -34,7 +36,7 @@ pub(crate) fn add_rows(x: &mut [f32], bias: &[f32]) {
 
 /// `x = norm(x)` by row.
 pub(crate) fn norm_rows(x: &mut [f32], norm: &Norm) {
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &mut [f32], norm: &Norm| {
         for row in x.chunks_exact_mut(norm.weight.len()) {
             normalise(row, norm);
         }
@@ -43,8 +45,8 @@ pub(crate) fn norm_rows(x: &mut [f32], norm: &Norm) {
 
 /// `x = norm(x + bias + residual)` by row.
 pub(crate) fn add_norm_rows(x: &mut [f32], bias: &[f32], residual: &[f32], norm: &Norm) {
-    let width = bias.len();
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &mut [f32], bias: &[f32], residual: &[f32], norm: &Norm| {
+        let width = bias.len();
         for (row, residual) in x.chunks_exact_mut(width).zip(residual.chunks_exact(width)) {
             add(row, bias);
             add(row, residual);
@@ -55,16 +57,33 @@ pub(crate) fn add_norm_rows(x: &mut [f32], bias: &[f32], residual: &[f32], norm:
 
 /// `x = activation(x + bias)` by row.
 pub(crate) fn activate_rows(x: &mut [f32], bias: &[f32], activation: Activation) {
-    match activation {
-        Activation::Gelu => map_rows(x, bias, gelu),
-        Activation::GeluTanh => map_rows(x, bias, gelu_tanh),
-        Activation::Relu => map_rows(x, bias, |x| if x < 0.0 { 0.0 } else { x }),
-    }
+    vectorized!(|x: &mut [f32], bias: &[f32], activation: Activation| {
+        for row in x.chunks_exact_mut(bias.len()) {
+            let row = row.iter_mut().zip(bias);
+            match activation {
+                Activation::Gelu => {
+                    for (x, b) in row {
+                        *x = gelu(*x + b);
+                    }
+                }
+                Activation::GeluTanh => {
+                    for (x, b) in row {
+                        *x = gelu_tanh(*x + b);
+                    }
+                }
+                Activation::Relu => {
+                    for (x, b) in row {
+                        *x = relu(*x + b);
+                    }
+                }
+            }
+        }
+    });
 }
 
 /// `x = softmax(x · scale)` by row.
 pub(crate) fn softmax_rows(x: &mut [f32], width: usize, scale: f32) {
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &mut [f32], width: usize, scale: f32| {
         for row in x.chunks_exact_mut(width) {
             softmax(row, scale);
         }
@@ -73,21 +92,7 @@ pub(crate) fn softmax_rows(x: &mut [f32], width: usize, scale: f32) {
 
 /// The inner product of two vectors of one length.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    Arch::new().dispatch(|| row::dot(a, b))
-}
-
-#[inline(always)]
-fn map_rows(x: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for row in x.chunks_exact_mut(bias.len()) {
-                for (x, b) in row.iter_mut().zip(bias) {
-                    *x = f(*x + b);
-                }
-            }
-        },
-    );
+    vectorized!(|a: &[f32], b: &[f32]| -> f32 { row::dot(a, b) })
 }
 
 #[inline(always)]
@@ -168,6 +173,12 @@ fn gelu_tanh(x: f32) -> f32 {
     /// `2·√(2/π)`.
     const SCALE: f32 = 1.595_769;
     x / (1.0 + exp(-SCALE * (x + 0.044_715 * x * x * x)))
+}
+
+/// NaN stays NaN.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl Attend {
     fn forward(&self, scores: &[f32], dims: &[usize], bias: &[f32]) -> Result<CpuStorage> {
         let &[_, heads, queries, keys] = dims else { bail!("attention scores of shape {dims:?}") };
         let mut out = vec![0.0; scores.len()];
-        kernels::softmax_rows(scores, bias, keys, &mut out, |row| {
+        kernels::softmax_rows(scores, bias, keys, &mut out, &|row| {
             let length = self.lengths.as_ref().map_or(keys, |all| all[row / (heads * queries)]);
             let past = row % queries + 1 + (keys - queries.min(keys));
             Visible { keys: if self.causal { length.min(past) } else { length } }

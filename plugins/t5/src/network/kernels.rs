@@ -1,15 +1,16 @@
 //! Row kernels on plain slices: what candle does in several passes, in one.
 //!
-//! Each public function picks the processor's widest vectors once ([`pulp::Arch`]) and then runs
-//! ordinary loops that the compiler vectorises ([`row`](super::row)).
+//! Each public function picks the processor's widest vectors once ([`vectorized!`]) and then runs
+//! ordinary loops that the compiler vectorises ([`row`](super::row)). What they do to every number is
+//! a function called by its name: through a closure it may stay a call, without those vectors.
 
 #![expect(
     clippy::inline_always,
-    reason = "a loop is vectorised only within the dispatched closure"
+    reason = "a loop gets wide vectors only where it is inlined into a kernel"
 )]
 
 use deft_neural::row::{dot, exp, max};
-use pulp::Arch;
+use deft_neural::vectorized;
 
 use super::row::{GELU_CUBE, GELU_SCALE, exp_row, gelu_gate, inverse_rms, log_sum_exp, softmax};
 
@@ -28,9 +29,13 @@ pub(crate) fn softmax_rows(
     bias: &[f32],
     width: usize,
     out: &mut [f32],
-    visible: impl Fn(usize) -> Visible,
+    visible: &dyn Fn(usize) -> Visible,
 ) {
-    Arch::new().dispatch(|| {
+    vectorized!(|scores: &[f32],
+                 bias: &[f32],
+                 width: usize,
+                 out: &mut [f32],
+                 visible: &dyn Fn(usize) -> Visible| {
         let rows = scores.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate();
         for (row, (scores, out)) in rows {
             let keys = visible(row).keys.min(width);
@@ -50,7 +55,7 @@ pub(crate) fn softmax_rows(
 
 /// The gradient of scores from probabilities and their gradient: `p · (g − Σ p·g)` by row.
 pub(crate) fn softmax_rows_backward(probs: &[f32], grad: &[f32], width: usize, out: &mut [f32]) {
-    Arch::new().dispatch(|| {
+    vectorized!(|probs: &[f32], grad: &[f32], width: usize, out: &mut [f32]| {
         let rows = probs.chunks_exact(width).zip(grad.chunks_exact(width));
         for ((probs, grad), out) in rows.zip(out.chunks_exact_mut(width)) {
             let dot = dot(probs, grad);
@@ -63,8 +68,8 @@ pub(crate) fn softmax_rows_backward(probs: &[f32], grad: &[f32], width: usize, o
 
 /// `out = x / rms(x) · weight` by row: T5's layer norm, without mean and without bias.
 pub(crate) fn rms_norm_rows(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
-    let width = weight.len();
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]| {
+        let width = weight.len();
         for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
             let scale = inverse_rms(x, epsilon);
             for ((o, x), w) in out.iter_mut().zip(x).zip(weight) {
@@ -82,10 +87,15 @@ pub(crate) fn rms_norm_rows_backward(
     grad: &[f32],
     epsilon: f32,
     grad_x: &mut [f32],
-    mut grad_weight: Option<&mut [f32]>,
+    grad_weight: Option<&mut [f32]>,
 ) {
-    let width = weight.len();
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &[f32],
+                 weight: &[f32],
+                 grad: &[f32],
+                 epsilon: f32,
+                 grad_x: &mut [f32],
+                 grad_weight: Option<&mut [f32]>| {
+        let (width, mut grad_weight) = (weight.len(), grad_weight);
         let rows = x.chunks_exact(width).zip(grad.chunks_exact(width));
         for ((x, grad), out) in rows.zip(grad_x.chunks_exact_mut(width)) {
             let scale = inverse_rms(x, epsilon);
@@ -107,7 +117,7 @@ pub(crate) fn rms_norm_rows_backward(
 
 /// `out = gelu(a) · b`: the gated feed-forward's activation, with GELU's tanh approximation.
 pub(crate) fn gated_gelu(a: &[f32], b: &[f32], out: &mut [f32]) {
-    Arch::new().dispatch(|| {
+    vectorized!(|a: &[f32], b: &[f32], out: &mut [f32]| {
         for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
             *o = a * gelu_gate(a) * b;
         }
@@ -122,7 +132,7 @@ pub(crate) fn gated_gelu_backward(
     grad_a: &mut [f32],
     grad_b: &mut [f32],
 ) {
-    Arch::new().dispatch(|| {
+    vectorized!(|a: &[f32], b: &[f32], grad: &[f32], grad_a: &mut [f32], grad_b: &mut [f32]| {
         let grads = grad_a.iter_mut().zip(grad_b);
         for (((&a, &b), &g), (ga, gb)) in a.iter().zip(b).zip(grad).zip(grads) {
             let gate = gelu_gate(a);
@@ -135,7 +145,7 @@ pub(crate) fn gated_gelu_backward(
 
 /// `out` is 0 where two random bytes are below `dropped`, else `x · scale`.
 pub(crate) fn drop_out(x: &[f32], random: &[[u8; 2]], dropped: u16, scale: f32, out: &mut [f32]) {
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &[f32], random: &[[u8; 2]], dropped: u16, scale: f32, out: &mut [f32]| {
         for ((o, x), &bytes) in out.iter_mut().zip(x).zip(random) {
             *o = if u16::from_le_bytes(bytes) < dropped { 0.0 } else { x * scale };
         }
@@ -144,12 +154,18 @@ pub(crate) fn drop_out(x: &[f32], random: &[[u8; 2]], dropped: u16, scale: f32, 
 
 /// The logarithm of `Σ e^x` of each row.
 pub(crate) fn log_sum_exp_rows(x: &[f32], width: usize) -> Vec<f32> {
-    Arch::new().dispatch(|| x.chunks_exact(width).map(log_sum_exp).collect())
+    vectorized!(|x: &[f32], width: usize| -> Vec<f32> {
+        let mut sums = vec![0.0; x.len() / width];
+        for (sum, row) in sums.iter_mut().zip(x.chunks_exact(width)) {
+            *sum = log_sum_exp(row);
+        }
+        sums
+    })
 }
 
 /// `x = e^(x − log_sum) · factor`: a row's softmax, scaled, in place of its logits.
 pub(crate) fn scaled_softmax(row: &mut [f32], log_sum: f32, factor: f32) {
-    Arch::new().dispatch(|| {
+    vectorized!(|row: &mut [f32], log_sum: f32, factor: f32| {
         for x in row.iter_mut() {
             *x = exp(*x - log_sum) * factor;
         }
@@ -186,8 +202,11 @@ pub(crate) fn online_softmax_rows(
     states: &mut [OnlineSoftmax],
     mixes: &mut [f32],
 ) {
-    let mix_width = mixes.len() / states.len().max(1);
-    Arch::new().dispatch(|| {
+    vectorized!(|logits: &mut [f32],
+                 width: usize,
+                 states: &mut [OnlineSoftmax],
+                 mixes: &mut [f32]| {
+        let mix_width = mixes.len() / states.len().max(1);
         let rows = logits.chunks_exact_mut(width).zip(mixes.chunks_exact_mut(mix_width));
         for ((row, mix), state) in rows.zip(states.iter_mut()) {
             let max = state.max.max(max(row));
@@ -206,8 +225,8 @@ pub(crate) fn online_softmax_rows(
 
 /// `out = x · vector` by row.
 pub(crate) fn scale_rows(x: &[f32], vector: &[f32], out: &mut [f32]) {
-    let width = vector.len();
-    Arch::new().dispatch(|| {
+    vectorized!(|x: &[f32], vector: &[f32], out: &mut [f32]| {
+        let width = vector.len();
         for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
             for ((o, x), v) in out.iter_mut().zip(x).zip(vector) {
                 *o = x * v;
@@ -218,8 +237,8 @@ pub(crate) fn scale_rows(x: &[f32], vector: &[f32], out: &mut [f32]) {
 
 /// `sums += a · b` over all rows.
 pub(crate) fn add_products(a: &[f32], b: &[f32], sums: &mut [f32]) {
-    let width = sums.len();
-    Arch::new().dispatch(|| {
+    vectorized!(|a: &[f32], b: &[f32], sums: &mut [f32]| {
+        let width = sums.len();
         for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(width)) {
             for ((s, a), b) in sums.iter_mut().zip(a).zip(b) {
                 *s += a * b;
@@ -230,7 +249,7 @@ pub(crate) fn add_products(a: &[f32], b: &[f32], sums: &mut [f32]) {
 
 /// `sum += x`.
 pub(crate) fn add_to(sum: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(|| {
+    vectorized!(|sum: &mut [f32], x: &[f32]| {
         for (s, x) in sum.iter_mut().zip(x) {
             *s += x;
         }
@@ -279,8 +298,12 @@ pub(crate) fn adam(
     square: &mut [f32],
     update: &AdamUpdate,
 ) {
-    let u = *update;
-    Arch::new().dispatch(|| {
+    vectorized!(|values: &mut [f32],
+                 gradient: &mut [f32],
+                 mean: &mut [f32],
+                 square: &mut [f32],
+                 update: &AdamUpdate| {
+        let u = *update;
         let state = gradient.iter_mut().zip(mean.iter_mut().zip(square.iter_mut()));
         for (value, (gradient, (mean, square))) in values.iter_mut().zip(state) {
             let g = u.limits.apply(*gradient);
@@ -299,7 +322,7 @@ mod tests {
     #[test]
     fn softmax_adds_the_bias_and_hides_keys() {
         let mut out = [9.0; 3];
-        softmax_rows(&[0.0, 1.0, 5.0], &[1.0, 0.0, 0.0], 3, &mut out, |_| Visible { keys: 2 });
+        softmax_rows(&[0.0, 1.0, 5.0], &[1.0, 0.0, 0.0], 3, &mut out, &|_| Visible { keys: 2 });
         assert_eq!(out, [0.5, 0.5, 0.0]);
     }
 

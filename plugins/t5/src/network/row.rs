@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::inline_always,
-    reason = "a loop is vectorised only within the dispatched closure"
+    reason = "a loop gets wide vectors only where it is inlined into a kernel"
 )]
 
 use deft_neural::row::{LANES, dot, exp, max, total};
