@@ -89,6 +89,9 @@ impl WithSimd for Lengths<'_> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the loop must be compiled for the vectors of `S`")]
     fn with_simd<S: Simd>(self, _simd: S) {
-        self.lengths.extend(self.numbers.map(length));
+        // A closure would not be compiled for the vectors of `S`.
+        for row in self.numbers {
+            self.lengths.push(length(row));
+        }
     }
 }
