@@ -9,6 +9,9 @@ use deft_core::{
 
 use super::splits::Taken;
 
+/// How an example is found that is named by its position, for a hint.
+const COUNTED: &str = "positions count from 0";
+
 /// Refuses examples that could not be scored once a model has answered them.
 ///
 /// Only the reader knows what its metric needs of an example, so it scores them all on trial.
@@ -50,18 +53,17 @@ fn answer(example: &Example, kind: PredictionKind) -> Prediction {
     }
 }
 
-/// An error about the example at this place.
+/// An error about the example at this place; what its reader says to do is kept.
 fn located(mut error: Error, taken: &Taken, at: usize) -> Error {
     if error.context("input").is_none() {
         error = error.with_context("input", excerpt(&taken.examples[at].input));
     }
-    if error.hint().is_none() {
-        error = error.with_hint(
-            "evaluation needs labels, which the test splits of many data sets lack: take the \
-             validation split",
-        );
-    }
-    error.with_context("example", taken.positions[at] + 1)
+    let remedy = error.hint().unwrap_or(
+        "evaluation needs labels, which the test splits of many data sets lack: take the \
+         validation split",
+    );
+    let hint = format!("{remedy}; {COUNTED}");
+    error.with_context("position", taken.positions[at]).with_hint(hint)
 }
 
 /// Refuses examples without answer choices where there must be some to choose among.
@@ -73,9 +75,11 @@ fn check_choices(taken: &Taken, prediction: PredictionKind, source: &str) -> Res
             "an evaluation example has no answer choices, which rank classification needs",
         )
         .with_context("source", source)
-        .with_context("example", taken.positions[one] + 1)
+        .with_context("position", taken.positions[one])
         .with_context("input", excerpt(&taken.examples[one].input))
-        .with_hint("look at the source with `deft read`; p3 takes them from `answer_choices`")),
+        .with_hint(format!(
+            "look at the source with `deft read`; p3 takes them from `answer_choices`; {COUNTED}"
+        ))),
         None => Ok(()),
     }
 }
@@ -113,6 +117,7 @@ mod tests {
     struct Judge {
         prediction: PredictionKind,
         fault: Option<ErrorKind>,
+        hint: Option<&'static str>,
     }
 
     impl Reader for Judge {
@@ -135,7 +140,11 @@ mod tests {
                 return Err(Error::new(kind, "a fault"));
             }
             if examples.iter().any(|example| example.target.is_none()) {
-                return Err(Error::new(ErrorKind::Data, "there is no target"));
+                let error = Error::new(ErrorKind::Data, "there is no target");
+                return Err(match self.hint {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                });
             }
             Ok(vec![ExampleScore::default(); examples.len()])
         }
@@ -160,30 +169,45 @@ mod tests {
     #[test]
     fn an_unlabelled_example_is_named_by_its_position_in_the_source() {
         for prediction in [PredictionKind::Text, PredictionKind::OptionScores] {
-            let judge = Judge { prediction, fault: None };
+            let judge = Judge { prediction, fault: None, hint: None };
             check(&judge, &taken([true; 3])).unwrap();
             let error = check(&judge, &taken([true, false, false])).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "there is no target (input: input 1, example: 5, source: test.jsonl)"
+                "there is no target (input: input 1, position: 4, source: test.jsonl)"
             );
-            assert!(error.hint().is_some_and(|hint| hint.contains("validation")), "{error}");
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("validation") && hint.ends_with(COUNTED), "{hint}");
         }
+    }
+
+    #[test]
+    fn what_the_reader_says_to_do_is_kept() {
+        let prediction = PredictionKind::Text;
+        let judge = Judge { prediction, fault: None, hint: Some("look at `gold`") };
+        let error = check(&judge, &taken([false, true, true])).unwrap_err();
+        assert_eq!(error.context("position"), Some("7"));
+        assert_eq!(error.hint(), Some("look at `gold`; positions count from 0"));
     }
 
     #[test]
     fn examples_without_choices_are_refused_only_where_there_must_be_some() {
         let mut taken = taken([true; 3]);
         taken.examples[2].options.clear();
-        let judge = |prediction| Judge { prediction, fault: None };
+        let judge = |prediction| Judge { prediction, fault: None, hint: None };
         check(&judge(PredictionKind::Text), &taken).unwrap();
         let error = check(&judge(PredictionKind::OptionScores), &taken).unwrap_err();
-        assert_eq!(error.context("example"), Some("10"));
+        assert_eq!(error.context("position"), Some("9"));
+        assert!(error.hint().is_some_and(|hint| hint.ends_with(COUNTED)), "{error}");
     }
 
     #[test]
     fn what_is_no_fault_of_an_example_is_left_as_it_is() {
-        let judge = |kind| Judge { prediction: PredictionKind::OptionScores, fault: Some(kind) };
+        let judge = |kind| Judge {
+            prediction: PredictionKind::OptionScores,
+            fault: Some(kind),
+            hint: None,
+        };
         let error = check(&judge(ErrorKind::Plugin), &taken([true; 3])).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.hint()), ("a fault", None));
     }

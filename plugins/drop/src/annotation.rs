@@ -12,6 +12,7 @@ const EMPTY: &str = "the answer is empty";
 
 /// An answer: a number, else spans, else a date. Null counts as empty.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(expecting = "an object with number, spans and date")]
 pub(crate) struct OfficialAnswer {
     #[serde(default, deserialize_with = "number")]
     number: String,
@@ -22,7 +23,7 @@ pub(crate) struct OfficialAnswer {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object with day, month and year")]
 struct Date {
     #[serde(deserialize_with = "or_empty")]
     day: String,

@@ -9,6 +9,7 @@ use deft_core::prelude::*;
 use deft_lines::Compression;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use serde_path_to_error::{Path as FieldPath, Track};
 
 use crate::annotation::{OfficialAnswer, target_of_paper};
 use crate::config::Variant;
@@ -23,12 +24,14 @@ const HINT: &str = "the official file is {passage_id: {passage, qa_pairs: [{ques
 
 /// A passage with its questions.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with passage and qa_pairs")]
 pub(crate) struct Passage {
     passage: String,
     qa_pairs: Vec<QaPair>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with question, query_id, answer and validated_answers")]
 struct QaPair {
     question: String,
     query_id: String,
@@ -161,7 +164,9 @@ impl Passages {
     /// One value, and not a byte beyond: strings and objects end with a sign of their own.
     fn seeded<T>(&mut self, seed: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T> {
         let mut limited = (&mut self.input).take(LONGEST);
-        let found = seed.deserialize(&mut serde_json::Deserializer::from_reader(&mut limited));
+        let mut track = Track::new();
+        let mut json = serde_json::Deserializer::from_reader(&mut limited);
+        let found = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
         let is_too_long = limited.limit() == 0;
         found.map_err(|error| {
             let text = error.to_string();
@@ -171,7 +176,11 @@ impl Passages {
                     self.compression.unreadable(&self.path, &io::Error::from(error))
                 }
                 serde_json::error::Category::Data => {
-                    self.wrong(&format!("the passage is not of DROP's official form: {what}"))
+                    let message = format!("the passage is not of DROP's official form: {what}");
+                    match field(&track.path(), what) {
+                        Some(field) => self.wrong(&message).with_context("field", field),
+                        None => self.wrong(&message),
+                    }
                 }
                 _ if is_too_long => {
                     self.wrong(&format!("the passage is longer than {LONGEST} bytes"))
@@ -225,6 +234,17 @@ impl Passages {
             .with_context("file", self.path.display())
             .with_context("row", self.count + 1)
             .with_hint(HINT)
+    }
+}
+
+/// The field of a passage that an error is about: `qa_pairs[3].question`; none if it is the passage
+/// itself. A missing field is named by the message, where the path ends with the object that lacks it.
+fn field(path: &FieldPath, message: &str) -> Option<String> {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    match (path.iter().len(), missing) {
+        (0, missing) => missing.map(str::to_owned),
+        (_, Some(missing)) => Some(format!("{path}.{missing}")),
+        (_, None) => Some(path.to_string()),
     }
 }
 

@@ -51,7 +51,8 @@ fn what_is_wrong_is_named_by_the_passages_number() {
     let good = r#""p": {"passage": "P", "qa_pairs": []}"#;
     check(
         &format!("{{{good}, \"q\": {{\"passage\": \"P\"}}}}"),
-        "the passage is not of DROP's official form: missing field `qa_pairs` (file: a.json, row: 2)",
+        "the passage is not of DROP's official form: missing field `qa_pairs` (file: a.json, row: 2, \
+         field: qa_pairs)",
     );
     check(&format!("{{{good} {good}}}"), "malformed JSON: expected `,` (file: a.json, row: 2)");
     check(
@@ -64,6 +65,46 @@ fn what_is_wrong_is_named_by_the_passages_number() {
         "malformed JSON: EOF while parsing a string (file: a.json, row: 1)",
     );
     check("[1]", "malformed JSON: expected `{` (file: a.json, row: 1)");
+}
+
+#[test]
+fn what_is_wrong_with_a_question_is_named_by_its_pair_and_field() {
+    let check = |pair: &str, message: &str, field: &str| {
+        let good = r#"{"question": "Q?", "query_id": "1"}"#;
+        let content =
+            format!("{{\"p\": {{\"passage\": \"P\", \"qa_pairs\": [{good}, {good}, {pair}]}}}}");
+        let error = passages("a.json", content.as_bytes()).unwrap_err();
+        let wanted = format!(
+            "the passage is not of DROP's official form: {message} (file: a.json, row: 1, \
+             field: qa_pairs[2]{field})"
+        );
+        assert_eq!(error, wanted);
+    };
+    check(r#"{"query_id": "1"}"#, "missing field `question`", ".question");
+    check(r#"{"question": "Q?"}"#, "missing field `query_id`", ".query_id");
+    let answered =
+        |answer: &str| format!(r#"{{"question": "Q?", "query_id": "1", "answer": {answer}}}"#);
+    check(
+        &answered("7"),
+        "invalid type: integer `7`, expected an object with number, spans and date",
+        ".answer",
+    );
+    check(
+        &answered(r#"{"number": true}"#),
+        "expected a number or a string, found true",
+        ".answer.number",
+    );
+    check(
+        &answered(r#"{"date": "May"}"#),
+        "invalid type: string \"May\", expected an object with day, month and year",
+        ".answer.date",
+    );
+    check(
+        "7",
+        "invalid type: integer `7`, expected an object with question, query_id, answer and \
+         validated_answers",
+        "",
+    );
 }
 
 #[test]

@@ -62,9 +62,24 @@ impl Reader for JsonlReader {
         predictions: &[Prediction],
     ) -> Result<Vec<ExampleScore>> {
         if self.0.config().options.is_some() {
-            return metrics::rank_classification(examples, predictions);
+            return metrics::rank_classification(examples, predictions)
+                .map_err(|error| self.explained(error));
         }
         examples.iter().zip(predictions).map(|(e, p)| exact_match(e, p)).collect()
+    }
+}
+
+impl JsonlReader {
+    /// Says of an example without right answer that `gold` may name a field that no record has: such
+    /// records are read as unlabelled.
+    fn explained(&self, error: Error) -> Error {
+        match &self.0.config().gold {
+            Some(gold) if error.kind() == ErrorKind::Data => error.with_hint(format!(
+                "evaluation needs labels, which the test splits of many data sets lack: take the \
+                 validation split; or `gold: {gold}` names a field that is not there"
+            )),
+            _ => error,
+        }
     }
 }
 

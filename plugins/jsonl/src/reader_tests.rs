@@ -182,3 +182,15 @@ fn the_metric_is_what_the_options_allow() {
     assert_eq!([scores[0].values[EXACT], scores[1].values[EXACT]], [1.0, 0.0]);
     assert!(reader.score(&ctx, &examples, &predictions).is_err(), "one has no target");
 }
+
+#[test]
+fn an_example_without_gold_cannot_be_scored_and_the_hint_says_what_gold_may_lack() {
+    let config = json!({"input": "{{q}}", "options": ["a", "b"], "gold": "labl"});
+    let example = read(&config, &json!({"q": "q", "label": 1})).unwrap();
+    let ctx = Context::new(&NoServices, 0, 1);
+    let answer = Prediction::OptionScores { log_probs: vec![0.0; 2], tokens: vec![1; 2] };
+    let error = reader(&config).unwrap().score(&ctx, &[example], &[answer]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("`gold: labl` names a field that is not there"), "{hint}");
+}

@@ -51,11 +51,14 @@ pub(crate) struct NiConfig {
     /// counts the tokens of a prompt. None by default: prompts have any length.
     #[serde(default)]
     pub(crate) tokenizer: Option<String>,
-    /// The most tokens of a prompt, the end token among them, where there is a `tokenizer`: 1024 by
-    /// default. Examples that do not fit are left out; then the end of the input is.
-    #[serde(default = "papers_tokens")]
-    pub(crate) max_tokens: usize,
+    /// The most tokens of a prompt, the end token among them, by the `tokenizer`, without which it is
+    /// refused: 1024 by default. Examples that do not fit are left out; then the end of the input is.
+    #[serde(default)]
+    pub(crate) max_tokens: Option<usize>,
 }
+
+/// The most tokens of a prompt that a tokenizer counts, as in the published code.
+pub(crate) const PAPERS_TOKENS: usize = 1024;
 
 impl Default for NiConfig {
     fn default() -> Self {
@@ -73,7 +76,7 @@ impl Default for NiConfig {
             negative_examples: 0,
             explanations: false,
             tokenizer: None,
-            max_tokens: papers_tokens(),
+            max_tokens: None,
         }
     }
 }
@@ -119,10 +122,6 @@ fn a_hundred() -> Option<usize> {
 
 fn papers_seed() -> u64 {
     42
-}
-
-fn papers_tokens() -> usize {
-    1024
 }
 
 fn yes() -> bool {

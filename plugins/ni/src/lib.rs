@@ -3,11 +3,13 @@
 //! A task has a definition, examples of right and wrong answers, and instances. The path of an
 //! instance through this crate:
 //!
-//! 1. `source` lists the tasks of a folder, `task` reads them, `draw` says which instances count;
+//! 1. `source` lists the tasks of a folder, `task` reads them, `categories` chooses among them, `draw`
+//!    says which instances count;
 //! 2. `prompt` puts definition, examples and input together, within the tokens that `limit` counts;
 //! 3. `reader` makes examples of them, and scores answers by `metric` (with `rouge` and its `stem`),
 //!    of which `report` tells the means of categories and tasks.
 
+mod categories;
 mod config;
 mod draw;
 mod limit;

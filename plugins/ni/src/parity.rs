@@ -39,7 +39,7 @@ fn read(row: &Value, arguments: &Value, tokenizer: &str) -> Example {
         definition: arguments["add_task_definition"].as_bool().unwrap_or(true),
         positive_examples: number("num_pos_examples").unwrap_or(0),
         negative_examples: number("num_neg_examples").unwrap_or(0),
-        max_tokens: number("max_query_length").unwrap_or(1024),
+        max_tokens: number("max_query_length"),
         tokenizer: Some(tokenizer.to_owned()),
         ..NiConfig::default()
     };

@@ -10,7 +10,8 @@ use deft_records::Entry;
 use deft_splits::PythonRandom;
 use serde_json::{Map, Value, json};
 
-use crate::config::NiConfig;
+use crate::categories::{Categories, is_asked};
+use crate::config::{NiConfig, PAPERS_TOKENS};
 use crate::limit::Limit;
 use crate::metric::{Worth, slug, worth};
 use crate::prompt::Prompter;
@@ -40,19 +41,29 @@ impl Component for NiReader {
 
     fn check(options: &NiConfig) -> Result<()> {
         for (name, value) in [
-            ("max_tokens", options.max_tokens),
+            ("max_tokens", options.max_tokens.unwrap_or(1)),
             ("instances_per_task", options.instances_per_task.unwrap_or(1)),
         ] {
             if value == 0 {
                 return Err(Error::option_at(name, format!("`{name}` must be at least 1")));
             }
         }
+        if options.max_tokens.is_some() && options.tokenizer.is_none() {
+            let message = "`max_tokens` has no effect without `tokenizer`, which counts the tokens";
+            return Err(Error::option_at("max_tokens", message).with_hint(
+                "add a `tokenizer` (`google-t5/t5-small` has that of every T5), or leave \
+                 `max_tokens` out",
+            ));
+        }
         Ok(())
     }
 
     fn new(ctx: &Context<'_>, config: NiConfig, _children: Children) -> Result<Self> {
         let limit = match &config.tokenizer {
-            Some(name) => Some(Arc::new(Limit::open(ctx, name, config.max_tokens)?)),
+            Some(name) => {
+                let tokens = config.max_tokens.unwrap_or(PAPERS_TOKENS);
+                Some(Arc::new(Limit::open(ctx, name, tokens)?))
+            }
             None => None,
         };
         Ok(Self { config: Arc::new(config), limit })
@@ -66,6 +77,7 @@ impl Reader for NiReader {
             config: Arc::clone(&self.config),
             limit: self.limit.clone(),
             random: PythonRandom::new(self.config.seed),
+            categories: Categories::default(),
             task: Task::default(),
             instances: Vec::new().into_iter(),
             given: 0,
@@ -140,6 +152,8 @@ struct NiStream {
     limit: Option<Arc<Limit>>,
     /// Chooses among outputs, for all instances in one row.
     random: PythonRandom,
+    /// Of the tasks read so far.
+    categories: Categories,
     task: Task,
     /// Instances of that task still to be given.
     instances: std::vec::IntoIter<Instance>,
@@ -176,10 +190,16 @@ impl NiStream {
     /// Goes to the next task or row; whether there was one.
     fn advance(&mut self, skipped: &mut Vec<SkippedRow>) -> Result<bool> {
         let (task, instances) = match &mut self.source {
-            Source::Tasks(paths) => match paths.next() {
-                None => return Ok(false),
+            Source::Tasks { paths, is_folder } => match paths.next() {
+                None => {
+                    // Among several sources, a file need not have what another one has.
+                    if *is_folder {
+                        self.categories.check(&self.config.categories)?;
+                    }
+                    return Ok(false);
+                }
                 Some(path) if !is_selected(&self.config, &task::name(&path)) => return Ok(true),
-                Some(path) => task::read(&path)?,
+                Some(path) => task::read(&path, &self.config)?,
             },
             Source::Rows(records) => match records.advance()? {
                 None => return Ok(false),
@@ -187,13 +207,11 @@ impl NiStream {
                     skipped.push(row);
                     return Ok(true);
                 }
-                Some(Entry::Record(record)) => task::of_row(&record)?,
+                Some(Entry::Record(record)) => task::of_row(&record, &self.config)?,
             },
         };
-        let category = slug(task.category());
-        let mut categories = self.config.categories.iter();
-        let has_category =
-            self.config.categories.is_empty() || categories.any(|name| slug(name) == category);
+        self.categories.note(task.category());
+        let has_category = is_asked(task.category(), &self.config.categories);
         if has_category && is_selected(&self.config, &task.name) {
             self.instances = draw::taken(instances, &self.config).into_iter();
             self.task = task;

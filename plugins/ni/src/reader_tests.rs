@@ -109,9 +109,29 @@ fn tasks_are_selected_by_split_category_and_name() {
     let count = |config: &NiConfig| read(dir.path(), config).len();
     assert_eq!(count(&NiConfig { split: Some(SplitName::Test), ..all() }), 100);
     assert_eq!(count(&NiConfig { categories: vec!["text matching".to_owned()], ..all() }), 3);
-    assert_eq!(count(&NiConfig { categories: vec!["Else".to_owned()], ..all() }), 0);
     assert_eq!(count(&NiConfig { tasks: vec!["task2".to_owned()], ..all() }), 120);
     assert_eq!(count(&NiConfig { instances_per_task: Some(5), ..all() }), 3 + 5);
+}
+
+#[test]
+fn a_category_that_no_task_of_a_folder_has_is_refused_also_where_others_match() {
+    let dir = folder();
+    let of = |asked: &[&str]| NiConfig {
+        categories: asked.iter().map(|&name| name.to_owned()).collect(),
+        ..all()
+    };
+    for (asked, place) in [(&["Entailmnet"][..], 0), (&["Text Matching", "Entailmnet"][..], 1)] {
+        for max in [1, 200] {
+            let error = read_by(dir.path(), &of(asked), max).unwrap_err();
+            assert_eq!(error.option(), Some(&*format!("categories[{place}]")));
+            assert_eq!(
+                error.hint(),
+                Some("did you mean `Entailment`? its categories: Entailment, Text Matching")
+            );
+        }
+    }
+    // A file may be one of several sources, another of which has the category.
+    assert!(read(&dir.path().join("tasks/task1_a.json"), &of(&["Entailment"])).is_empty());
 }
 
 #[test]
@@ -179,9 +199,20 @@ fn options_that_leave_nothing_are_refused() {
     let check = |options: NiConfig, name: &str| {
         assert_eq!(NiReader::check(&options).unwrap_err().option(), Some(name));
     };
-    check(NiConfig { max_tokens: 0, ..NiConfig::default() }, "max_tokens");
+    let tokenizer = || Some("t5".to_owned());
+    let none = NiConfig { max_tokens: Some(0), tokenizer: tokenizer(), ..all() };
+    check(none, "max_tokens");
     check(NiConfig { instances_per_task: Some(0), ..all() }, "instances_per_task");
     assert!(NiReader::check(&all()).is_ok());
+    assert!(NiReader::check(&NiConfig { tokenizer: tokenizer(), ..all() }).is_ok());
+}
+
+#[test]
+fn a_number_of_tokens_that_nothing_counts_is_refused() {
+    let options = NiConfig { max_tokens: Some(512), ..all() };
+    let error = NiReader::check(&options).unwrap_err();
+    assert_eq!(error.option(), Some("max_tokens"));
+    assert!(error.hint().unwrap().starts_with("add a `tokenizer`"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,13 @@ use serde::Deserializer;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::Variant;
+use crate::config::{NiConfig, Variant};
+
+/// Fields of a task that a prompt or a choice may need.
+const DEFINITION: &str = "Definition";
+const CATEGORIES: &str = "Categories";
+const POSITIVE: &str = "Positive Examples";
+const NEGATIVE: &str = "Negative Examples";
 
 const SCHEMA: &str = "wanted is the schema of Super-NaturalInstructions; see the plugin's README";
 
@@ -41,7 +47,6 @@ pub(crate) struct Shown {
 /// An input with its answers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Instance {
-    #[serde(default)]
     pub(crate) id: String,
     pub(crate) input: String,
     /// None where they are withheld.
@@ -76,7 +81,7 @@ impl Task {
 }
 
 /// A task and its instances, from a file of its own.
-pub(crate) fn read(path: &Path) -> Result<(Task, Vec<Instance>)> {
+pub(crate) fn read(path: &Path, config: &NiConfig) -> Result<(Task, Vec<Instance>)> {
     let mut value = deft_records::json_value(path)?;
     let wrong = |message: String| {
         Error::new(ErrorKind::Data, message).with_context("file", path.display()).with_hint(SCHEMA)
@@ -84,7 +89,7 @@ pub(crate) fn read(path: &Path) -> Result<(Task, Vec<Instance>)> {
     let Some(Value::Array(instances)) = value.get_mut("Instances").map(Value::take) else {
         return Err(wrong("the file has no list `Instances`: it is no task".to_owned()));
     };
-    let task: Task = parsed(value, wrong)?;
+    let task = checked(value, config, wrong)?;
     let instance = |(row, value): (u64, Value)| {
         parsed::<Instance>(value, |message| wrong(message).with_context("row", row))
     };
@@ -94,23 +99,66 @@ pub(crate) fn read(path: &Path) -> Result<(Task, Vec<Instance>)> {
 
 /// A task and its one instance, from a row as the published loader gives it: the fields of a task,
 /// and `Instance` in place of `Instances`.
-pub(crate) fn of_row(record: &Record) -> Result<(Task, Vec<Instance>)> {
+pub(crate) fn of_row(record: &Record, config: &NiConfig) -> Result<(Task, Vec<Instance>)> {
     let wrong = |message: String| record.error(message).with_hint(SCHEMA);
     let Some(instance) = record.get("Instance") else {
         return Err(wrong("the row has no `Instance`".to_owned()));
     };
-    let task = parsed(Value::Object(record.fields().clone()), wrong)?;
+    let task = checked(Value::Object(record.fields().clone()), config, wrong)?;
     let instance = parsed(instance.clone(), wrong)?;
     Ok((task, vec![instance]))
+}
+
+/// A task that has what prompts need, and what the options ask for.
+fn checked(
+    mut value: Value,
+    config: &NiConfig,
+    wrong: impl Fn(String) -> Error + Copy,
+) -> Result<Task> {
+    let asked = [
+        (CATEGORIES, "categories", !config.categories.is_empty()),
+        (POSITIVE, "positive_examples", config.positive_examples > 0),
+        (NEGATIVE, "negative_examples", config.negative_examples > 0),
+    ];
+    for (field, option, is_asked) in asked {
+        if is_asked && value.get(field).is_none_or(Value::is_null) {
+            let message = format!("the task has no `{field}`, which the option `{option}` needs");
+            return Err(wrong(message).with_context("field", field));
+        }
+    }
+    without_dashes(&mut value);
+    let task: Task = parsed(value, wrong)?;
+    if task.definition.first().is_none_or(|text| text.trim().is_empty()) {
+        return Err(
+            wrong("the task has no definition".to_owned()).with_context("field", DEFINITION)
+        );
+    }
+    Ok(task)
+}
+
+/// Takes away `-` among a task's examples: so the benchmark writes that there are none.
+fn without_dashes(task: &mut Value) {
+    for field in [POSITIVE, NEGATIVE] {
+        match task.get_mut(field) {
+            Some(Value::Array(shown)) => shown.retain(|one| one.as_str() != Some("-")),
+            Some(value) if value.as_str() == Some("-") => *value = Value::Null,
+            _ => {}
+        }
+    }
 }
 
 /// A value in its type, or an error about its place, which also names the field.
 fn parsed<T: DeserializeOwned>(value: Value, wrong: impl Fn(String) -> Error) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let wrong = wrong(format!("the task is of another form: {}", error.inner()));
-        match error.path().to_string() {
-            root if root == "." => wrong,
-            field => wrong.with_context("field", field),
+        let what = error.inner().to_string();
+        let wrong = wrong(format!("the task is of another form: {what}"));
+        // A missing field is named by the message, where the path ends with what lacks it.
+        let missing = what.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        match (error.path().to_string(), missing) {
+            (root, None) if root == "." => wrong,
+            (root, Some(missing)) if root == "." => wrong.with_context("field", missing),
+            (path, Some(missing)) => wrong.with_context("field", format!("{path}.{missing}")),
+            (path, None) => wrong.with_context("field", path),
         }
     })
 }
@@ -147,10 +195,14 @@ mod tests {
     use serde_json::json;
 
     fn read_json(name: &str, content: &Value) -> Result<(Task, Vec<Instance>)> {
+        read_by(name, content, &NiConfig::default())
+    }
+
+    fn read_by(name: &str, content: &Value, config: &NiConfig) -> Result<(Task, Vec<Instance>)> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         std::fs::write(&path, content.to_string()).unwrap();
-        read(&path)
+        read(&path, config)
     }
 
     #[test]
@@ -158,7 +210,7 @@ mod tests {
         let content = json!({
             "Definition": "Do it.", "Categories": ["Text Matching", "x"], "Source": ["A", "b"],
             "Positive Examples": [{"input": "i", "output": "o", "explanation": "e", "more": 1}],
-            "Instances": [{"id": "t-1", "input": "x", "output": "y"}, {"input": "z"}],
+            "Instances": [{"id": "t-1", "input": "x", "output": "y"}, {"id": "", "input": "z"}],
         });
         let (task, instances) = read_json("task7_a_b.json", &content).unwrap();
         assert_eq!((task.name.as_str(), task.category()), ("task7_a_b", "Text Matching"));
@@ -171,17 +223,62 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_file_row_and_field() {
         let of = |instances: Value| {
-            let content = json!({"Definition": [], "Instances": instances});
+            let content = json!({"Definition": "d", "Instances": instances});
             read_json("a.json", &content).unwrap_err()
         };
-        let error = of(json!([{"input": "x"}, {"input": "x", "output": [1]}]));
+        let good = json!({"id": "i", "input": "x"});
+        let error = of(json!([good, {"id": "i", "input": "x", "output": [1]}]));
         assert_eq!((error.context("row"), error.context("field")), (Some("2"), Some("output")));
         assert!(error.message().ends_with("expected a string or a list of strings"), "{error}");
         assert!(error.context("file").unwrap().ends_with("a.json"));
-        assert_eq!(of(json!([{}])).message(), "the task is of another form: missing field `input`");
+        for (lacking, field) in [(json!({"id": "i"}), "input"), (json!({"input": "x"}), "id")] {
+            let error = of(json!([good, lacking]));
+            let message = format!("the task is of another form: missing field `{field}`");
+            assert_eq!(error.message(), message);
+            assert_eq!((error.context("row"), error.context("field")), (Some("2"), Some(field)));
+        }
         let error = read_json("a.json", &json!({"Instances": []})).unwrap_err();
         assert_eq!(error.message(), "the task is of another form: missing field `Definition`");
         let error = read_json("a.json", &json!([])).unwrap_err();
         assert_eq!(error.message(), "the file has no list `Instances`: it is no task");
+    }
+
+    #[test]
+    fn a_task_with_an_empty_definition_is_refused() {
+        for definition in [json!(null), json!([]), json!(""), json!([" "])] {
+            let content = json!({"Definition": definition, "Instances": []});
+            let error = read_json("a.json", &content).unwrap_err();
+            assert_eq!(error.message(), "the task has no definition", "{definition}");
+            assert_eq!(error.context("field"), Some("Definition"));
+            assert!(error.context("file").unwrap().ends_with("a.json"));
+        }
+    }
+
+    #[test]
+    fn a_field_may_be_missing_unless_an_option_asks_for_it() {
+        let content = json!({"Definition": "d", "Negative Examples": null, "Instances": []});
+        assert!(read_json("a.json", &content).is_ok());
+        let plain = NiConfig::default;
+        for (config, field) in [
+            (NiConfig { positive_examples: 1, ..plain() }, POSITIVE),
+            (NiConfig { negative_examples: 1, ..plain() }, NEGATIVE),
+            (NiConfig { categories: vec!["x".to_owned()], ..plain() }, CATEGORIES),
+        ] {
+            let error = read_by("a.json", &content, &config).unwrap_err();
+            assert_eq!(error.context("field"), Some(field));
+            assert!(error.message().contains(field), "{error}");
+            assert!(error.context("file").unwrap().ends_with("a.json"));
+        }
+    }
+
+    #[test]
+    fn a_dash_stands_for_no_examples() {
+        let shown = json!({"input": "i", "output": "o"});
+        for (dash, count) in [(json!("-"), 0), (json!(["-"]), 0), (json!([shown, "-"]), 1)] {
+            let content = json!({"Definition": "d", "Negative Examples": dash, "Instances": []});
+            let config = NiConfig { negative_examples: 2, ..NiConfig::default() };
+            let (task, _) = read_by("a.json", &content, &config).unwrap();
+            assert_eq!(task.negative.len(), count);
+        }
     }
 }

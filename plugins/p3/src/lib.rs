@@ -6,13 +6,15 @@
 //! 1. `source` lists the files of a source and checks that each contains what its name says;
 //! 2. `lines` and `columns` give the rows of one file, with memory bounded by one line or by
 //!    one small batch of rows; `json` picks a line's fields;
-//! 3. `rules` makes an example of a row's fields, or says why the row is none;
+//! 3. `rules` makes an example of a row's fields, or says why the row is none, and `kinship` refuses a
+//!    file no row of which has an input;
 //! 4. `provenance` knows by a file's path where its rows come from, if they do not say it;
-//! 5. `reader` puts the four together.
+//! 5. `reader` puts them together.
 
 mod columns;
 mod config;
 mod json;
+mod kinship;
 mod provenance;
 mod reader;
 mod rules;

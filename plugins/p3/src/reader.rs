@@ -9,6 +9,7 @@ use deft_core::prelude::*;
 use crate::columns::Columns;
 use crate::config::P3Config;
 use crate::json;
+use crate::kinship::Kinship;
 use crate::provenance;
 use crate::rules::{self, EMPTY_LINE, Fields};
 use crate::source::{self, Format, SourceFile};
@@ -37,8 +38,14 @@ impl Component for P3Reader {
 impl Reader for P3Reader {
     fn open(&self, ctx: &Context<'_>, source: &Path) -> Result<Box<dyn ExampleStream>> {
         let files = source::list(ctx, source)?.into_iter();
-        let stream = P3Stream { config: self.config, files, file: None, known: None, rows: 0 };
-        Ok(Box::new(stream))
+        Ok(Box::new(P3Stream {
+            config: self.config,
+            files,
+            file: None,
+            kinship: Kinship::default(),
+            known: None,
+            rows: 0,
+        }))
     }
 
     fn task(&self) -> TaskSpec {
@@ -61,6 +68,8 @@ struct P3Stream {
     /// The files still to be opened.
     files: vec::IntoIter<SourceFile>,
     file: Option<File>,
+    /// Whether that is a file for this reader.
+    kinship: Kinship,
     /// Where the file's rows come from, by its path, where they do not say it themselves.
     known: Option<Provenance>,
     /// Rows of the source read so far.
@@ -104,7 +113,11 @@ impl P3Stream {
             if let Some(file) = &mut self.file
                 && let Some((row, fields)) = file.next(self.config.keep_extra)?
             {
-                match fields.and_then(|fields| rules::example(fields, self.config)) {
+                let made = fields.and_then(|fields| rules::example(fields, self.config));
+                if let File::Lines(lines) = file {
+                    self.kinship.note(&made, lines)?;
+                }
+                match made {
                     Ok(mut example) => {
                         if let Some(known) = &self.known
                             && example.provenance == Provenance::default()
@@ -119,6 +132,7 @@ impl P3Stream {
                 }
                 return Ok(true);
             }
+            std::mem::take(&mut self.kinship).check()?;
             let Some(next) = self.files.next() else { return Ok(false) };
             self.file = Some(File::open(&next, self.config)?);
             // Files of lines are made by others, whose folders have names of their own.

@@ -118,6 +118,40 @@ fn rows_without_input_or_target_are_left_out_with_line_and_reason() {
 }
 
 #[test]
+fn a_file_without_any_input_is_refused_with_the_fields_that_it_has() {
+    let content =
+        "\n{\"premise\": \"p\", \"hypothesis\": \"h\", \"label\": 0}\n{\"target\": \"b\"}\n";
+    for config in [FIXED, PAPER, P3Config { unlabelled: Unlabelled::Keep, ..FIXED }] {
+        let error = read(content, config).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert_eq!(error.message(), "no row of the file has `input` or `inputs_pretokenized`");
+        assert_eq!(error.context("line"), Some("2"));
+        assert_eq!(error.context("found"), Some("the fields premise, hypothesis, label"));
+        assert!(error.context("file").is_some_and(|file| file.ends_with("a.jsonl")));
+        assert!(error.hint().is_some_and(|hint| hint.contains("of another task?")), "{error}");
+    }
+}
+
+#[test]
+fn a_file_without_any_input_is_refused_also_where_others_of_the_folder_have_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, foreign) = (r#"{"input": "a", "target": "b"}"#, r#"{"premise": "p"}"#);
+    // A row without target has an input, and so the file is this reader's.
+    let unlabelled = r#"{"input": "a"}"#;
+    for (name, lines) in [("a", [good, foreign]), ("b", [foreign, unlabelled])] {
+        let path = dir.path().join(name).with_extension("jsonl");
+        fs::write(path, lines.join("\n")).unwrap();
+    }
+    let batch = read_by(dir.path(), FIXED, 10).unwrap();
+    assert_eq!((batch.examples.len(), batch.skipped.len()), (1, 3));
+    fs::write(dir.path().join("c.jsonl"), foreign).unwrap();
+    for max in [1, 4, 10] {
+        let error = read_by(dir.path(), FIXED, max).unwrap_err();
+        assert!(error.context("file").is_some_and(|file| file.ends_with("c.jsonl")), "{error}");
+    }
+}
+
+#[test]
 fn other_scalars_are_kept_on_request() {
     let content =
         r#"{"input": "a", "target": "b", "id": 1, "x": "é", "y": true, "z": null, "l": []}"#;

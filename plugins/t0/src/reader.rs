@@ -48,11 +48,13 @@ impl<T: Task> Reader for T0Reader<T> {
     }
 }
 
-/// The example of a record. Options that leave no choice are none, but the published code asks all
-/// the same.
+/// The example of a record. One that nobody could answer is none, but the published code asks all the
+/// same.
 fn make<T: Task>(record: &Record, variant: Variant) -> Result<Made> {
     let Prompt { input, options, gold } = T::prompt(record, variant)?;
-    if let Some(reason) = unanswerable(&options).filter(|_| variant == Variant::Fixed) {
+    if variant == Variant::Fixed
+        && let Some(reason) = T::flaw(record)?.or_else(|| unanswerable(&options))
+    {
         return Ok(Made::Skipped(reason));
     }
     Ok(Made::Examples(vec![Example {

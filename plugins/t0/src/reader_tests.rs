@@ -27,6 +27,10 @@ fn winogrande(answer: &Value) -> Value {
     })
 }
 
+fn wsc(text: &str, noun: &str, pronoun: &str) -> Value {
+    json!({"text": text, "span1_text": noun, "span2_text": pronoun, "label": 1})
+}
+
 fn hellaswag(endings: &[&str]) -> Value {
     json!({
         "ind": 4, "activity_label": "x", "ctx_a": "A man sits.", "ctx_b": "he", "ctx": "y",
@@ -55,7 +59,7 @@ fn the_variants_differ_only_in_what_the_readme_says() {
     check_same::<Anli1>(&inference);
     check_same::<HellaSwag>(&hellaswag(&["a", "b", "c", "d"]));
     check_same::<StoryCloze>(&story(&json!(1)));
-    check_same::<Wsc>(&json!({"text": "t", "span1_text": "n", "span2_text": "it", "label": 1}));
+    check_same::<Wsc>(&wsc("Ann saw it.", "Ann", "it"));
     check_same::<Wic>(&json!({"sentence1": "s", "sentence2": "t", "word": "w", "label": 1}));
     check_same::<Copa>(&copa("effect"));
 }
@@ -178,6 +182,34 @@ fn records_nobody_could_answer_are_left_out_unless_it_is_the_paper() {
     };
     check(&["a", "b", " ", "c"], "an answer choice is empty");
     check(&["a", "b", "c", "b"], "two answer choices are equal");
+}
+
+/// Checks that a record is left out for a reason, and that the paper asks all the same.
+fn check_left_out<T: Task>(record: &Value, reason: &str) {
+    let fixed = read_one::<T>(record, Variant::Fixed).unwrap();
+    assert!(fixed.examples.is_empty(), "{record}");
+    assert_eq!(fixed.skipped, [SkippedRow { row: 1, reason: reason.to_owned() }]);
+    assert!(read::<T>(record, Variant::Paper).is_ok(), "{record}");
+}
+
+#[test]
+fn a_sentence_of_winogrande_without_one_gap_is_left_out_unless_it_is_the_papers() {
+    for sentence in ["Ann met Bo, who waved.", "_ met Bo, _ waved.", ""] {
+        let mut record = winogrande(&json!("2"));
+        record["sentence"] = sentence.into();
+        check_left_out::<WinoGrande>(&record, "the sentence does not have exactly one `_`");
+    }
+}
+
+#[test]
+fn a_span_of_wsc_that_is_empty_or_elsewhere_is_left_out_unless_it_is_the_papers() {
+    let text = "The man lifted the boy\n onto his shoulders.";
+    check_left_out::<Wsc>(&wsc(text, " ", "his"), "a span is empty");
+    check_left_out::<Wsc>(&wsc(text, "The boy", ""), "a span is empty");
+    check_left_out::<Wsc>(&wsc(text, "The girl", "his"), "a span is not in the text");
+    check_left_out::<Wsc>(&wsc(text, "The boy", "she"), "a span is not in the text");
+    // As many spans of the published set: they differ in case and white space.
+    check_same::<Wsc>(&wsc(text, "The boy onto", "His"));
 }
 
 #[test]

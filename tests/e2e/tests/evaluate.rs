@@ -108,9 +108,9 @@ fn unlabelled_evaluation_examples_are_refused_before_anything_is_trained() {
     let set = "tasks[0].reader={use: p3, unlabelled: keep}";
     let says = [
         "the example has no right answer to be scored against",
-        "example: 5",
+        "position: 4",
         "source: evaluation.jsonl",
-        "take the validation split",
+        "take the validation split; positions count from 0",
     ];
     fails(&project, &["--set", set], 1, &says);
     let seed = project.path("runs/small/tasks/mood/retrieved/seed-1");

@@ -30,6 +30,11 @@ pub(crate) trait Task: Send + Sync + 'static {
     /// The prompt for a record.
     fn prompt(record: &Record, variant: Variant) -> Result<Prompt>;
 
+    /// Why nobody could answer a record, if it is so: `fixed` leaves such a record out.
+    fn flaw(_record: &Record) -> Result<Option<&'static str>> {
+        Ok(None)
+    }
+
     /// Name of the task, without the plugin's.
     fn task() -> &'static str {
         Self::NAME.rsplit_once('/').map_or(Self::NAME, |(_, task)| task)

@@ -30,6 +30,12 @@ impl Task for WinoGrande {
         };
         Ok(Prompt::new(input, &options, record.label_from(1, "answer", 2)?))
     }
+
+    /// The prompt asks for _the_ gap.
+    fn flaw(record: &Record) -> Result<Option<&'static str>> {
+        let gaps = record.text("sentence")?.matches('_').count();
+        Ok((gaps != 1).then_some("the sentence does not have exactly one `_`"))
+    }
 }
 
 /// The Winograd schema challenge.
@@ -51,6 +57,26 @@ impl Task for Wsc {
         );
         Ok(Prompt::new(input, &["False", "True"], record.label("label", 2)?))
     }
+
+    fn flaw(record: &Record) -> Result<Option<&'static str>> {
+        let text = plain(record.text("text")?);
+        for span in ["span1_text", "span2_text"] {
+            let span = plain(record.text(span)?);
+            if span.is_empty() {
+                return Ok(Some("a span is empty"));
+            }
+            if !text.contains(&span) {
+                return Ok(Some("a span is not in the text"));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A text in lower case, its words one space apart: many spans of the published set differ from their
+/// text in that, and in nothing else.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// Words in context.
