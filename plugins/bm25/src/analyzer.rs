@@ -7,7 +7,7 @@ use crate::porter;
 use crate::words::WordPattern;
 
 /// Changes whenever some text's terms change: part of the fingerprint of every index.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The analyser, for queries as it is and for tantivy as a [`Tokenizer`].
 #[derive(Debug, Clone)]

@@ -12,7 +12,9 @@
 //! From the pool to hits:
 //! - [`config`]: the options;
 //! - [`retriever`]: the component and its phases;
+//! - [`parts`]: the texts of the pool's parts, and what was made of them, checked;
 //! - [`writer`]: a part of the pool becomes a tantivy segment;
+//! - [`card`]: the file beside it, with the checksums of its files;
 //! - [`segment`]: that segment, open for reading;
 //! - [`statistics`]: what the scores need to know about the whole pool;
 //! - [`similarity`]: the formula;
@@ -23,10 +25,12 @@
 
 mod analyzer;
 mod best;
+mod card;
 mod config;
 mod group;
 #[cfg(test)]
 mod parity;
+mod parts;
 mod porter;
 mod retriever;
 mod search;

@@ -7,14 +7,16 @@ use deft_core::prelude::*;
 use serde_json::json;
 
 use crate::analyzer::Analyzer;
+use crate::card::{self, Card};
 use crate::config::Bm25Config;
 use crate::group::TERMS;
+use crate::parts;
 use crate::search::Bm25Searcher;
-use crate::segment::{Segment, analyzer_name};
+use crate::segment::analyzer_name;
 use crate::similarity::Similarity;
 use crate::statistics::Statistics;
 use crate::window::{Cursors, Window};
-use crate::writer::{UnitWriter, segment_dir};
+use crate::writer::UnitWriter;
 
 /// The phase that indexes the pool: a unit per part.
 const INDEX: &str = "index";
@@ -25,9 +27,6 @@ const STATISTICS: &str = ".json";
 
 /// The call that tells the terms of texts.
 const ANALYZE: &str = "analyze";
-
-/// Rows that are fetched at once.
-const CHUNK: usize = 256;
 
 /// The component `bm25`.
 #[derive(Debug)]
@@ -65,6 +64,7 @@ impl Retriever for Bm25 {
         // value finds its index ready.
         let fingerprint = json!({
             "analyzer": analyzer_name(),
+            "format": card::FORMAT,
             "tantivy": tantivy::INDEX_FORMAT_VERSION,
         });
         let index = Phase {
@@ -88,7 +88,8 @@ impl Retriever for Bm25 {
             units: 1,
             suffix: STATISTICS.to_owned(),
             cost: 0.01 * pool.parts() as f64,
-            disk: Some(100),
+            // Two sums, and a line for each part.
+            disk: Some(100 + 25 * pool.parts() as u64),
             memory: Some(0),
             search_memory: Some(0),
             ..index.clone()
@@ -107,13 +108,7 @@ impl Retriever for Bm25 {
     ) -> Result<()> {
         match phase {
             INDEX => self.index_unit(ctx, unit, pool, out),
-            MERGE => {
-                let mut statistics = Statistics::default();
-                for segment in open_segments(ctx, pool, dirs)? {
-                    statistics.add(&segment);
-                }
-                statistics.write(out)
-            }
+            MERGE => Statistics::of(&parts::open(ctx, pool, dirs.get(INDEX)?)?).write(out),
             other => Err(Error::new(ErrorKind::Unexpected, "`bm25` has no such phase")
                 .with_context("phase", other)),
         }
@@ -126,9 +121,10 @@ impl Retriever for Bm25 {
         dirs: &PhaseDirs,
     ) -> Result<Box<dyn Searcher>> {
         check_not_empty(pool)?;
-        let segments = open_segments(ctx, pool, dirs)?;
-        let statistics = Statistics::read(&dirs.get(MERGE)?.join(part_name(0, STATISTICS)))?;
-        statistics.check(&segments)?;
+        let segments = parts::open(ctx, pool, dirs.get(INDEX)?)?;
+        let file = dirs.get(MERGE)?.join(part_name(0, STATISTICS));
+        let statistics = Statistics::read(&file)?;
+        parts::check_together(ctx, pool, &segments, &statistics, &file)?;
         let similarity = Similarity::new(&self.0, &statistics);
         Ok(Box::new(Bm25Searcher::new(segments, similarity, self.0.query_text)))
     }
@@ -166,36 +162,16 @@ impl Bm25 {
         pool: &Pool<'_>,
         out: &Path,
     ) -> Result<()> {
-        let rows = pool.rows_of_part(unit);
         let mut writer = UnitWriter::create(out, self.0.index_memory_mb * 1_000_000)?;
-        for first in rows.clone().step_by(CHUNK) {
-            ctx.check()?;
-            let positions: Vec<_> = (first..rows.end.min(first + CHUNK)).collect();
-            for (row, input) in positions.iter().zip(pool.examples.inputs(&positions)?) {
-                writer.add(*row, &input)?;
-            }
-            ctx.progress(first + positions.len() - rows.start, rows.len(), "rows");
-        }
-        writer.finish()
+        let mut texts = Fingerprint::new();
+        parts::for_each_text(ctx, pool, unit, |row, text| {
+            texts.add(text.as_bytes());
+            writer.add(row, text)
+        })?;
+        writer.finish()?;
+        let rows = pool.rows_of_part(unit);
+        Card::new(&rows, parts::ends(pool, &rows)?, texts.short()).write(ctx, out)
     }
-}
-
-fn open_segments(ctx: &Context<'_>, pool: &Pool<'_>, dirs: &PhaseDirs) -> Result<Vec<Segment>> {
-    let open = |part| {
-        ctx.check()?;
-        let dir = dirs.get(INDEX)?.join(part_name(part, ""));
-        let segment = Segment::open(&segment_dir(&dir))?;
-        let wanted = pool.rows_of_part(part).len();
-        if segment.len() == wanted {
-            return Ok(segment);
-        }
-        Err(Error::new(ErrorKind::Data, "the index has another number of rows than its part")
-            .with_context("folder", dir.display())
-            .with_context("found", segment.len())
-            .with_context("wanted", wanted)
-            .with_hint("remove the folder: the next run builds it again"))
-    };
-    (0..pool.parts()).map(open).collect()
 }
 
 /// What a thread needs for a group of queries: sums, and where each of their terms is being read.
@@ -221,6 +197,7 @@ mod tests {
     use super::*;
     use crate::config::{Preset, QueryText};
     use crate::testing::{Host, pool_of};
+    use crate::writer::segment_dir;
 
     fn phases_of(config: Bm25Config, rows: usize) -> Result<Vec<Phase>> {
         let texts = vec!["a text"; rows];
@@ -282,80 +259,15 @@ mod tests {
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         let small = Bm25Config { index_memory_mb: 15, ..Bm25Config::default() };
         let host = Host::prepared(small, &texts, 100_000);
-        let unit = host.dir(INDEX).join(part_name(0, ""));
+        let unit = host.unit(0);
         let entries = std::fs::read_dir(&unit).expect("the unit's folder").count();
-        assert_eq!(entries, 1, "only the merged segment is left");
+        assert_eq!(entries, 2, "only the card and the merged segment are left");
         // tantivy notes in an index what was merged into it.
         let meta =
             std::fs::read_to_string(segment_dir(&unit).join("meta.json")).expect("its notes");
         assert!(meta.contains("Merge"), "there was nothing to merge: {meta}");
         let found = host.retrieve(&["word0 word299999"], 10, 1);
         assert_eq!(found[0].iter().map(|hit| hit.id).collect::<Vec<_>>(), [0, 99_999]);
-    }
-
-    #[test]
-    fn a_damaged_part_is_an_error_that_names_its_folder() {
-        let host = Host::prepared(Bm25Config::default(), &["one", "two", "three"], 2);
-        let unit = segment_dir(&host.dir(INDEX).join(part_name(1, "")));
-        std::fs::write(unit.join("meta.json"), "{").expect("damaged");
-        let error = host.open().err().expect("damaged");
-        assert_eq!(error.kind(), ErrorKind::Data);
-        assert!(error.to_string().contains("part-00001"), "{error}");
-    }
-
-    #[test]
-    fn an_index_of_another_pool_is_refused() {
-        let mut host = Host::prepared(Bm25Config::default(), &["one", "two", "three"], 4);
-        host.examples.pop();
-        let error = host.open().err().expect("a row less");
-        assert_eq!((error.context("found"), error.context("wanted")), (Some("3"), Some("2")));
-    }
-
-    #[test]
-    fn an_index_of_another_version_of_the_analyser_is_refused_with_both_names() {
-        let host = Host::prepared(Bm25Config::default(), &["one", "two"], 2);
-        let meta = segment_dir(&host.dir(INDEX).join(part_name(0, ""))).join("meta.json");
-        let text = std::fs::read_to_string(&meta).expect("its notes");
-        let other = text.replace(&analyzer_name(), "lucene_english_0");
-        assert_ne!(text, other, "the notes name the analyser");
-        std::fs::write(&meta, other).expect("written");
-        let error = host.open().err().expect("other terms");
-        let named = (error.context("found"), error.context("wanted"));
-        assert_eq!(named, (Some("lucene_english_0"), Some(analyzer_name().as_str())));
-        assert!(error.to_string().contains("part-00000"), "{error}");
-    }
-
-    #[test]
-    fn statistics_of_another_pool_are_refused() {
-        let host = Host::prepared(Bm25Config::default(), &["one", "two three"], 2);
-        let file = host.dir(MERGE).join(part_name(0, STATISTICS));
-        Statistics { documents: 2, terms: 4 }.write(&file).expect("written");
-        let error = host.open().err().expect("others");
-        assert_eq!(error.kind(), ErrorKind::Data);
-        assert_eq!(error.context("terms of the index"), Some("3"));
-    }
-
-    #[test]
-    fn a_file_of_the_index_that_is_cut_or_gone_is_an_error() {
-        let texts: Vec<String> = (0..300).map(|row| format!("all word{row}")).collect();
-        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        let mut damaged = 0;
-        for kind in ["term", "idx", "fieldnorm", "fast"] {
-            let host = Host::prepared(Bm25Config::default(), &texts, 1000);
-            let dir = segment_dir(&host.dir(INDEX).join(part_name(0, "")));
-            for entry in std::fs::read_dir(dir).expect("the segment") {
-                let path = entry.expect("an entry").path();
-                if path.extension().is_some_and(|extension| extension == kind) {
-                    let bytes = std::fs::read(&path).expect("a file");
-                    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
-                    assert_eq!(host.open().err().expect(kind).kind(), ErrorKind::Data);
-                    std::fs::remove_file(&path).expect("gone");
-                    assert_eq!(host.open().err().expect(kind).kind(), ErrorKind::Data);
-                    damaged += 1;
-                }
-            }
-        }
-        assert_eq!(damaged, 4);
     }
 
     #[test]

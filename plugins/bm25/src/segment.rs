@@ -1,18 +1,18 @@
 //! One part's postings: a tantivy index of one segment, open for reading.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deft_core::prelude::*;
 use tantivy::columnar::{ColumnIndex, ColumnValues};
 use tantivy::directory::OwnedBytes;
 use tantivy::postings::{BlockSegmentPostings, TermInfo};
-use tantivy::schema::{
-    FAST, Field, FieldType, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
-};
+use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{Index as TantivyIndex, InvertedIndexReader, SegmentReader, TantivyError, Term};
 
 use crate::analyzer;
+use crate::card::{Card, refused};
+use crate::writer::segment_dir;
 
 /// The analyser's name and version: in the index's schema, and in its fingerprint.
 pub(crate) fn analyzer_name() -> String {
@@ -21,8 +21,6 @@ pub(crate) fn analyzer_name() -> String {
 
 const TEXT: &str = "text";
 const ROW: &str = "row";
-
-const REMEDY: &str = "remove the folder: the next run builds it again";
 
 /// The fields of an indexed text.
 #[derive(Debug, Clone)]
@@ -49,6 +47,9 @@ impl Fields {
 
 /// A segment, open for reading.
 pub(crate) struct Segment {
+    /// The unit's folder, for messages.
+    unit: PathBuf,
+    card: Card,
     text: Field,
     postings: Arc<InvertedIndexReader>,
     lengths: OwnedBytes,
@@ -57,17 +58,18 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Opens what [`crate::writer`] left in a folder.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
-        let index = TantivyIndex::open_in_dir(dir).map_err(|error| broken(dir, &error))?;
-        check_analyzer(&index.schema(), dir)?;
-        Self::of_index(&index).map_err(|error| broken(dir, &error))?.ok_or_else(|| {
-            damaged(dir).with_context("reason", "it has not one segment of the expected fields")
+    /// Opens what [`crate::writer`] left in a unit's folder; its files have been checked.
+    pub(crate) fn open(unit: &Path, card: Card) -> Result<Self> {
+        let failed = |error: TantivyError| cannot_open(unit).with_source(&error);
+        let index = TantivyIndex::open_in_dir(segment_dir(unit)).map_err(failed)?;
+        Self::of_index(&index, unit, card).map_err(failed)?.ok_or_else(|| {
+            cannot_open(unit)
+                .with_context("reason", "it has not one segment of the expected rows and fields")
         })
     }
 
     /// `None` if this is some other index.
-    fn of_index(index: &TantivyIndex) -> tantivy::Result<Option<Self>> {
+    fn of_index(index: &TantivyIndex, unit: &Path, card: Card) -> tantivy::Result<Option<Self>> {
         let fields = Fields::new();
         let segments = index.searchable_segments()?;
         let ([segment], true) = (segments.as_slice(), index.schema() == fields.schema) else {
@@ -78,11 +80,14 @@ impl Segment {
         let lengths = reader.fieldnorms_readers().get_inner_file().open_read(fields.text);
         let lengths = lengths.map(|file| file.read_bytes()).transpose()?;
         let len = reader.max_doc();
-        let lengths = lengths.filter(|lengths| lengths.len() == len as usize);
+        let expected = [len as usize, card.rows];
+        let lengths = lengths.filter(|lengths| expected == [lengths.len(); 2]);
         let rows = reader.fast_fields().u64(ROW)?;
         let has_rows = matches!(rows.index, ColumnIndex::Full) && rows.values.num_vals() == len;
         let (Some(lengths), true) = (lengths, has_rows) else { return Ok(None) };
         Ok(Some(Self {
+            unit: unit.to_owned(),
+            card,
             text: fields.text,
             postings: reader.inverted_index(fields.text)?,
             lengths,
@@ -116,9 +121,19 @@ impl Segment {
         self.rows.get_val(text)
     }
 
+    /// The fingerprint of all texts.
+    pub(crate) fn texts(&self) -> &str {
+        &self.card.texts
+    }
+
+    /// Refuses an index of other texts: `texts` is the fingerprint of the pool's.
+    pub(crate) fn check_texts(&self, texts: &str) -> Result<()> {
+        self.card.check_texts(&self.unit, texts)
+    }
+
     /// The error for postings that name a text beyond the last one.
     pub(crate) fn damaged_posting(&self, text: u32) -> Error {
-        Error::new(ErrorKind::Data, "the index is damaged: a term has a text that is not there")
+        refused(&self.unit, "the index is damaged: a term has a text that is not there")
             .with_context("text", text)
             .with_context("texts", self.len)
     }
@@ -126,7 +141,10 @@ impl Segment {
     /// Where a term's postings lie, if any text has it.
     pub(crate) fn find(&self, term: &str) -> Result<Option<TermInfo>> {
         let term = Term::from_field_text(self.text, term);
-        self.postings.get_term_info(&term).or_error(ErrorKind::Io, "cannot read the index's terms")
+        self.postings
+            .get_term_info(&term)
+            .or_error(ErrorKind::Io, "cannot read the index's terms")
+            .map_err(|error| error.with_context("folder", self.unit.display()))
     }
 
     /// A term's postings, in blocks.
@@ -134,31 +152,10 @@ impl Segment {
         self.postings
             .read_block_postings_from_terminfo(term, IndexRecordOption::WithFreqs)
             .or_error(ErrorKind::Io, "cannot read the index's postings")
+            .map_err(|error| error.with_context("folder", self.unit.display()))
     }
 }
 
-/// The host keeps indexes of other analysers in other folders: this is for what was put there by hand.
-fn check_analyzer(schema: &Schema, dir: &Path) -> Result<()> {
-    let field = schema.get_field(TEXT).ok().map(|field| schema.get_field_entry(field).field_type());
-    let Some(FieldType::Str(options)) = field else { return Ok(()) };
-    let found = options.get_indexing_options().map_or("none", TextFieldIndexing::tokenizer);
-    if found == analyzer_name() {
-        return Ok(());
-    }
-    let message = "the index of this part has terms of another analyser";
-    Err(Error::new(ErrorKind::Data, message)
-        .with_context("folder", dir.display())
-        .with_context("found", found)
-        .with_context("wanted", analyzer_name())
-        .with_hint(REMEDY))
-}
-
-fn broken(dir: &Path, error: &TantivyError) -> Error {
-    damaged(dir).with_source(error)
-}
-
-fn damaged(dir: &Path) -> Error {
-    Error::new(ErrorKind::Data, "cannot open the index of this part")
-        .with_context("folder", dir.display())
-        .with_hint(REMEDY)
+fn cannot_open(unit: &Path) -> Error {
+    refused(unit, "cannot open the index of this part")
 }

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn scores_are_those_of_the_formula() {
         let config = Bm25Config { k1: Some(1.2), b: Some(0.75), ..Bm25Config::default() };
-        let statistics = Statistics { documents: 10, terms: 100 };
+        let statistics = Statistics { documents: 10, terms: 100, ..Statistics::default() };
         let similarity = Similarity::new(&config, &statistics);
         // idf = ln(1 + 7.5/3.5); tf = 2 of length 20: 2 / (2 + 1.2 × (0.25 + 0.75 × 2)).
         let idf = (1.0 + 7.5_f64 / 3.5).ln();
@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn a_k1_of_zero_counts_presence_alone() {
         let config = Bm25Config { k1: Some(0.0), ..Bm25Config::default() };
-        let similarity = Similarity::new(&config, &Statistics { documents: 10, terms: 100 });
+        let similarity = Similarity::new(
+            &config,
+            &Statistics { documents: 10, terms: 100, ..Statistics::default() },
+        );
         let scores = [1, 7].map(|count| score(&similarity, 2.5, count, 20).to_bits());
         assert_eq!(scores, [2.5_f32.to_bits(); 2]);
     }

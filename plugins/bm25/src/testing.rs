@@ -49,8 +49,18 @@ impl Host {
         host
     }
 
-    pub(crate) fn dir(&self, phase: &str) -> PathBuf {
+    fn dir(&self, phase: &str) -> PathBuf {
         self.store.path().join(phase)
+    }
+
+    /// The folder of a part's index.
+    pub(crate) fn unit(&self, part: usize) -> PathBuf {
+        self.dir("index").join(part_name(part, ""))
+    }
+
+    /// The file of the statistics.
+    pub(crate) fn statistics(&self) -> PathBuf {
+        self.dir("merge").join(part_name(0, ".json"))
     }
 
     pub(crate) fn open(&self) -> Result<Box<dyn Searcher>> {

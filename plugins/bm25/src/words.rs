@@ -16,6 +16,12 @@ use regex::Regex;
 /// The most UTF-16 units in a word: the size of Lucene's buffer.
 const MAX_UNITS: usize = 255;
 
+/// The most bytes of so many units.
+const MAX_BYTES: usize = 3 * MAX_UNITS;
+
+/// Bytes that the grammar looks at together, about: any number well above [`MAX_BYTES`].
+const WINDOW: usize = 2048;
+
 /// The words of texts.
 ///
 /// A clone has its own working memory, so that threads with a clone each do not wait.
@@ -42,14 +48,34 @@ impl WordPattern {
         }
     }
 
-    fn find_any(&self, text: &str, at: usize) -> Option<Range<usize>> {
-        let word = self.0.find_at(text, at)?.range();
-        if word.len() <= MAX_UNITS {
-            return Some(word);
+    /// The same by the grammar alone. Lucene sees no further than its buffer: at each character it
+    /// takes the longest word within the next [`MAX_UNITS`], or goes on to the next character. Nor is
+    /// more than a window looked at here: the rest of a long word would be read for each piece of it.
+    fn find_any(&self, text: &str, mut at: usize) -> Option<Range<usize>> {
+        loop {
+            let end = text.floor_char_boundary(at + WINDOW);
+            // Of a word that begins no later, all that Lucene sees is in the window.
+            let seen =
+                if end < text.len() { text.floor_char_boundary(end - MAX_BYTES) } else { end };
+            let word = self.0.find_at(&text[..end], at).map(|word| word.range());
+            let Some(word) = word.filter(|word| word.start <= seen) else {
+                if end == text.len() {
+                    return None;
+                }
+                at = seen;
+                continue;
+            };
+            if word.len() <= MAX_UNITS {
+                return Some(word);
+            }
+            let limit = word.start + prefix_of_units(&text[word.start..], MAX_UNITS);
+            let cut = self.0.find_at(&text[..limit], word.start).map(|word| word.range());
+            if let Some(cut) = cut.filter(|cut| cut.start == word.start) {
+                return Some(cut);
+            }
+            // Joiners alone fill the buffer: the word begins with fewer of them.
+            at = text.ceil_char_boundary(word.start + 1);
         }
-        // Lucene sees no further than its buffer: the longest word within it is the one it takes.
-        let end = word.start + prefix_of_units(&text[word.start..], MAX_UNITS);
-        self.0.find_at(&text[..end], word.start).map(|word| word.range())
     }
 }
 
@@ -71,7 +97,8 @@ fn find_ascii(text: &[u8], mut at: usize) -> Result<Option<Range<usize>>, usize>
         match byte(at) {
             next if !next.is_ascii() => return Err(start),
             next if next.is_ascii_alphanumeric() && !matches!(byte(start), b'#' | b'*') => {
-                let end = end_of_ascii(text, at).filter(|end| end - start <= MAX_UNITS);
+                let limit = start + MAX_UNITS;
+                let end = end_of_ascii(text, at, limit).filter(|&end| end <= limit);
                 return end.map(|end| Some(start..end)).ok_or(start);
             }
             _ => {}
@@ -80,10 +107,10 @@ fn find_ascii(text: &[u8], mut at: usize) -> Result<Option<Range<usize>>, usize>
 }
 
 /// Where the word ends that has a letter or digit at `at`; `None` where that is not for ASCII alone to
-/// tell.
-fn end_of_ascii(text: &[u8], mut at: usize) -> Option<usize> {
+/// tell, and for a word that has one at `limit` or later.
+fn end_of_ascii(text: &[u8], mut at: usize, limit: usize) -> Option<usize> {
     let byte = |at: usize| text.get(at).copied().unwrap_or(b' ');
-    loop {
+    while at < limit {
         let (last, next) = (byte(at), byte(at + 1));
         // What joins two letters, or two digits, and nothing else.
         let joins = match next {
@@ -108,6 +135,7 @@ fn end_of_ascii(text: &[u8], mut at: usize) -> Option<usize> {
         }
         at = after;
     }
+    None
 }
 
 /// The first byte from `at` that is not “_”.
@@ -166,77 +194,5 @@ fn emoji() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(text: &str) -> Vec<&str> {
-        let pattern = WordPattern::new();
-        let mut at = 0;
-        std::iter::from_fn(|| {
-            let word = pattern.find(text, at)?;
-            at = word.end;
-            Some(&text[word])
-        })
-        .collect()
-    }
-
-    #[test]
-    fn words_end_at_blanks_and_punctuation() {
-        let table: &[(&str, &[&str])] = &[
-            ("Is this, at last, a word?", &["Is", "this", "at", "last", "a", "word"]),
-            ("don't stop-words", &["don't", "stop", "words"]),
-            ("3.14 or 1,000 or 2nd", &["3.14", "or", "1,000", "or", "2nd"]),
-            ("snake_case _x_ ___", &["snake_case", "_x_"]),
-            ("it costs £5, or €6.", &["it", "costs", "5", "or", "6"]),
-            ("a:b c: d", &["a:b", "c", "d"]),
-            ("x² ½", &["x"]),
-            ("", &[]),
-        ];
-        for (text, wanted) in table {
-            assert_eq!(&words(text), wanted, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_short_way_through_ascii_finds_what_the_grammar_finds() {
-        let pattern = WordPattern::new();
-        let characters: Vec<char> = "a1 .':,_-#é’日\u{301}\u{20e3}".chars().collect();
-        // Every text of five of these characters.
-        for number in 0..characters.len().pow(5) {
-            let digits = [0, 1, 2, 3, 4].map(|at| number / characters.len().pow(at));
-            let text: String =
-                digits.map(|digit| characters[digit % characters.len()]).iter().collect();
-            let mut at = 0;
-            loop {
-                let word = pattern.find(&text, at);
-                assert_eq!(word, pattern.find_any(&text, at), "{text:?} from {at}");
-                let Some(word) = word else { break };
-                at = word.end;
-            }
-        }
-    }
-
-    #[test]
-    fn scripts_without_blanks_are_cut_as_lucene_cuts_them() {
-        assert_eq!(words("有限公司"), ["有", "限", "公", "司"]);
-        assert_eq!(words("ひらカタカナ"), ["ひ", "ら", "カタカナ"]);
-        assert_eq!(words("ภาษาไทย ลาว"), ["ภาษาไทย", "ลาว"]);
-        assert_eq!(words("한국어 단어"), ["한국어", "단어"]);
-    }
-
-    #[test]
-    fn emoji_are_words_with_all_that_belongs_to_them() {
-        assert_eq!(words("so 😊😂 ★"), ["so", "😊", "😂", "★"]);
-        assert_eq!(words("👩‍❤️‍👩 👍🏽 🇩🇪🇫🇷 #️⃣ #"), ["👩‍❤️‍👩", "👍🏽", "🇩🇪", "🇫🇷", "#️⃣"]);
-    }
-
-    #[test]
-    fn long_words_are_cut_at_255_units() {
-        let text = "x".repeat(600);
-        assert_eq!(words(&text).iter().map(|word| word.len()).collect::<Vec<_>>(), [255, 255, 90]);
-        // Two units each: 127 of them fit.
-        let text = "𝒙".repeat(130);
-        let lengths: Vec<_> = words(&text).iter().map(|word| word.chars().count()).collect();
-        assert_eq!(lengths, [127, 3]);
-    }
-}
+#[path = "words_tests.rs"]
+mod tests;
