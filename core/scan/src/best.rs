@@ -25,7 +25,7 @@ impl Key {
         f32::from_bits(if ordered & SIGN == 0 { !ordered } else { ordered ^ SIGN })
     }
 
-    fn row(self) -> u32 {
+    pub(crate) fn row(self) -> u32 {
         let [_, row] = self.halves();
         !row
     }

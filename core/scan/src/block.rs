@@ -72,8 +72,30 @@ impl Block {
         self.numbers.as_slice().chunks_exact(self.dimension)
     }
 
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.as_slice().len() / self.dimension
+    }
+
     pub(crate) fn starts(&self) -> &[f32] {
         &self.starts
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// A prepared block of these rows.
+    pub(crate) fn of_rows(rows: &[f32], dimension: usize, metric: Metric) -> Self {
+        use deft_core::{VectorType, part_name, write_vectors};
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let part = dir.path().join(part_name(0, ".safetensors"));
+        let rows = Matrix::new(rows, dimension).expect("whole rows");
+        write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
+        let vectors = VectorStore::open(dir.path()).expect("opened");
+        let mut block = Self::default();
+        block.read(&vectors, 0..vectors.len(), 0).expect("read");
+        block.prepare(metric);
+        block
     }
 }
 

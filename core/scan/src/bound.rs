@@ -31,13 +31,18 @@
 //! `p ≥ (|a|² − R(1 + 2γ))/2 − γ(|a||b| + |b|²/2) − 2η`, where the bracket is at most
 //! `(|a| + |b|)²/2`.
 //!
-//! Both grow with `|b|`, so the longest row of a block stands for all of it. `γ(d+16)` stands for
+//! **A row that waits** ([`crate::waiting`]) is compared by `p` with others. By inner product
+//! `|p − s| ≤ 2γ|a||b| + 2η`. By L2 let `t = (s + |a|²)/2`, which has the order of `s`: as
+//! `a·b − |b|²/2 = (|a|² − D)/2`, `|p − t| ≤ γ(|a||b| + |b|²/2) + η + (γD + η)/2`, and with
+//! `D ≤ (|a| + |b|)²` that is at most `γ(|a| + |b|)² + 2η`.
+//!
+//! All grow with `|b|`, so the longest row of a block stands for all of it. `γ(d+16)` stands for
 //! each `γ`: what is over covers the rounding of f64 here and in the lengths, which is relative to
 //! `(|a| + |b|)²` or `R` and 2²⁹ times finer. The threshold's own rounding to f32 is downwards.
 //!
 //! **Overflow.** `(|a| + |b|)²` below 10³⁸ keeps every intermediate number finite. Otherwise, with a
 //! component that is no finite number, and in dimensions where `γ` means nothing, the threshold is
-//! −∞: nothing is ruled out, and every row is scored.
+//! −∞ and there is no bound of the error: nothing is ruled out, and every row is scored.
 
 use crate::Metric;
 
@@ -67,11 +72,9 @@ impl Bound {
     ///
     /// A length of infinity stands for components that are not finite.
     pub(crate) fn threshold(&self, query: f64, longest_row: f64, floor: f32) -> f32 {
-        let reach = (query + longest_row) * (query + longest_row);
-        let known = reach < LARGEST && floor.is_finite() && self.gamma.is_finite();
-        if !known {
+        let Some(reach) = self.reach(query, longest_row).filter(|_| floor.is_finite()) else {
             return f32::NEG_INFINITY;
-        }
+        };
         let floor = f64::from(floor);
         let least = match self.metric {
             Metric::Ip => floor - 2.0 * self.gamma * query * longest_row,
@@ -83,6 +86,24 @@ impl Bound {
         #[expect(clippy::cast_possible_truncation, reason = "rounded to the nearest, then down")]
         let nearest = (least - 2.0 * self.underflow) as f32;
         nearest.next_down()
+    }
+
+    /// By how much the product of a query of this length and a row of this length or a shorter one
+    /// may differ from what stands for the score: the score itself for the inner product, half the sum
+    /// of the score and `|a|²` for L2. None where nothing is known.
+    pub(crate) fn error(&self, query: f64, longest_row: f64) -> Option<f64> {
+        let reach = self.reach(query, longest_row)?;
+        let size = match self.metric {
+            Metric::Ip => 2.0 * query * longest_row,
+            Metric::L2 => reach,
+        };
+        Some(self.gamma * size + 2.0 * self.underflow)
+    }
+
+    /// `(|a| + |b|)²`, where it and the dimension leave the bound a meaning.
+    fn reach(&self, query: f64, longest_row: f64) -> Option<f64> {
+        let reach = (query + longest_row) * (query + longest_row);
+        (reach < LARGEST && self.gamma.is_finite()).then_some(reach)
     }
 }
 
@@ -120,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_never_ruled_out_by_its_own_score() {
+    fn a_row_is_never_ruled_out_by_its_own_score_and_its_product_is_off_by_no_more_than_said() {
         let mut checked = 0;
         for dimension in [1, 2, 16, 70, 2048] {
             for (scale, offset) in [
@@ -143,7 +164,16 @@ mod tests {
                         Bound::new(metric, dimension).threshold(length(&a), length(&b), floor);
                     let product = product(metric, &a, &b);
                     assert!(product >= threshold, "{metric} {dimension} {scale} {offset}");
-                    checked += i32::from(threshold > f32::NEG_INFINITY);
+                    let known = threshold > f32::NEG_INFINITY;
+                    checked += i32::from(known);
+                    let error = Bound::new(metric, dimension).error(length(&a), length(&b));
+                    assert_eq!(error.is_some(), known);
+                    let meant = match metric {
+                        Metric::L2 => f64::midpoint(f64::from(floor), length(&a) * length(&a)),
+                        Metric::Ip => f64::from(floor),
+                    };
+                    let off = (f64::from(product) - meant).abs();
+                    assert!(error.is_none_or(|error| off <= error), "{off} {error:?}");
                 }
             }
         }
@@ -157,6 +187,10 @@ mod tests {
         assert!((0.5 - threshold) < 4.0e-5 && threshold < 0.5, "{threshold}");
         let threshold = Bound::new(Metric::L2, 256).threshold(1.0, 1.0, -1.0);
         assert!(threshold.abs() < 6.0e-5 && threshold < 0.0, "{threshold}");
+        for metric in [Metric::Ip, Metric::L2] {
+            let error = Bound::new(metric, 256).error(1.0, 1.0).expect("known");
+            assert!(error < 7.0e-5, "{metric} {error}");
+        }
     }
 
     #[test]
@@ -171,6 +205,7 @@ mod tests {
             (1.0, 1.0, f32::NAN),
         ] {
             assert_eq!(bound.threshold(query, row, floor), f32::NEG_INFINITY);
+            assert_eq!(bound.error(query, row).is_some(), query == 1.0 && row == 1.0);
         }
         assert_eq!(Bound::new(Metric::Ip, 1 << 23).threshold(1.0, 1.0, 0.0), f32::NEG_INFINITY);
         assert_eq!(length(&[1.0, f32::NAN]), f64::INFINITY);

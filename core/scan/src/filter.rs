@@ -15,6 +15,7 @@ use pulp::{Arch, Simd, WithSimd, bytemuck};
 
 use crate::aligned::Aligned;
 use crate::block::Block;
+use crate::passed::{Pair, Passed};
 
 /// What a panel is on this processor.
 #[derive(Debug, Clone, Copy)]
@@ -73,27 +74,20 @@ impl Panel {
     }
 }
 
-/// A row of a block and a query of a panel whose product is not below the query's threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pair {
-    pub(crate) row: u32,
-    pub(crate) query: u32,
+/// Hands to `passed` all pairs of a block and a panel that pass.
+pub(crate) fn filter<P: Passed>(block: &Block, panel: &Panel, thresholds: &[f32], passed: &mut P) {
+    Arch::new().dispatch(Filter { block, panel, thresholds, passed });
 }
 
-/// Appends to `pairs` all that a block and a panel have.
-pub(crate) fn filter(block: &Block, panel: &Panel, thresholds: &[f32], pairs: &mut Vec<Pair>) {
-    Arch::new().dispatch(Filter { block, panel, thresholds, pairs });
-}
-
-struct Filter<'a> {
+struct Filter<'a, P> {
     block: &'a Block,
     panel: &'a Panel,
     /// One for each query.
     thresholds: &'a [f32],
-    pairs: &'a mut Vec<Pair>,
+    passed: &'a mut P,
 }
 
-impl WithSimd for Filter<'_> {
+impl<P: Passed> WithSimd for Filter<'_, P> {
     type Output = ();
 
     #[inline(always)]
@@ -108,7 +102,7 @@ impl WithSimd for Filter<'_> {
     }
 }
 
-impl Filter<'_> {
+impl<P: Passed> Filter<'_, P> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const N: usize>(self, simd: S) {
         let panel = S::as_simd_f32s(self.panel.numbers.as_slice()).0.as_chunks::<N>().0;
@@ -121,7 +115,7 @@ impl Filter<'_> {
             let numbers: [_; ROWS] = std::array::from_fn(|i| self.block.row(row(i)));
             let sums = product(simd, panel, numbers, std::array::from_fn(|i| starts[row(i)]));
             for (row, sums) in (number..).zip(&sums).take(rows - first) {
-                tests.apply(simd, sums, row, self.pairs);
+                tests.apply(simd, sums, row, self.passed);
             }
         }
     }
@@ -173,15 +167,17 @@ impl<S: Simd, const N: usize> Tests<S, N> {
         Self { thresholds, used }
     }
 
-    /// Appends the queries for which a row's sums pass.
+    /// Hands on the queries for which a row's sums pass.
     #[inline(always)]
-    fn apply(&self, simd: S, sums: &[S::f32s; N], row: u32, pairs: &mut Vec<Pair>) {
+    fn apply(&self, simd: S, sums: &[S::f32s; N], row: u32, to: &mut impl Passed) {
         let mut query = 0;
         for ((&sum, &threshold), &used) in sums.iter().zip(&self.thresholds).zip(&self.used) {
             // What is no number passes: it is not below.
             let mut passed = used & !bits::<S>(simd.less_than_f32s(sum, threshold));
             while passed != 0 {
-                pairs.push(Pair { row, query: query + passed.trailing_zeros() });
+                let lane = passed.trailing_zeros();
+                let sums: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&sum));
+                to.take(Pair { row, query: query + lane }, sums[lane as usize]);
                 passed &= passed - 1;
             }
             query += lane_count::<S>();
@@ -215,7 +211,6 @@ fn bits<S: Simd>(mask: S::m32s) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use deft_core::{Matrix, VectorStore, VectorType, part_name, write_vectors};
     use pulp::Scalar;
 
     use super::*;
@@ -223,21 +218,11 @@ mod tests {
 
     const DIMENSION: usize = 21;
 
+    type ToPairs<'a> = Filter<'a, Vec<(Pair, f32)>>;
+
     fn numbers(count: usize, salt: usize) -> Vec<f32> {
         let number = |i: usize| ((i * 2_654_435_761 + salt * 40_503) >> 7) % 257;
         (0..count).map(|i| (number(i) as f32 - 128.0) / 128.0).collect()
-    }
-
-    fn block(rows: &[f32], metric: Metric) -> Block {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let part = dir.path().join(part_name(0, ".safetensors"));
-        let rows = Matrix::new(rows, DIMENSION).expect("whole rows");
-        write_vectors(&part, rows, VectorType::F32, 0, "e").expect("written");
-        let vectors = VectorStore::open(dir.path()).expect("opened");
-        let mut block = Block::default();
-        block.read(&vectors, 0..vectors.len(), 0).expect("read");
-        block.prepare(metric);
-        block
     }
 
     /// Runs the filter with every kind of vectors that this processor has, and compares with sums
@@ -245,7 +230,7 @@ mod tests {
     fn check(rows: usize, queries: usize, metric: Metric) {
         let (row_numbers, query_numbers) =
             (numbers(rows * DIMENSION, 1), numbers(queries * DIMENSION, 2));
-        let block = block(&row_numbers, metric);
+        let block = Block::of_rows(&row_numbers, DIMENSION, metric);
         let queries: Vec<_> = query_numbers.chunks_exact(DIMENSION).collect();
         let thresholds: Vec<_> = (0..queries.len()).map(|i| i as f32 / 4.0 - 3.0).collect();
         let mut wanted = Vec::new();
@@ -255,22 +240,23 @@ mod tests {
                 let half: f64 = b.iter().map(|&y| f64::from(y) * f64::from(y) / 2.0).sum();
                 let product = if metric == Metric::L2 { dot - half } else { dot };
                 if product >= f64::from(thresholds[query as usize]) {
-                    wanted.push(Pair { row, query });
+                    wanted.push((Pair { row, query }, product));
                 }
             }
         }
-        let found = |Shape { lanes, queries: most }, run: &dyn Fn(Filter<'_>)| {
+        let found = |Shape { lanes, queries: most }, run: &dyn Fn(ToPairs<'_>)| {
             if queries.len() <= most {
                 let panel = Panel::new(&queries, lanes);
-                let mut pairs = Vec::new();
+                let mut passed = Vec::new();
                 run(Filter {
                     block: &block,
                     panel: &panel,
                     thresholds: &thresholds,
-                    pairs: &mut pairs,
+                    passed: &mut passed,
                 });
-                pairs.sort_unstable();
-                assert_eq!(pairs, wanted, "{lanes} lanes, {rows} rows, {} queries", queries.len());
+                passed.sort_unstable_by_key(|&(pair, _)| pair);
+                let found: Vec<_> = passed.iter().map(|&(pair, p)| (pair, f64::from(p))).collect();
+                assert_eq!(found, wanted, "{lanes} lanes, {rows} rows, {} queries", queries.len());
             }
         };
         found(Shape::of_this_processor(), &|filter| Arch::new().dispatch(filter));
@@ -295,11 +281,11 @@ mod tests {
 
     #[test]
     fn what_is_no_number_passes_and_unused_lanes_do_not() {
-        let block = block(&[f32::MAX; 2 * DIMENSION], Metric::L2);
+        let block = Block::of_rows(&[f32::MAX; 2 * DIMENSION], DIMENSION, Metric::L2);
         let query = [-f32::MAX; DIMENSION];
         let panel = Panel::new(&[&query], Shape::of_this_processor().lanes);
         let mut pairs = Vec::new();
-        filter(&block, &panel, &[f32::NEG_INFINITY], &mut pairs);
+        filter::<Vec<Pair>>(&block, &panel, &[f32::NEG_INFINITY], &mut pairs);
         assert_eq!(pairs, [Pair { row: 0, query: 0 }, Pair { row: 1, query: 0 }]);
     }
 }

@@ -12,7 +12,8 @@ use crate::aligned::Aligned;
 use crate::best::{Best, Key};
 use crate::block::Block;
 use crate::bound::{Bound, length};
-use crate::filter::{Pair, Panel, Shape, filter};
+use crate::filter::{Panel, Shape, filter};
+use crate::passed::Pair;
 use crate::score::score_with;
 
 /// Up to so many queries are scored with every row: the product works on a whole vector of queries,
@@ -69,18 +70,49 @@ impl Group {
         self.panel.is_some()
     }
 
+    /// The queries packed for the product, unless all rows are scored.
+    pub(crate) fn panel(&self) -> Option<&Panel> {
+        self.panel.as_ref()
+    }
+
+    /// Length of each query.
+    pub(crate) fn lengths(&self) -> &[f64] {
+        &self.lengths
+    }
+
     /// Compares a block with all queries.
     ///
     /// The floors may be out of date when they are used: then more rows are scored than need be.
     pub(crate) fn compare(&self, block: &Block, metric: Metric, bound: &Bound, work: &mut Work) {
+        self.begin(work);
+        if let Some(panel) = &self.panel {
+            self.set_thresholds(block, bound, work);
+            filter(block, panel, &work.thresholds, &mut work.pairs);
+        }
+        self.finish(block, metric, work);
+    }
+
+    /// Scores these pairs of a block and a group that has a panel.
+    pub(crate) fn score(
+        &self,
+        block: &Block,
+        metric: Metric,
+        pairs: impl Iterator<Item = Pair>,
+        work: &mut Work,
+    ) {
+        self.begin(work);
+        work.pairs.extend(pairs);
+        self.finish(block, metric, work);
+    }
+
+    fn begin(&self, work: &mut Work) {
         work.floors.clear();
         work.floors.extend(self.best().iter().map(Best::floor));
         work.found.clear();
-        if let Some(panel) = &self.panel {
-            self.set_thresholds(block, bound, work);
-            work.pairs.clear();
-            filter(block, panel, &work.thresholds, &mut work.pairs);
-        }
+        work.pairs.clear();
+    }
+
+    fn finish(&self, block: &Block, metric: Metric, work: &mut Work) {
         Arch::new().dispatch(Scoring { group: self, block, metric, work });
         let mut best = self.best();
         for &(query, key) in &work.found {
