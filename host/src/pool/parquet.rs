@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, ListBuilder, StringBuilder, UInt32Builder};
-use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{
+    Array, ArrayRef, FixedSizeBinaryArray, ListArray, RecordBatch, StringArray, UInt32Array,
+};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use deft_core::{Error, ErrorKind, Example, Provenance, Result, ResultExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -372,19 +374,21 @@ fn damaged(path: &Path) -> Error {
         .with_hint("remove the file and the folder's card.json: the next run makes it again")
 }
 
-/// Adds a batch's rows; `None` if a column has another type than the schema says.
+/// Adds a batch's rows; `None` if a column has another type than the schema says, or a row another
+/// text than was written: a flipped bit may well decompress.
 fn from_columns(batch: &RecordBatch, examples: &mut Vec<Example>) -> Option<()> {
     let texts = |column: usize| batch.column(column).as_any().downcast_ref::<StringArray>();
     let (inputs, targets) = (texts(0)?, texts(1)?);
     let choices = batch.column(2).as_any().downcast_ref::<ListArray>()?;
     let gold = batch.column(3).as_any().downcast_ref::<UInt32Array>()?;
     let (datasets, templates, extra) = (texts(4)?, texts(5)?, texts(7)?);
+    let hashes = batch.column(6).as_any().downcast_ref::<FixedSizeBinaryArray>()?;
     let maybe =
         |column: &StringArray, row| column.is_valid(row).then(|| column.value(row).to_owned());
     for row in 0..batch.num_rows() {
         let options = choices.value(row);
         let options = options.as_any().downcast_ref::<StringArray>()?;
-        examples.push(Example {
+        let example = Example {
             input: inputs.value(row).to_owned(),
             target: maybe(targets, row),
             options: options.iter().flatten().map(str::to_owned).collect(),
@@ -397,7 +401,11 @@ fn from_columns(batch: &RecordBatch, examples: &mut Vec<Example>) -> Option<()> 
                 Some(json) => serde_json::from_str(&json).ok()?,
                 None => serde_json::Map::new(),
             },
-        });
+        };
+        if content_hash(&example) != hashes.value(row) {
+            return None;
+        }
+        examples.push(example);
     }
     Some(())
 }
@@ -495,6 +503,21 @@ mod tests {
         assert_eq!(inputs, [examples[ROWS_PER_GROUP].input.clone()]);
         let sources = PartReader::open(&path).unwrap().read_provenances(1).unwrap();
         assert_eq!(sources, [full().provenance]);
+    }
+
+    #[test]
+    fn a_row_with_another_text_than_was_written_is_damage() {
+        let written = to_columns(&[full()]).unwrap();
+        assert!(from_columns(&written, &mut Vec::new()).is_some());
+        for other in [
+            Example { input: "a\u{2028}b\nd".to_owned(), ..full() },
+            Example { target: Some("t".to_owned()), ..full() },
+        ] {
+            let mut columns = to_columns(&[other]).unwrap().columns().to_vec();
+            columns[6] = Arc::clone(written.column(6));
+            let flipped = RecordBatch::try_new(schema(), columns).unwrap();
+            assert!(from_columns(&flipped, &mut Vec::new()).is_none());
+        }
     }
 
     #[test]
