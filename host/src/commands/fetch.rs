@@ -1,6 +1,5 @@
 //! `deft fetch`: the models and data sets that a manifest names, into Hugging Face's cache.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,8 +9,8 @@ use serde_json::Value;
 
 use super::print;
 use crate::hub::HubName;
-use crate::manifest::{EntrySource, Manifest};
-use crate::pool::{each_source, expand_source, is_of_hub};
+use crate::manifest::{Manifest, NamedSource};
+use crate::pool::{each_named, expand_source, is_of_hub};
 use crate::services::HostServices;
 
 /// Arguments of `deft fetch`.
@@ -40,7 +39,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<()> {
         let folder = services.resolve(&name).map_err(|error| document.locate_at(error, &option))?;
         print(&format!("{name}\t{}\n", folder.display()))?;
     }
-    for (source, option) in sources(&manifest) {
+    for (source, option) in manifest.named_sources() {
         found += fetch_data(source, document.dir(), &services.context(0))
             .map_err(|error| document.locate_at(error, &option))?;
     }
@@ -50,54 +49,17 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<()> {
     Ok(())
 }
 
-/// Something that the manifest names as a source.
-#[derive(Clone, Copy)]
-enum Named<'a> {
-    Source(&'a str),
-    /// A file that lists sources.
-    List(&'a str),
-}
-
-/// Every source of a manifest that is named for the first time, with its option.
-fn sources(manifest: &Manifest) -> Vec<(Named<'_>, String)> {
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for (i, entry) in manifest.pool.iter().enumerate() {
-        match &entry.source {
-            EntrySource::One(source) if seen.insert(source.as_str()) => {
-                found.push((Named::Source(source), format!("pool[{i}].source")));
-            }
-            EntrySource::One(_) => {}
-            EntrySource::Listed(listed) => {
-                found.push((Named::List(&listed.list), format!("pool[{i}].source.list")));
-            }
-        }
-    }
-    for (i, task) in manifest.tasks.iter().enumerate() {
-        for (key, source) in task.sources() {
-            if seen.insert(source.source()) {
-                found.push((Named::Source(source.source()), format!("tasks[{i}].{key}")));
-            }
-        }
-    }
-    found
-}
-
 /// Downloads what is of the hub and prints where it is; how many sources that were.
-fn fetch_data(named: Named<'_>, base: &Path, ctx: &Context<'_>) -> Result<usize> {
+fn fetch_data(named: NamedSource<'_>, base: &Path, ctx: &Context<'_>) -> Result<usize> {
     let mut count = 0;
-    let mut fetch = |source: &str, base: &Path| -> Result<()> {
+    each_named(named, base, |source, base| {
         if !is_of_hub(source) {
             return Ok(());
         }
         count += 1;
         let paths = expand_source(source, base, ctx)?;
         paths.iter().try_for_each(|path| print(&format!("{source}\t{}\n", path.display())))
-    };
-    match named {
-        Named::Source(source) => fetch(source, base)?,
-        Named::List(list) => each_source(list, base, fetch)?,
-    }
+    })?;
     Ok(count)
 }
 
@@ -151,25 +113,5 @@ mod tests {
                 ("org/words", "pool[0].reader.tokenizer"),
             ]
         );
-    }
-
-    #[test]
-    fn sources_are_found_once_with_their_places() {
-        let text = "version: 1\nname: x\nplugins: []\npool:\n  - { reader: p3, source: a }\n  - { \
-                    reader: p3, source: { list: l } }\ntasks:\n  - { name: t, reader: p3, \
-                    query_source: a, evaluation_source: { source: b, take: 1 } }\nretriever: bm25\n";
-        let manifest: Manifest = serde_yaml::from_str(text).unwrap();
-        let found: Vec<(&str, String)> = sources(&manifest)
-            .into_iter()
-            .map(|(named, option)| match named {
-                Named::Source(source) | Named::List(source) => (source, option),
-            })
-            .collect();
-        let expected = [
-            ("a", "pool[0].source"),
-            ("l", "pool[1].source.list"),
-            ("b", "tasks[0].evaluation_source"),
-        ];
-        assert_eq!(found, expected.map(|(source, option)| (source, option.to_owned())));
     }
 }

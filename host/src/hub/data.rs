@@ -8,15 +8,13 @@ use deft_core::{Error, Result, excerpt};
 use glob::{MatchOptions, Pattern};
 
 use super::{HubName, Kind, is_plain};
+use crate::pool::WILD;
 
 /// What the name of a data set begins with.
 pub(super) const START: &str = "hf://datasets/";
 
 const FORM: &str = "write `hf://datasets/ORG/NAME/PATH` or `hf://datasets/ORG/NAME@REVISION/PATH`; \
                     PATH is a file, a folder or a glob";
-
-/// What makes a path a glob.
-const WILD: [char; 3] = ['*', '?', '['];
 
 /// As the globs of local sources: `*` stays within a folder.
 const OPTIONS: MatchOptions = MatchOptions {

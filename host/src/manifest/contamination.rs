@@ -1,13 +1,12 @@
 //! What is done about pool examples that give an evaluation input away: a selection's
 //! `contamination`.
 
-use std::fmt;
-
 use deft_core::schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use deft_core::{Error, Result};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IntoDeserializer as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{self, IntoDeserializer as _};
+use serde::{Deserialize, Serialize};
+
+use super::either::TextOrMap;
 
 /// How examples are compared with the task's evaluation inputs, and what is done with those that
 /// contain one.
@@ -70,35 +69,25 @@ impl ContaminationCheck {
     }
 }
 
-/// A bare word is short for the map with that `action`.
-pub(super) fn word_or_map<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<ContaminationCheck, D::Error> {
-    deserializer.deserialize_any(FormVisitor)
-}
-
 pub(super) fn word_or_map_schema(generator: &mut SchemaGenerator) -> Schema {
     let word = generator.subschema_for::<ContaminationAction>();
     let map = generator.subschema_for::<ContaminationCheck>();
     json_schema!({ "anyOf": [word, map] })
 }
 
-/// Serde's own way to read either form would not tell which key is wrong.
-struct FormVisitor;
+/// A bare word is short for the map with that `action`.
+impl TextOrMap for ContaminationCheck {
+    type Map = Self;
 
-impl<'de> Visitor<'de> for FormVisitor {
-    type Value = ContaminationCheck;
+    const EXPECTED: &'static str =
+        "`drop`, `keep`, `fail`, or a map with `action`, `ngram` or `threshold`";
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`drop`, `keep`, `fail`, or a map with `action`, `ngram` or `threshold`")
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<ContaminationCheck, E> {
+    fn of_text<E: de::Error>(word: &str) -> Result<Self, E> {
         let action = ContaminationAction::deserialize(word.into_deserializer())?;
-        Ok(ContaminationCheck { action, ..ContaminationCheck::default() })
+        Ok(Self { action, ..Self::default() })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ContaminationCheck, A::Error> {
-        ContaminationCheck::deserialize(MapAccessDeserializer::new(map))
+    fn of_map(check: Self) -> Self {
+        check
     }
 }

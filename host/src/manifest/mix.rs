@@ -1,14 +1,12 @@
 //! What an arm trains on: its `train_on`.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
-
 use deft_core::schemars::JsonSchema;
 use deft_core::{Error, Result, excerpt};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IntoDeserializer as _, MapAccess, Visitor};
+use serde::de::{self, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::{HashMap, HashSet};
 
+use super::either::{TextOrMap, text_or_map};
 use super::{Arm, Block, Manifest, Task};
 
 /// The largest weight: an epoch's order is held in memory.
@@ -109,26 +107,21 @@ impl MixPart {
 
 impl<'de> Deserialize<'de> for MixPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PartVisitor)
+        text_or_map(deserializer)
     }
 }
 
-/// A word or a map. Serde's own way to read either would not tell which key is wrong.
-struct PartVisitor;
+impl TextOrMap for MixPart {
+    type Map = NamedPart;
 
-impl<'de> Visitor<'de> for PartVisitor {
-    type Value = MixPart;
+    const EXPECTED: &'static str = "`selection`, `task`, or a map with one of them";
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`selection`, `task`, or a map with one of them")
+    fn of_text<E: de::Error>(word: &str) -> Result<Self, E> {
+        OwnPart::deserialize(word.into_deserializer()).map(Self::Own)
     }
 
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<MixPart, E> {
-        OwnPart::deserialize(word.into_deserializer()).map(MixPart::Own)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<MixPart, A::Error> {
-        NamedPart::deserialize(MapAccessDeserializer::new(map)).map(MixPart::Named)
+    fn of_map(part: NamedPart) -> Self {
+        Self::Named(part)
     }
 }
 

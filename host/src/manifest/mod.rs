@@ -6,6 +6,7 @@
 mod check;
 mod contamination;
 mod document;
+mod either;
 mod mix;
 mod outline;
 mod pool_source;
@@ -30,6 +31,7 @@ use serde_json::{Map, Value};
 pub use contamination::{ContaminationAction, ContaminationCheck};
 pub use document::Document;
 pub use mix::{MixPart, NamedPart, OwnPart, PartSource};
+pub(crate) use pool_source::NamedSource;
 pub use pool_source::{EntrySource, SourceList};
 pub use selection::{BelowMinRecall, Duplicates, Policy, Selection};
 pub use source::{End, Generator, SourcePart, TaskSource};

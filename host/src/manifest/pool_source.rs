@@ -1,11 +1,13 @@
 //! What an entry of the pool is read from: a source, or a file that lists some.
 
-use std::fmt;
+use std::collections::HashSet;
 
 use deft_core::schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Manifest;
+use super::either::{TextOrMap, text_or_map};
 
 /// What an entry of the pool is read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -30,26 +32,58 @@ pub struct SourceList {
 
 impl<'de> Deserialize<'de> for EntrySource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EntryVisitor)
+        text_or_map(deserializer)
     }
 }
 
-/// A text or a map. Serde's own way to read either would not tell which key is wrong.
-struct EntryVisitor;
+impl TextOrMap for EntrySource {
+    type Map = SourceList;
 
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = EntrySource;
+    const EXPECTED: &'static str = "a file, folder or glob, or a map with `list`";
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a file, folder or glob, or a map with `list`")
+    fn of_text<E: de::Error>(source: &str) -> Result<Self, E> {
+        Ok(Self::One(source.to_owned()))
     }
 
-    fn visit_str<E: de::Error>(self, source: &str) -> Result<EntrySource, E> {
-        Ok(EntrySource::One(source.to_owned()))
+    fn of_map(list: SourceList) -> Self {
+        Self::Listed(list)
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EntrySource, A::Error> {
-        SourceList::deserialize(MapAccessDeserializer::new(map)).map(EntrySource::Listed)
+/// Something that a manifest names as a source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NamedSource<'a> {
+    /// File, folder or glob, here or of the hub.
+    Source(&'a str),
+    /// A file that lists such.
+    List(&'a str),
+}
+
+impl Manifest {
+    /// Every source that is named for the first time, with its option.
+    pub(crate) fn named_sources(&self) -> Vec<(NamedSource<'_>, String)> {
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for (i, entry) in self.pool.iter().enumerate() {
+            match &entry.source {
+                EntrySource::One(source) if seen.insert(source.as_str()) => {
+                    found.push((NamedSource::Source(source), format!("pool[{i}].source")));
+                }
+                EntrySource::One(_) => {}
+                EntrySource::Listed(listed) => {
+                    found.push((NamedSource::List(&listed.list), format!("pool[{i}].source.list")));
+                }
+            }
+        }
+        for (i, task) in self.tasks.iter().enumerate() {
+            for (key, source) in task.sources() {
+                if seen.insert(source.source()) {
+                    let named = NamedSource::Source(source.source());
+                    found.push((named, format!("tasks[{i}].{key}")));
+                }
+            }
+        }
+        found
     }
 }
 
@@ -88,5 +122,26 @@ mod tests {
             assert!(error.message().contains(says), "{error} for {source}");
             assert!(error.context("at").unwrap().contains("m.yaml:4:"), "{error} for {source}");
         }
+    }
+
+    #[test]
+    fn sources_are_found_once_with_their_places() {
+        let text = "version: 1\nname: x\nplugins: []\npool:\n  - { reader: p3, source: a }\n  - { \
+                    reader: p3, source: { list: l } }\ntasks:\n  - { name: t, reader: p3, \
+                    query_source: a, evaluation_source: { source: b, take: 1 } }\nretriever: bm25\n";
+        let manifest: Manifest = serde_yaml::from_str(text).unwrap();
+        let found: Vec<(&str, String)> = manifest
+            .named_sources()
+            .into_iter()
+            .map(|(named, option)| match named {
+                NamedSource::Source(source) | NamedSource::List(source) => (source, option),
+            })
+            .collect();
+        let expected = [
+            ("a", "pool[0].source"),
+            ("l", "pool[1].source.list"),
+            ("b", "tasks[0].evaluation_source"),
+        ];
+        assert_eq!(found, expected.map(|(source, option)| (source, option.to_owned())));
     }
 }

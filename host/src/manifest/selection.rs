@@ -3,7 +3,8 @@
 use deft_core::schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::contamination::{ContaminationCheck, word_or_map, word_or_map_schema};
+use super::contamination::{ContaminationCheck, word_or_map_schema};
+use super::either::text_or_map;
 use crate::console::whole_number;
 
 /// Which pool examples are trained on.
@@ -53,7 +54,7 @@ pub struct Selection {
     /// What is done with examples that contain an input of the task's `evaluation_source`: `drop`,
     /// `keep` or `fail`, or a map with this `action` and how it is found out.
     #[schemars(schema_with = "word_or_map_schema")]
-    #[serde(default, deserialize_with = "word_or_map")]
+    #[serde(default, deserialize_with = "text_or_map")]
     pub contamination: ContaminationCheck,
     /// Where the pool is searched: with so many of the queries (all, if there are fewer) it is
     /// measured how much of the nearest an approximate retriever finds, by comparing them with every

@@ -1,13 +1,12 @@
 //! A task's source: a file, folder or glob, and which of its examples are taken.
 
-use std::fmt;
-
 use deft_core::schemars::JsonSchema;
 use deft_core::{Error, Result};
 use deft_splits::PythonRandom;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::either::{TextOrMap, text_or_map};
 
 /// Where examples of a task come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -207,26 +206,21 @@ impl SourcePart {
 
 impl<'de> Deserialize<'de> for TaskSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SourceVisitor)
+        text_or_map(deserializer)
     }
 }
 
-/// A text or a map. Serde's own way to read either would not tell which key is wrong.
-struct SourceVisitor;
+impl TextOrMap for TaskSource {
+    type Map = SourcePart;
 
-impl<'de> Visitor<'de> for SourceVisitor {
-    type Value = TaskSource;
+    const EXPECTED: &'static str = "a file, folder or glob, or a map with `source`";
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a file, folder or glob, or a map with `source`")
+    fn of_text<E: de::Error>(source: &str) -> Result<Self, E> {
+        Ok(Self::Whole(source.to_owned()))
     }
 
-    fn visit_str<E: de::Error>(self, source: &str) -> Result<TaskSource, E> {
-        Ok(TaskSource::Whole(source.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TaskSource, A::Error> {
-        SourcePart::deserialize(MapAccessDeserializer::new(map)).map(TaskSource::Part)
+    fn of_map(part: SourcePart) -> Self {
+        Self::Part(part)
     }
 }
 

@@ -61,22 +61,9 @@ impl Run {
             Err(Error::new(ErrorKind::Data, message)
                 .with_hint("a plan downloads no data: `deft fetch MANIFEST` does"))
         };
-        let at = |error: Error, path: &str| self.document.locate_at(error, path);
-        for (i, entry) in self.manifest.pool.iter().enumerate() {
-            let (path, base) = (format!("pool[{i}].source"), self.document.dir());
-            let checked = match &entry.source {
-                EntrySource::One(source) => is_here(source),
-                EntrySource::Listed(listed) => {
-                    pool::each_source(&listed.list, base, |source, _| is_here(source))
-                }
-            };
-            checked.map_err(|error| at(error, &path))?;
-        }
-        for (i, task) in self.manifest.tasks.iter().enumerate() {
-            for (name, source) in task.sources() {
-                is_here(source.source())
-                    .map_err(|error| at(error, &format!("tasks[{i}].{name}")))?;
-            }
+        for (named, option) in self.manifest.named_sources() {
+            pool::each_named(named, self.document.dir(), |source, _| is_here(source))
+                .map_err(|error| self.document.locate_at(error, &option))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use deft_core::{Context, Error, ErrorKind, Result, ResultExt};
 
 use super::paths::{SourcePaths, expand_source, relative_to};
+use crate::manifest::NamedSource;
 
 const HINT: &str = "write a source on each line: a path or glob, relative to the list, or \
                     `hf://datasets/ORG/NAME/PATH`; `#` begins a comment";
@@ -56,6 +57,23 @@ pub(crate) fn each_source(
             .with_hint(HINT));
     }
     Ok(())
+}
+
+/// Calls `each` with what a manifest in the folder `base` names as a source, or with every source of the
+/// list that it names.
+///
+/// # Errors
+///
+/// As [`each_source`].
+pub(crate) fn each_named(
+    named: NamedSource<'_>,
+    base: &Path,
+    mut each: impl FnMut(&str, &Path) -> Result<()>,
+) -> Result<()> {
+    match named {
+        NamedSource::Source(source) => each(source, base),
+        NamedSource::List(list) => each_source(list, base, each),
+    }
 }
 
 fn read(list: &str, path: &Path, base: &Path) -> Result<String> {

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use ingest::NAME;
 pub use ingest::{WantedPool, ensure};
-pub(crate) use list::{each_source, expand_list};
+pub(crate) use list::{each_named, each_source, expand_list};
 pub use paths::{SourcePaths, expand_source};
-pub(crate) use paths::{is_of_hub, is_there, known_source, needs_download, relative_to};
+pub(crate) use paths::{WILD, is_of_hub, is_there, known_source, needs_download, relative_to};
 pub use rows::Rows;
 pub(crate) use rows::{Glimpse, glimpse, spread};
 pub use sources::{ReadSource, read_examples};

@@ -8,7 +8,7 @@ use deft_core::{Context, Error, ErrorKind, Result, ResultExt};
 use crate::hub::{Hub, HubData, HubFiles};
 
 /// What makes a source a glob.
-const WILD: [char; 3] = ['*', '?', '['];
+pub(crate) const WILD: [char; 3] = ['*', '?', '['];
 
 /// Files and folders that a source names, in order.
 #[derive(Debug, Clone, Default)]

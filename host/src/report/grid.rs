@@ -91,6 +91,8 @@ fn row(of_task: &[&ArmResult], metric: usize, arms: &[&str], all: &Results) -> V
 /// (`category/task`): the mean of its examples and, where there are several seeds, of these.
 fn group_rows(of_task: &[&ArmResult], arms: &[&str]) -> Vec<Vec<String>> {
     let first = of_task[0];
+    let metric = first.groups.first().and_then(|group| group.metrics.first());
+    let Some(metric) = metric else { return Vec::new() };
     let counts: BTreeMap<&str, usize> =
         parts_of(first).into_iter().map(|(part, (examples, _))| (part, examples)).collect();
     if counts.len() < 2 || counts.len() > GROUPS_SHOWN {
@@ -104,7 +106,7 @@ fn group_rows(of_task: &[&ArmResult], arms: &[&str]) -> Vec<Vec<String>> {
         .collect();
     let row = |(part, examples): (&str, usize)| {
         let mut cells = vec![format!("{}/{part}", first.task), examples.to_string()];
-        cells.push(first.groups[0].metrics[0].name.clone());
+        cells.push(metric.name.clone());
         cells.extend(by_arm.iter().map(|seeds| {
             let values: Vec<f64> =
                 seeds.iter().filter_map(|parts| Some(parts.get(part)?.1)).collect();

@@ -1,14 +1,14 @@
 //! From a policy to the examples that are selected, in any order.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use deft_core::{Context, Examples as _, Matrix, Result};
 
 use super::super::Run;
 use super::super::retrieve::read_hits;
 use super::admission::Admission;
-use super::nothing_selected;
-use crate::manifest::{Policy, Task};
+use super::{Case, nothing_selected};
+use crate::manifest::Policy;
 use crate::pool::StoredPool;
 use crate::selection::{self, Admit as _, Balanced, QueryHits, Selected, Wanted, read_ids, take};
 
@@ -61,15 +61,13 @@ impl Run {
     /// What the arm's policy selects of what is admitted.
     pub(super) fn candidates(
         &mut self,
-        task: &Task,
-        arm: &str,
-        pool: &StoredPool,
-        sizes: &BTreeMap<&str, usize>,
+        case: Case<'_>,
         admission: &mut Admission<'_>,
     ) -> Result<Vec<Selected>> {
+        let Case { task, arm, pool, .. } = case;
         let rule = self.manifest.selection_of(arm).clone();
         let (rows, seed) = (pool.len(), self.manifest.seed);
-        let wanted = self.wanted(arm, pool, sizes);
+        let wanted = self.wanted(case);
         let services = self.services(&format!("select for {}", task.name));
         let mut from =
             Taker { pool, ctx: services.context(seed), wanted, admission, first_hits: 0 };
@@ -133,7 +131,7 @@ impl Run {
     }
 
     /// How much the arm asks for.
-    fn wanted(&self, arm: &str, pool: &StoredPool, sizes: &BTreeMap<&str, usize>) -> Wanted {
+    fn wanted(&self, Case { arm, pool, sizes, .. }: Case<'_>) -> Wanted {
         let rule = self.manifest.selection_of(arm);
         if let Some(words) = rule.target_words {
             return Wanted::TargetWords(words as u64);

@@ -1,6 +1,5 @@
 //! What a selection follows from, and whether an earlier run's is still the same.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use deft_core::{ErrorKind, Fingerprint, Result, ResultExt};
@@ -8,23 +7,18 @@ use deft_core::{ErrorKind, Fingerprint, Result, ResultExt};
 use super::super::Run;
 use super::super::outputs::Outputs;
 use super::super::retrieve;
-use super::admission::EvaluationInputs;
-use super::{SELECTION, Selection, files};
-use crate::manifest::{Selection as Rule, Task};
+use super::{Case, SELECTION, Selection, files};
+use crate::manifest::Selection as Rule;
 use crate::pool::StoredPool;
 use crate::selection::SelectionSummary;
 
 impl Run {
     /// Fingerprint of everything that an arm's selection for a task follows from: going through the
     /// pool once more would give the same.
-    pub(super) fn basis(
-        &self,
-        task: &Task,
-        arm: &str,
-        pool: &StoredPool,
-        sizes: &BTreeMap<&str, usize>,
-        evaluation: Option<&EvaluationInputs>,
-    ) -> Result<String> {
+    ///
+    /// `outputs` are those of the arm.
+    pub(super) fn basis(&self, case: Case<'_>, outputs: &Outputs) -> Result<String> {
+        let Case { arm, pool, sizes, evaluation, .. } = case;
         let rule = self.manifest.selection_of(arm);
         let mut basis = Fingerprint::new()
             .with(env!("CARGO_PKG_VERSION"))
@@ -38,7 +32,6 @@ impl Run {
             basis = basis.with(self.hash_files(&[self.document.dir().join(ids)])?.0);
         }
         if rule.policy.needs_hits() {
-            let outputs = Outputs::open(&self.arm_dir(task, arm))?;
             basis = basis.with(outputs.value(retrieve::HITS).unwrap_or_default());
         }
         if let Some(evaluation) = evaluation {

@@ -43,6 +43,18 @@ impl Selection {
 /// Selections by task and arm.
 pub(super) type Selections = BTreeMap<(String, String), Selection>;
 
+/// What a selection is made for, and of.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    task: &'a Task,
+    arm: &'a str,
+    pool: &'a StoredPool,
+    /// Examples that the arms before it have for the task.
+    sizes: &'a BTreeMap<&'a str, usize>,
+    /// The task's evaluation inputs, where it has a source of them.
+    evaluation: Option<&'a EvaluationInputs>,
+}
+
 /// What was selected, in pool order, and what is to be told of it.
 #[derive(Debug)]
 struct Chosen {
@@ -68,7 +80,8 @@ impl Run {
                 let check = self.manifest.selection_of(arm).contamination;
                 let evaluation = self.evaluation_inputs(&task, check, &mut compared)?;
                 let evaluation = evaluation.map(|place| &compared[place]);
-                let selection = self.select(&task, arm, pool, &sizes, evaluation)?;
+                let case = Case { task: &task, arm, pool, sizes: &sizes, evaluation };
+                let selection = self.select(case)?;
                 sizes.insert(arm, selection.ids.len());
                 selections.insert((task.name.clone(), arm.clone()), selection);
             }
@@ -93,24 +106,17 @@ impl Run {
     }
 
     /// Selects and writes what was selected, unless an earlier run left just that.
-    fn select(
-        &mut self,
-        task: &Task,
-        arm: &str,
-        pool: &StoredPool,
-        sizes: &BTreeMap<&str, usize>,
-        evaluation: Option<&EvaluationInputs>,
-    ) -> Result<Selection> {
+    fn select(&mut self, case: Case<'_>) -> Result<Selection> {
+        let Case { task, arm, pool, .. } = case;
         let (name, dir) = (format!("{}/{arm}", task.name), self.arm_dir(task, arm));
-        let basis = self.basis(task, arm, pool, sizes, evaluation)?;
         let mut outputs = Outputs::open(&dir)?;
+        let basis = self.basis(case, &outputs)?;
         if let Some((selection, summary)) = known::known_selection(&dir, &outputs, &basis, pool) {
             log::info!("{name}: selection of {} is up to date", selection.ids.len());
             tell(&name, &summary);
             return Ok(selection);
         }
-        let Chosen { selected, summary, contaminated } =
-            self.choose(task, arm, pool, sizes, evaluation)?;
+        let Chosen { selected, summary, contaminated } = self.choose(case)?;
         let ids = selected.iter().filter_map(|one| usize::try_from(one.id).ok()).collect();
         let selection = Selection::new(ids, pool);
         let note = known::note(&basis, &selection);
@@ -123,21 +129,15 @@ impl Run {
     }
 
     /// What the arm's policy selects, in pool order.
-    fn choose(
-        &mut self,
-        task: &Task,
-        arm: &str,
-        pool: &StoredPool,
-        sizes: &BTreeMap<&str, usize>,
-        evaluation: Option<&EvaluationInputs>,
-    ) -> Result<Chosen> {
+    fn choose(&mut self, case: Case<'_>) -> Result<Chosen> {
+        let Case { task, arm, pool, evaluation, .. } = case;
         let rule = self.manifest.selection_of(arm).clone();
         let mut admission = Admission::new(&rule, evaluation);
         if rule.duplicates == Duplicates::Near {
             let rows: Vec<usize> = spread(pool.len(), LEARNED_FROM).collect();
             admission.learn(&pool.inputs(&rows)?);
         }
-        let mut selected = self.candidates(task, arm, pool, sizes, &mut admission)?;
+        let mut selected = self.candidates(case, &mut admission)?;
         let path = self.manifest.selection_path(arm);
         selected.sort_unstable_by_key(|one| one.id);
         if let Err(error) = admission.settle(&selected, &format!("{path}.contamination")) {
