@@ -163,8 +163,11 @@ impl HitsMut<'_> {
     }
 }
 
-/// Sorts hits into [`Hit::rank_order`]. Many come sorted by score already: then ties alone are.
+/// Sorts hits into [`Hit::rank_order`]. Many come so, or sorted by score: then ties alone are sorted.
 fn sort(hits: &mut [Hit]) {
+    if hits.is_sorted_by(|a, b| a.rank_order(b).is_le()) {
+        return;
+    }
     if hits.is_sorted_by(|a, b| a.score.total_cmp(&b.score).is_ge()) {
         let is_tie = |a: &Hit, b: &Hit| a.score.total_cmp(&b.score).is_eq();
         hits.chunk_by_mut(is_tie).for_each(|tie| tie.sort_unstable_by_key(|hit| hit.id));

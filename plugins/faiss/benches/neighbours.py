@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 
 AT_ONCE = 256
+ROUNDS = 5
 
 
 def seconds():
@@ -20,9 +21,12 @@ def seconds():
 
 
 def search(index, queries, k):
-    start = seconds()
-    found = [index.search(queries[i : i + AT_ONCE], k)[1] for i in range(0, len(queries), AT_ONCE)]
-    wall, cpu = seconds() - start
+    rounds = []
+    for _ in range(ROUNDS):
+        start = seconds()
+        found = [index.search(queries[i : i + AT_ONCE], k)[1] for i in range(0, len(queries), AT_ONCE)]
+        rounds.append(tuple(seconds() - start))
+    wall, cpu = sorted(rounds)[ROUNDS // 2]
     return np.concatenate(found), f"queries/s {len(queries) / wall:.0f}, per processor {len(queries) / cpu:.0f}"
 
 
@@ -32,7 +36,9 @@ def main():
     read = lambda name: np.fromfile(f"{folder}/{name}.f32", np.float32).reshape(-1, dimension)
     rows, queries = read("rows"), read("queries")
     truth = None
-    for factory in ["Flat", f"OPQ8_{dimension // 4},HNSW512,PQ8np", f"PQ{dimension // 2}x4fs"]:
+    codes = f"PQ{dimension // 2}x4fs"
+    # The last is what `auto` does with vectors of its own.
+    for factory in ["Flat", f"OPQ8_{dimension // 4},HNSW512,PQ8np", codes, f"{codes},RFlat"]:
         index = faiss.index_factory(dimension, factory)
         if "HNSW" in factory:
             faiss.ParameterSpace().set_index_parameter(index, "efConstruction", 200)
@@ -45,6 +51,8 @@ def main():
         faiss.omp_set_num_threads(threads)
         if "HNSW" in factory:
             faiss.ParameterSpace().set_index_parameter(index, "efSearch", k + 16)
+        if "RFlat" in factory:
+            index.k_factor = 4
         index.search(queries[:8], k)
         found, rates = search(index, queries, k)
         truth = found if truth is None else truth

@@ -113,15 +113,19 @@ impl Native {
     pub(crate) fn search(&mut self, queries: &[f32], k: usize) -> Result<Vec<Vec<Hit>>> {
         let found = self.0.search(queries, k).map_err(|e| failed("FAISS cannot search", &e))?;
         let sign = if self.metric() == Metric::Ip { 1.0 } else { -1.0 };
-        let hits = found.labels.chunks_exact(k).zip(found.distances.chunks_exact(k));
         let hit = |(label, distance): (&faiss::Idx, &f32)| {
             // Places that FAISS could not fill have no id.
             let id = label.get()?;
             (!distance.is_nan()).then_some(Hit { id, score: sign * distance })
         };
-        Ok(hits
-            .map(|(ids, distances)| ids.iter().zip(distances).filter_map(hit).collect())
-            .collect())
+        let of_query = |(ids, distances): (&[faiss::Idx], &[f32])| {
+            // Nearly all places are filled; one thread does this while the others wait.
+            let mut hits = Vec::with_capacity(k);
+            hits.extend(ids.iter().zip(distances).filter_map(hit));
+            hits
+        };
+        let queries = found.labels.chunks_exact(k).zip(found.distances.chunks_exact(k));
+        Ok(queries.map(of_query).collect())
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -125,7 +125,7 @@ impl Index for FaissIndex {
         let count = k.saturating_mul(self.effort.refine.max(1)).min(self.rows);
         let mut found = self.candidates(ctx, queries, count)?;
         if let Some(vectors) = self.vectors.as_ref().filter(|_| self.effort.refine > 0) {
-            found = rerank::rerank(ctx, vectors, queries, found)?;
+            found = rerank::rerank(ctx, vectors, queries, found, k)?;
         }
         for (query, found) in found.iter_mut().enumerate() {
             hits.set(query, found);
