@@ -1,7 +1,7 @@
 # Everything is built once, with the profile `release`, into one folder: target/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build avx512 plugins bench deps
+.PHONY: help demo test lint build avx512 cuda plugins bench deps
 .NOTPARALLEL:
 
 # Plugins outside the workspace: the example, and those that the whole-program tests load.
@@ -41,6 +41,25 @@ avx512: build ## a second build of the plugin faiss, which processors with AVX-5
 	CARGO_TARGET_DIR=$(CURDIR)/target/avx512 CXXFLAGS_x86_64_unknown_linux_gnu=-march=x86-64-v4 \
 		cargo build --release --locked -p deft-faiss
 	cp target/avx512/release/libdeft_faiss.so target/release/libdeft_faiss.x86-64-v4.so
+
+# In a folder of its own: from candle on, the two builds have nothing in common. Kernels for compute
+# capability 8.0 run on every later GPU, too. The compiler is the one that NVCC names, that on the path or
+# in a toolkit's usual place, or one that is downloaded; cudarc looks for it on the path alone.
+cuda: ## a second build of the plugin t5, which uses an NVIDIA GPU where there is one (docs/gpu.md)
+	set -e; case $${NVCC:-} in \
+	'' | nvcc | */nvcc.sh) first= ;; \
+	*) export DEFT_NVCC="$$NVCC"; first=$$(dirname "$$NVCC"): ;; \
+	esac; \
+	export PATH="$$first$$PATH$${CUDA_HOME:+:$$CUDA_HOME/bin}:/usr/local/cuda/bin"; \
+	if [ -z "$${DEFT_NVCC:-}" ] && ! command -v nvcc >/dev/null; then \
+		exports=$$(plugins/t5/cuda/toolkit.sh target/cuda-toolkit); eval "$$exports"; \
+	fi; \
+	echo "kernels are made by $${DEFT_NVCC:-$$(command -v nvcc)}"; \
+	NVCC="$(CURDIR)/plugins/t5/cuda/nvcc.sh" CUDA_COMPUTE_CAP="$${CUDA_COMPUTE_CAP:-80}" \
+		CARGO_TARGET_DIR="$(CURDIR)/target/cuda" \
+		cargo build --release --locked -p deft-t5 --features cuda
+	plugins/t5/cuda/check.sh target/cuda/release/libdeft_t5.so
+	@echo "use it with --plugin-dir target/cuda/release, or put it in the place of target/release/libdeft_t5.so"
 
 plugins: ## the plugins outside the workspace, into target/examples/release
 	set -e; for project in $(OUTSIDE); do \

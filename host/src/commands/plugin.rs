@@ -130,8 +130,8 @@ fn describe_component(text: &mut String, component: &ComponentInfo) {
     for slot in &component.children {
         let _ = writeln!(text, "  {}: {}; required", slot.name, slot.wants());
     }
-    let no_options = serde_json::Map::new();
-    let properties = component.options["properties"].as_object().unwrap_or(&no_options);
+    let nothing = serde_json::Map::new();
+    let properties = component.options["properties"].as_object().unwrap_or(&nothing);
     for (name, schema) in properties {
         let required = component.options["required"]
             .as_array()
@@ -148,7 +148,11 @@ fn describe_component(text: &mut String, component: &ComponentInfo) {
             let _ = writeln!(text, "      {line}");
         }
     }
-    if component.capabilities.as_object().is_some_and(|map| !map.is_empty()) {
-        let _ = writeln!(text, "  capabilities: {}", component.capabilities);
+    let capabilities = component.capabilities.as_object().unwrap_or(&nothing);
+    if !capabilities.is_empty() {
+        text.push_str("  capabilities:\n");
+    }
+    for (name, value) in capabilities {
+        let _ = writeln!(text, "      {name}: {value}");
     }
 }

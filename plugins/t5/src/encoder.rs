@@ -1,29 +1,50 @@
 //! The encoder: texts into vectors.
 
-use deft_core::prelude::*;
-use deft_neural::{Encoding, Values, encode};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::config::{EncoderConfig, Pooling};
+use deft_core::prelude::*;
+use deft_neural::{Encoding, encode};
+
+use crate::config::EncoderConfig;
+use crate::device;
 use crate::model::Model;
-use crate::network::{Batch, Part, Pass, T5, Tensors, kernels};
+use crate::network::{Batch, Part, Pass, T5, Tensors};
+use crate::networks::Networks;
+use crate::pooling::{normalise, pooled};
+use crate::slices::in_slices;
 
 /// The encoder's last states over a text's tokens, `</s>` included and padding not, as one vector.
 ///
 /// A vector depends on its text alone: padding gets no attention and no share of the vector. Other
 /// neighbours in the batch can change it by rounding, less than 1e-5 of its length. Batches are a
-/// function of the texts, never of the threads, so that a call gives the same bytes at any count.
+/// function of the texts, never of the threads, so that a call gives the same bytes at any count. On
+/// a GPU they are one of its free memory, too, and it may be any of several: there, vectors are the
+/// same but for rounding.
 #[derive(Debug)]
 pub struct T5Encoder {
     config: EncoderConfig,
     model: Model,
-    network: T5,
     fingerprint: String,
+    /// Until the first texts come: a plan, or a store that is complete, needs no device.
+    weights: Mutex<Tensors>,
+    placed: OnceLock<Placed>,
+}
+
+/// The network where it computes.
+#[derive(Debug)]
+struct Placed {
+    networks: Networks,
+    batch_tokens: usize,
 }
 
 impl Component for T5Encoder {
     type Config = EncoderConfig;
     const NAME: &'static str = "t5";
     const SUMMARY: &'static str = "pooled states of a T5 encoder";
+
+    fn capabilities() -> serde_json::Value {
+        device::capabilities()
+    }
 
     fn check(config: &EncoderConfig) -> Result<()> {
         config.check()
@@ -37,11 +58,14 @@ impl Component for T5Encoder {
             .fingerprint(ctx, &[Part::Encoder], |name, tensor| {
                 tensors.insert(name, tensor);
             })?
-            .with(format!("{:?} with </s>, f32, {}", config.pooling, config.normalize))
+            .with(format!(
+                "{:?} with </s>, {}, {}",
+                config.pooling, config.precision, config.normalize
+            ))
             .with(format!("{} {:?}", config.max_tokens, config.max_query_tokens))
             .short();
-        let network = model.network(&tensors)?;
-        Ok(Self { config, model, network, fingerprint })
+        let weights = Mutex::new(tensors);
+        Ok(Self { config, model, fingerprint, weights, placed: OnceLock::new() })
     }
 }
 
@@ -67,74 +91,95 @@ impl Encoder for T5Encoder {
             // The pool's, and that of roles which are not there yet.
             _ => Some(self.config.max_tokens),
         };
-        let encoding = Encoding {
-            dimension: self.model.config().d_model,
-            tokenise: |text: &str| self.model.tokens().encode(text, limit),
-            batches: |lengths: &[usize]| batches(lengths, self.config.batch_tokens),
-            vectors: |rows: &[&[u32]]| {
-                let pass = Pass::interruptible(ctx);
-                self.pooled(rows.iter().copied(), &pass).map_err(|e| pass.error(&e))
-            },
-        };
-        encode(ctx, texts, out, &encoding)
+        let networks = &self.placed(ctx)?.networks;
+        if networks.are_shared() {
+            return self.encode_slice(ctx, texts, limit, out);
+        }
+        let (out, at_once) = ((out, self.model.config().d_model), networks.count() + 1);
+        in_slices(ctx, texts, out, at_once, |ctx, texts, out| {
+            self.encode_slice(ctx, texts, limit, out)
+        })
     }
 }
 
 impl T5Encoder {
+    /// Encodes texts that were cut into no slices, or are one.
+    fn encode_slice(
+        &self,
+        ctx: &Context<'_>,
+        texts: &[&str],
+        limit: Option<usize>,
+        out: &mut [f32],
+    ) -> Result<EncodeReport> {
+        let Placed { networks, batch_tokens } = self.placed(ctx)?;
+        let encoding = Encoding {
+            dimension: self.model.config().d_model,
+            tokenise: |text: &str| self.model.tokens().encode(text, limit),
+            batches: |lengths: &[usize]| batches(lengths, *batch_tokens),
+            vectors: |rows: &[&[u32]]| {
+                let pass = Pass::interruptible(ctx);
+                networks.compute(rows, &pass, |network, rows| {
+                    self.pooled(network, rows.iter().copied(), &pass)
+                })
+            },
+        };
+        encode(ctx, texts, out, &encoding)
+    }
+
+    /// The network where it computes; it is put there the first time.
+    fn placed(&self, ctx: &Context<'_>) -> Result<&Placed> {
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(placed) = self.placed.get() {
+            return Ok(placed);
+        }
+        let placed = self.place(ctx, &weights)?;
+        // On a GPU there are copies now, and a network in main memory has them.
+        weights.clear();
+        Ok(self.placed.get_or_init(|| placed))
+    }
+
+    fn place(&self, ctx: &Context<'_>, weights: &Tensors) -> Result<Placed> {
+        let (config, model) = (&self.config, &self.model);
+        let placements = device::open(ctx, config.device, config.precision)?;
+        let dtype = config.precision.dtype();
+        let needed = device::weight_bytes(model.config(), &[Part::Encoder], dtype);
+        for placement in &placements {
+            device::check_room(placement, "the encoder's weights", needed)?;
+        }
+        let networks = Networks::new(model, placements, weights)?;
+        let batch_tokens = batch_tokens(config, model, &networks);
+        Ok(Placed { networks, batch_tokens })
+    }
+
     /// The vectors of one batch, row-major.
     fn pooled<'a>(
         &self,
+        network: &T5,
         rows: impl Iterator<Item = &'a [u32]>,
         pass: &Pass<'_>,
     ) -> candle_core::Result<Vec<f32>> {
-        let batch = Batch::new(rows, self.model.config().pad)?;
-        let states = self.network.encode(&batch, pass)?;
-        let (values, dimension) = (Values::of(&states), self.model.config().d_model);
-        let mut vectors = vec![0.0; batch.rows * dimension];
-        let rows = values.get()?.chunks_exact(batch.length * dimension);
-        for (row, (states, vector)) in rows.zip(vectors.chunks_exact_mut(dimension)).enumerate() {
-            let length = batch.lengths.as_ref().map_or(batch.length, |lengths| lengths[row]);
-            let states = states.chunks_exact(dimension).take(length);
-            pool(self.config.pooling, states, vector);
-            if self.config.normalize {
-                let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-                // A vector of zeros has no direction.
-                scale(vector, 1.0 / length.max(f32::MIN_POSITIVE));
-            }
+        let config = self.model.config();
+        let batch = Batch::padded(rows, config.pad, network.multiple())?;
+        let states = network.encode(&batch, pass)?;
+        let mut vectors = pooled(&states, &batch, self.config.pooling)?;
+        if self.config.normalize {
+            normalise(&mut vectors, config.d_model);
         }
         Ok(vectors)
     }
 }
 
-/// Makes one vector, which is zero so far, of a text's states, of which there is at least one.
-fn pool<'a>(
-    pooling: Pooling,
-    mut states: impl ExactSizeIterator<Item = &'a [f32]>,
-    vector: &mut [f32],
-) {
-    let length = states.len();
-    match pooling {
-        Pooling::First => vector.copy_from_slice(states.next().expect("a text has a token")),
-        Pooling::Last => vector.copy_from_slice(states.last().expect("a text has a token")),
-        Pooling::Mean => {
-            states.for_each(|state| kernels::add_to(vector, state));
-            scale(vector, 1.0 / length as f32);
-        }
-        Pooling::WeightedMean => {
-            for (weight, state) in (1..).zip(states) {
-                for (sum, x) in vector.iter_mut().zip(state) {
-                    *sum += weight as f32 * x;
-                }
-            }
-            scale(vector, 2.0 / (length * (length + 1)) as f32);
-        }
-    }
-}
-
-fn scale(vector: &mut [f32], factor: f32) {
-    for x in vector {
-        *x *= factor;
-    }
+/// Tokens of a batch: those of the options, or what the device is estimated to have room for.
+fn batch_tokens(config: &EncoderConfig, model: &Model, networks: &Networks) -> usize {
+    config.batch_tokens.unwrap_or_else(|| {
+        let longest = config.max_tokens.max(config.max_query_tokens.unwrap_or(0));
+        device::batch_tokens(
+            networks.free_bytes(),
+            model.config(),
+            longest,
+            config.precision.dtype(),
+        )
+    })
 }
 
 /// What a reader of results should know about the vectors.
@@ -249,19 +294,6 @@ mod tests {
     }
 
     #[test]
-    fn pooling_is_what_it_says() {
-        let (states, mut found) = ([[1.0, 0.0], [2.0, 6.0], [6.0, 0.0]], Vec::new());
-        for pooling in [Pooling::Mean, Pooling::WeightedMean, Pooling::First, Pooling::Last] {
-            let mut vector = [0.0; 2];
-            pool(pooling, states.iter().map(<[f32; 2]>::as_slice), &mut vector);
-            found.push(vector);
-        }
-        assert_eq!(found[0], [3.0, 2.0]);
-        assert!((found[1][0] - 23.0 / 6.0).abs() < 1e-6 && found[1][1] == 2.0, "{found:?}");
-        assert_eq!(found[2..], [[1.0, 0.0], [6.0, 0.0]]);
-    }
-
-    #[test]
     fn normalised_vectors_have_length_one_and_the_same_direction() {
         let plain = encode(&encoder(&json!({})), 1, &["w3 w4"], TextRole::Pool);
         let unit = encode(&encoder(&json!({"normalize": true})), 1, &["w3 w4"], TextRole::Pool);
@@ -269,6 +301,22 @@ mod tests {
         assert!(plain.iter().zip(&unit).all(|(a, b)| (a / length - b).abs() < 1e-6));
     }
 
+    #[test]
+    fn a_precision_is_in_the_fingerprint_and_f32_changes_none() {
+        let default = encoder(&json!({})).info().fingerprint;
+        assert_eq!(default, encoder(&json!({"precision": "f32"})).info().fingerprint);
+        let (config, wanted) = (json!({"model": "m"}), json!({"model": "m", "precision": "tf32"}));
+        let complete = deft_core::options::complete::<EncoderConfig>;
+        // What was made before there was a choice keeps its identity.
+        assert!(complete(&config).expect("options").get("precision").is_none());
+        assert_eq!(complete(&wanted).expect("options")["precision"], "tf32");
+        assert_ne!(
+            default,
+            encoder(&json!({"precision": "tf32", "device": "cpu"})).info().fingerprint
+        );
+    }
+
+    #[cfg(not(feature = "cuda"))]
     #[test]
     fn cuda_is_refused_by_name() {
         let options = json!({"model": "m", "device": "cuda:0"});

@@ -8,14 +8,21 @@
 
 mod adapter;
 mod config;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod device;
 mod encoder;
 mod hub;
 mod init;
 mod model;
 mod network;
+mod networks;
 mod pickle;
 mod pickle_bounds;
+mod pooling;
 mod predict;
+mod slices;
+mod threads;
 mod tokens;
 mod trainer;
 mod training;
@@ -29,7 +36,8 @@ mod testing;
 mod torch_archive;
 
 pub use config::{
-    EncoderConfig, Init, Keep, Method, Objective, Optimizer, Pooling, ScheduleKind, TrainerConfig,
+    DeviceChoice, EncoderConfig, Init, Keep, Method, Objective, Optimizer, Pooling, Precision,
+    ScheduleKind, TrainerConfig,
 };
 pub use encoder::T5Encoder;
 pub use trainer::T5Trainer;

@@ -63,9 +63,15 @@ pub(crate) fn context(threads: usize) -> Context<'static> {
     Context::new(&NoServices, 7, threads)
 }
 
-/// A component with random weights of a folder's shape.
+/// The device whose results are compared with references: the CPU, unless `DEFT_T5_DEVICE` names
+/// another.
+pub(crate) fn device() -> String {
+    std::env::var("DEFT_T5_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
+}
+
+/// A component with random weights of a folder's shape, on the CPU: many tests compare bytes.
 pub(crate) fn random<C: Component>(dir: &Path, changes: &Value) -> C {
-    let mut config = json!({"model": dir, "init": "random", "init_seed": 3});
+    let mut config = json!({"model": dir, "init": "random", "init_seed": 3, "device": "cpu"});
     for (key, value) in changes.as_object().expect("an object") {
         config[key] = value.clone();
     }

@@ -7,6 +7,7 @@ use deft_core::prelude::*;
 
 use crate::adapter::AdapterSpec;
 use crate::config::TrainerConfig;
+use crate::device::{self, Placement};
 use crate::model::{Model, WHOLE, Weights};
 use crate::predict::T5Predictor;
 use crate::{tokens, training};
@@ -15,8 +16,9 @@ use crate::{tokens, training};
 ///
 /// The micro-batches of a step run in parallel; their gradients are summed in an order that depends
 /// on the examples alone, the largest first, and dropout masks are drawn by their number: the model
-/// is the same bytes at any thread count, and however often the training was stopped. Targets are
-/// trimmed; an empty one trains `</s>` alone.
+/// is the same bytes at any thread count, and however often the training was stopped. A GPU draws
+/// masks of its own: what it trains is no model of a CPU's, and another kind of GPU rounds otherwise.
+/// Targets are trimmed; an empty one trains `</s>` alone.
 #[derive(Debug)]
 pub struct T5Trainer {
     config: TrainerConfig,
@@ -29,6 +31,10 @@ impl Component for T5Trainer {
     const NAME: &'static str = "t5";
     const SUMMARY: &'static str =
         "fine-tuning of a T5 (full, IA3, LoRA), option scores and generated text";
+
+    fn capabilities() -> serde_json::Value {
+        device::capabilities()
+    }
 
     fn check(config: &TrainerConfig) -> Result<()> {
         config.check()
@@ -58,7 +64,10 @@ impl Trainer for T5Trainer {
     }
 
     fn train(&self, ctx: &Context<'_>, training: &Training<'_>) -> Result<TrainReport> {
-        training::train(ctx, &self.config, &self.model, training)
+        let placement = self.placement(ctx)?;
+        let (network, trained) = (self.model.config(), self.info.parameters);
+        device::check_training(&placement, &self.config, network, trained)?;
+        training::train(ctx, &self.config, &self.model, training, &placement)
     }
 
     fn open(&self, ctx: &Context<'_>, model: Option<&Path>) -> Result<Box<dyn Predictor>> {
@@ -69,11 +78,19 @@ impl Trainer for T5Trainer {
                 Arc::new(Model::open_dir(ctx, dir, tokenizer, Weights::Folder)?)
             }
         };
-        Ok(Box::new(T5Predictor::open(ctx, model, &self.config)?))
+        let placement = self.placement(ctx)?;
+        let needed = device::weight_bytes(model.config(), &WHOLE, placement.precision);
+        device::check_room(&placement, "the model", needed)?;
+        Ok(Box::new(T5Predictor::open(ctx, model, &self.config, &placement)?))
     }
 }
 
 impl T5Trainer {
+    /// Where it trains and predicts. What only needs the trainer's identity needs no device.
+    fn placement(&self, ctx: &Context<'_>) -> Result<Placement> {
+        device::open_one(ctx, self.config.device, self.config.precision)
+    }
+
     /// The tokenizer that was named, for a folder that has none of its own: models from elsewhere.
     fn tokenizer_for(&self, ctx: &Context<'_>, dir: &Path) -> Result<Option<PathBuf>> {
         if tokens::default_path(dir).exists() {

@@ -2,6 +2,8 @@
 
 use deft_core::{Error, Result};
 
+use super::DeviceChoice;
+use crate::device::{HAS_CUDA, no_cuda};
 use crate::tokens::MAX_TOKENS;
 
 pub(super) fn at_least_one(name: &str, value: usize) -> Result<()> {
@@ -54,14 +56,7 @@ pub(super) fn only_with(name: &str, is_set: bool, needs: &str, is_chosen: bool) 
         .with_hint(format!("leave it out, or add `{needs}`")))
 }
 
-pub(super) fn device(device: &str) -> Result<()> {
-    match device {
-        "auto" | "cpu" => Ok(()),
-        cuda if cuda.starts_with("cuda") => {
-            let message = format!("this build of the plugin has no CUDA (`device`: {cuda})");
-            Err(Error::option_at("device", message).with_hint("allowed: auto, cpu"))
-        }
-        other => Err(Error::option_at("device", format!("unknown value `{other}`"))
-            .with_hint("allowed: auto, cpu")),
-    }
+/// Refuses a GPU where this build has no CUDA; whether this machine has one is looked at later.
+pub(super) fn device(choice: DeviceChoice) -> Result<()> {
+    if choice.is_cuda() && !HAS_CUDA { Err(no_cuda(choice)) } else { Ok(()) }
 }

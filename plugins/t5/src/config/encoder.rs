@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{at_least_one, device, token_limit};
-use super::{Init, ModelOptions};
+use super::choices::is_default;
+use super::{DeviceChoice, Init, ModelOptions, Precision};
 
 /// Options of the encoder `t5`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -30,10 +31,18 @@ pub struct EncoderConfig {
     /// Seed of random weights. Default: the manifest's seed.
     #[serde(default)]
     pub init_seed: Option<u64>,
-    /// Where to compute: `auto` (default) or `cpu`. This build has no CUDA.
-    #[serde(default = "auto")]
+    /// Where to compute: `auto` (default: the first GPU that can be used, else the CPU), `cpu`,
+    /// `cuda` (the first GPU, or an error), `cuda:N` (GPU N, counted from 0) or `cuda:all` (every GPU
+    /// that can be used; a batch goes to whichever is free). A GPU needs a build with CUDA: see
+    /// docs/gpu.md. Vectors of two devices differ by rounding alone.
+    #[serde(default)]
     #[schemars(extend("x-deft-mark" = "use"))]
-    pub device: String,
+    pub device: DeviceChoice,
+    /// In what numbers to compute: `f32` (default), `tf32` (a GPU multiplies matrices with 19 of the
+    /// 32 bits) or `bf16` (16 bits, half the memory; slow on a CPU, where it is for checking).
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "f32"))]
+    pub precision: Precision,
     /// How a text's states become one vector: `mean` (default, the paper's), `weighted_mean` (a
     /// token's weight is its position, from 1), `first` or `last` (which is `</s>`).
     #[serde(default)]
@@ -51,11 +60,13 @@ pub struct EncoderConfig {
     #[serde(default)]
     #[schemars(range(min = 1, max = 32768))]
     pub max_query_tokens: Option<usize>,
-    /// Tokens of a batch, padding counted; a longer text is a batch of its own. Default 2048, at
-    /// least 1. More costs memory and gains nothing on a CPU: scores should stay in its cache.
-    #[serde(default = "batch_tokens")]
+    /// Tokens of a batch, padding counted; a longer text is a batch of its own. At least 1. Default:
+    /// 2048 on a CPU, where more costs memory and gains nothing, since scores should stay in its
+    /// cache; on a GPU as many as are estimated to take half of the free memory, at most 65,536. A
+    /// batch that does not fit into a GPU's memory is split.
+    #[serde(default)]
     #[schemars(range(min = 1), extend("x-deft-mark" = "use"))]
-    pub batch_tokens: usize,
+    pub batch_tokens: Option<usize>,
 }
 
 /// How a text's states become one vector. `</s>` is one of its tokens, padding is not.
@@ -85,22 +96,14 @@ impl EncoderConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        device(&self.device)?;
+        device(self.device)?;
         self.model().check()?;
         token_limit("max_tokens", self.max_tokens)?;
         token_limit("max_query_tokens", self.max_query_tokens.unwrap_or(1))?;
-        at_least_one("batch_tokens", self.batch_tokens)
+        at_least_one("batch_tokens", self.batch_tokens.unwrap_or(1))
     }
-}
-
-fn auto() -> String {
-    "auto".to_owned()
 }
 
 fn max_tokens() -> usize {
     512
-}
-
-fn batch_tokens() -> usize {
-    2048
 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod choices;
+mod device;
 mod encoder;
 mod rules;
 mod trainer;
@@ -10,7 +11,8 @@ use deft_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{Keep, Method, Objective, Optimizer, ScheduleKind};
+pub use choices::{Keep, Method, Objective, Optimizer, Precision, ScheduleKind};
+pub use device::DeviceChoice;
 pub use encoder::{EncoderConfig, Pooling};
 pub use trainer::TrainerConfig;
 

@@ -5,7 +5,7 @@ use deft_core::{Error, Result};
 use super::checks::{
     at_least_one, below_one, device, not_negative, one_to, only_with, positive, token_limit,
 };
-use super::{Keep, Method, Optimizer, ScheduleKind, TrainerConfig};
+use super::{DeviceChoice, Keep, Method, Optimizer, ScheduleKind, TrainerConfig};
 
 /// The projections of a T5 network.
 const MODULES: [&str; 8] = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"];
@@ -17,13 +17,23 @@ const MAX_BEAMS: usize = 64;
 
 impl TrainerConfig {
     pub(crate) fn check(&self) -> Result<()> {
-        device(&self.device)?;
+        self.check_device()?;
+        device(self.device)?;
         self.model().check()?;
         self.check_sizes()?;
         self.check_validation()?;
         self.check_method()?;
         self.check_optimizer()?;
         self.check_schedule()
+    }
+
+    /// Steps follow one another: a second GPU would wait for the first.
+    fn check_device(&self) -> Result<()> {
+        if self.device != DeviceChoice::EveryCuda {
+            return Ok(());
+        }
+        Err(Error::option_at("device", "a model is trained on one GPU (`device`: cuda:all)")
+            .with_hint("take one by its number: `cuda:0`"))
     }
 
     fn check_sizes(&self) -> Result<()> {
@@ -140,6 +150,7 @@ mod tests {
         for (options, option, message) in [
             (json!({"method": "lora", "lora_rank": 1025}), "lora_rank", "1 ..= 1024 (found: 1025)"),
             (json!({"method": "lora", "lora_rank": 0}), "lora_rank", "1 ..= 1024 (found: 0)"),
+            (json!({"device": "cuda:all"}), "device", "on one GPU"),
             (json!({"beams": 65}), "beams", "1 ..= 64 (found: 65)"),
             (json!({"method": "lora", "lora_dropout": 1}), "lora_dropout", "0 ..< 1"),
             (

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Init, Keep, Method, ModelOptions, Objective, Optimizer, ScheduleKind};
+use super::choices::is_default;
+use super::{
+    DeviceChoice, Init, Keep, Method, ModelOptions, Objective, Optimizer, Precision, ScheduleKind,
+};
 
 /// Options of the trainer `t5`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -28,10 +31,19 @@ pub struct TrainerConfig {
     /// Seed of random weights. Default: the seed of the run.
     #[serde(default)]
     pub init_seed: Option<u64>,
-    /// Where to compute: `auto` (default) or `cpu`. This build has no CUDA.
-    #[serde(default = "auto")]
+    /// Where to compute: `auto` (default: the first GPU that can be used, else the CPU), `cpu`,
+    /// `cuda` (the first GPU, or an error) or `cuda:N` (GPU N, counted from 0). A GPU needs a build
+    /// with CUDA: see docs/gpu.md. Models of two devices differ by rounding, and by the masks of
+    /// dropout.
+    #[serde(default)]
     #[schemars(extend("x-deft-mark" = "use"))]
-    pub device: String,
+    pub device: DeviceChoice,
+    /// In what numbers to compute: `f32` (default), `tf32` (a GPU multiplies matrices with 19 of the
+    /// 32 bits) or `bf16` (16 bits, slow on a CPU, where it is for checking). What is trained is kept
+    /// and changed in f32 in any case, and so is the model that is written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "f32"))]
+    pub precision: Precision,
 
     /// What is trained: `full` (default) all weights, `ia3` or `lora` an adapter beside them, which
     /// is saved alone, in PEFT's layout.
@@ -187,10 +199,6 @@ impl TrainerConfig {
             init_seed: self.init_seed,
         }
     }
-}
-
-fn auto() -> String {
-    "auto".to_owned()
 }
 
 fn max_tokens() -> usize {

@@ -11,6 +11,7 @@ use deft_core::{Context, Error, ErrorKind, Fingerprint, Result, ResultExt};
 
 use crate::adapter::SavedAdapter;
 use crate::config::{Init, ModelOptions};
+use crate::device;
 use crate::hub;
 use crate::init::random_tensor;
 use crate::network::{Head, Initial, NetworkConfig, Parameter, Part, T5, Tensors, parameters};
@@ -294,7 +295,9 @@ fn adapters_on(ctx: &Context<'_>, dir: &Path) -> Result<(Vec<(PathBuf, SavedAdap
     Ok((opened, base))
 }
 
-/// An error of candle's that only a defect of ours explains.
+/// An error of candle's that only a GPU's failure or a defect of ours explains.
 pub(crate) fn defect(error: &candle_core::Error) -> Error {
-    Error::new(ErrorKind::Unexpected, "the network cannot be computed").with_source(error)
+    device::failure(error, None, "a batch").unwrap_or_else(|| {
+        Error::new(ErrorKind::Unexpected, "the network cannot be computed").with_source(error)
+    })
 }

@@ -1,25 +1,27 @@
-//! Attention's operations for candle: probabilities, and the bias by position.
+//! Attention's operations: probabilities, and the bias by position.
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor, bail};
 use deft_neural::Values;
 
+use super::Lengths;
 use super::kernels::{self, Visible};
-use super::ops::{gradient, last, slice};
+use super::ops::{Composed1, Composed2, Way, gradient, is_host, last, slice, wide};
 
 /// Attention probabilities from scores `[batch, heads, queries, keys]`, with or without a position
-/// bias `[heads, queries, keys]`.
+/// bias `[heads, queries, keys]`; composed, also one for each entry of the batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Attend {
     /// Keys of each batch entry that are no padding; `None` when all are real.
-    pub(crate) lengths: Option<Arc<[usize]>>,
+    pub(crate) lengths: Option<Arc<Lengths>>,
     /// Whether query `i` sees no later key; with fewer queries than keys, the queries are the last.
+    /// Composed, it is the bias that hides these: see [`PositionBias::hidden_from`].
     pub(crate) causal: bool,
 }
 
 impl Attend {
-    fn forward(&self, scores: &[f32], dims: &[usize], bias: &[f32]) -> Result<CpuStorage> {
+    fn fused(&self, scores: &[f32], dims: &[usize], bias: &[f32]) -> Result<CpuStorage> {
         let &[_, heads, queries, keys] = dims else { bail!("attention scores of shape {dims:?}") };
         let mut out = vec![0.0; scores.len()];
         kernels::softmax_rows(scores, bias, keys, &mut out, &|row| {
@@ -30,13 +32,78 @@ impl Attend {
         Ok(CpuStorage::F32(out))
     }
 
-    fn backward(probs: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    fn fused_backward(probs: &Tensor, grad: &Tensor) -> Result<Tensor> {
         let grad = grad.contiguous()?;
         let (values, grads) = (Values::of(probs), Values::of(&grad));
         let (values, grads) = (values.get()?, grads.get()?);
         let mut out = vec![0.0; values.len()];
         kernels::softmax_rows_backward(values, grads, last(probs.dims()), &mut out);
         Tensor::from_vec(out, probs.shape(), probs.device())
+    }
+
+    /// Of dimensions candle's kernels compute each number's place: the fewer, the faster.
+    fn composed(&self, scores: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let (inputs, heads, queries, keys) = scores.dims4()?;
+        let x = match bias {
+            // Of each input by itself.
+            Some(bias) if bias.rank() == 4 => (scores + bias)?,
+            Some(bias) => {
+                let all = heads * queries * keys;
+                let bias = bias.contiguous()?.reshape((1, all))?;
+                scores.contiguous()?.reshape((inputs, all))?.broadcast_add(&bias)?
+            }
+            None if self.causal && queries > 1 => bail!("a causal attention has a bias"),
+            None => scores.contiguous()?,
+        };
+        let x = x.reshape((inputs, heads * queries, keys))?;
+        let x = match &self.lengths {
+            Some(lengths) => x.broadcast_add(&lengths.mask(keys, &x)?)?,
+            None => x,
+        };
+        let probs = candle_nn::ops::softmax_last_dim(&wide(&x)?)?;
+        probs.to_dtype(scores.dtype())?.reshape(scores.shape())
+    }
+
+    /// The gradient of the scores, of the type that sums are made in.
+    fn composed_backward(probs: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let rows = ((), last(probs.dims()));
+        let (probs_of_rows, grad) = (wide(probs)?.reshape(rows)?, wide(grad)?.reshape(rows)?);
+        let dot = (&probs_of_rows * &grad)?.sum_keepdim(D::Minus1)?;
+        (probs_of_rows * grad.broadcast_sub(&dot)?)?.reshape(probs.shape())
+    }
+}
+
+/// What is added to the score of a key.
+pub(super) fn hidden(is_hidden: bool) -> f32 {
+    if is_hidden { f32::NEG_INFINITY } else { 0.0 }
+}
+
+impl Composed1 for Attend {
+    fn forward(&self, scores: &Tensor) -> Result<Tensor> {
+        self.composed(scores, None)
+    }
+
+    fn backward(&self, scores: &Tensor, probs: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        Self::composed_backward(probs, grad)?.to_dtype(scores.dtype())
+    }
+}
+
+impl Composed2 for Attend {
+    fn forward(&self, scores: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        self.composed(scores, Some(bias))
+    }
+
+    fn backward(
+        &self,
+        way: &Way<'_>,
+        [of_scores, of_bias]: [bool; 2],
+    ) -> Result<[Option<Tensor>; 2]> {
+        let gradient = Self::composed_backward(way.result, way.grad)?;
+        let bias_gradient = || gradient.sum(0)?.to_dtype(way.b.dtype());
+        Ok([
+            of_scores.then(|| gradient.to_dtype(way.a.dtype())).transpose()?,
+            of_bias.then(bias_gradient).transpose()?,
+        ])
     }
 }
 
@@ -46,12 +113,12 @@ impl CustomOp1 for Attend {
     }
 
     fn cpu_fwd(&self, scores: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let out = self.forward(slice(scores, layout)?, layout.dims(), &[])?;
+        let out = self.fused(slice(scores, layout)?, layout.dims(), &[])?;
         Ok((out, layout.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, probs: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Self::backward(probs, grad).map(Some)
+        Self::fused_backward(probs, grad).map(Some)
     }
 }
 
@@ -71,7 +138,7 @@ impl CustomOp2 for Attend {
             bail!("position bias {:?} for scores {:?}", bias_layout.dims(), layout.dims())
         }
         let bias = slice(bias, bias_layout)?;
-        let out = self.forward(slice(scores, layout)?, layout.dims(), bias)?;
+        let out = self.fused(slice(scores, layout)?, layout.dims(), bias)?;
         Ok((out, layout.shape().clone()))
     }
 
@@ -82,7 +149,7 @@ impl CustomOp2 for Attend {
         probs: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad_scores = Self::backward(probs, grad)?;
+        let grad_scores = Self::fused_backward(probs, grad)?;
         let values = Values::of(&grad_scores);
         let values = values.get()?;
         let grad_bias = gradient(bias, |sums| {
@@ -99,11 +166,49 @@ impl CustomOp2 for Attend {
 pub(crate) struct PositionBias {
     pub(crate) queries: usize,
     pub(crate) keys: usize,
-    /// The bucket of each distance `key − query`, from `1 − queries` to `keys − 1`.
+    /// The bucket of each distance `key − query`, in the order of the distances.
     pub(crate) buckets: Vec<usize>,
+    /// The first of these distances that no query may look at, if there is one.
+    pub(crate) hidden_from: Option<usize>,
 }
 
 impl PositionBias {
+    /// The bias of a table.
+    pub(crate) fn of(self, table: &Tensor) -> Result<Tensor> {
+        if is_host(table) { table.apply_op1(self) } else { self.composed(table) }
+    }
+
+    /// The same of candle's operations, which have their own gradients.
+    fn composed(&self, table: &Tensor) -> Result<Tensor> {
+        let row = |&bucket: &usize| u32::try_from(bucket).map_err(candle_core::Error::wrap);
+        let rows = self.buckets.iter().map(row).collect::<Result<Vec<_>>>()?;
+        let (heads, distances) = (table.dim(1)?, rows.len());
+        let rows = Tensor::from_vec(rows, distances, table.device())?;
+        // A table of few bits gets its gradient in the sums of more.
+        let values = wide(table)?.index_select(&rows, 0)?.t()?.contiguous()?;
+        let values = self.hide(&values)?;
+        if self.queries == 1 {
+            return values.reshape((heads, 1, self.keys))?.to_dtype(table.dtype());
+        }
+        // The windows of all queries at once: of the values once for each query, behind each other,
+        // read in rows that are one shorter, each begins one earlier than the one before.
+        let all = values.unsqueeze(1)?.broadcast_as((heads, self.queries, distances))?;
+        let all = all.contiguous()?.reshape((heads, self.queries * distances))?;
+        let windows = all.narrow(1, self.queries - 1, self.queries * (distances - 1))?;
+        let windows = windows.contiguous()?.reshape((heads, self.queries, distances - 1))?;
+        windows.narrow(2, 0, self.keys)?.to_dtype(table.dtype())?.contiguous()
+    }
+
+    /// Hides what is later, in values `[heads, distances]`.
+    fn hide(&self, values: &Tensor) -> Result<Tensor> {
+        let Some(from) = self.hidden_from.filter(|&from| from < self.buckets.len()) else {
+            return Ok(values.clone());
+        };
+        let hides: Vec<f32> = (0..self.buckets.len()).map(|d| hidden(d >= from)).collect();
+        let hides = Tensor::from_vec(hides, self.buckets.len(), values.device())?;
+        values.broadcast_add(&hides.to_dtype(values.dtype())?)
+    }
+
     /// Where the window of a query starts among the distances.
     fn window(&self, query: usize) -> usize {
         self.queries - 1 - query

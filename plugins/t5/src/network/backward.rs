@@ -5,8 +5,11 @@
 //! of them. Of the embeddings only the rows looked up have a gradient, and the output layer's is
 //! made once for all micro-batches of a step ([`HeadRows`]).
 
+use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CustomOp1, Device, Error, Layout, Result, Shape, Tensor, Var, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, Error, Layout, Result, Shape, Tensor, Var, bail,
+};
 
 use super::head::{HeadLoss, HeadRows};
 use super::segments::{self, Forward};
@@ -20,6 +23,9 @@ pub(crate) struct LookedUp {
     pub(crate) rows: Var,
 }
 
+/// Ids with what their rows of a table get: `[ids, d_model]`.
+pub(crate) type Rows = (Vec<u32>, Tensor);
+
 /// What a micro-batch adds to the gradients of the parameters.
 #[derive(Debug)]
 pub(crate) struct Gradients {
@@ -27,7 +33,7 @@ pub(crate) struct Gradients {
     stores: Vec<GradStore>,
     looked_up: Vec<LookedUp>,
     /// For the output layer.
-    pub(crate) head: HeadRows,
+    head: HeadRows,
 }
 
 impl Gradients {
@@ -40,17 +46,20 @@ impl Gradients {
         Ok(sum)
     }
 
-    /// Ids and gradients `[ids, d_model]` of the embeddings looked up, in the order of that: the
-    /// encoder's first, but the decoder's where segments are gone back through.
-    pub(crate) fn embeddings(&self) -> Result<Vec<(&[u32], &Tensor)>> {
-        let mut gradients = Vec::with_capacity(self.looked_up.len());
-        for LookedUp { ids, rows } in &self.looked_up {
-            match self.stores.iter().find_map(|store| store.get(rows.as_tensor())) {
-                Some(gradient) => gradients.push((ids.as_slice(), gradient)),
+    /// What is left for the two tables of the vocabulary's size, once all else was taken: of the
+    /// embeddings looked up ids and gradients `[ids, d_model]`, in the order of that (the encoder's
+    /// first, but the decoder's where segments are gone back through), and what the output layer's
+    /// gradient is made of. Whatever candle has kept beside them goes.
+    pub(crate) fn into_tables(self) -> Result<(Vec<Rows>, HeadRows)> {
+        let Self { mut stores, looked_up, head } = self;
+        let mut embeddings = Vec::with_capacity(looked_up.len());
+        for LookedUp { ids, rows } in looked_up {
+            match stores.iter_mut().find_map(|store| store.remove(rows.as_tensor())) {
+                Some(gradient) => embeddings.push((ids, gradient)),
                 None => bail!("the embeddings got no gradient"),
             }
         }
-        Ok(gradients)
+        Ok((embeddings, head))
     }
 }
 
@@ -75,8 +84,8 @@ impl T5 {
         Ok((end.loss * divisor as f64, Gradients::new(vec![store], pass, end.rows)))
     }
 
-    /// The same with memory for the activations of one block: see [`super::segments`]. `plain` is
-    /// this network without variables.
+    /// The same with memory for the activations of one block, and on a GPU for the masks of dropout
+    /// of all: see [`super::segments`]. `plain` is this network without variables.
     pub(crate) fn gradients_by_segments(
         &self,
         plain: &Self,
@@ -123,9 +132,7 @@ impl T5 {
         let labels = targets.concat();
         let factor = 1.0 / (labels.len() * divisor) as f32;
         let end = HeadLoss::new(&states.detach(), &self.decoder()?.head, labels, factor)?;
-        #[expect(clippy::cast_possible_truncation, reason = "candle's graph is of f32")]
-        let known = Known { value: end.loss as f32, gradient: end.gradient.clone() };
-        let store = states.apply_op1(known)?.backward()?;
+        let store = known(&states, end.gradient.clone())?.backward()?;
         Ok((end, store))
     }
 
@@ -145,12 +152,18 @@ impl Gradients {
     }
 }
 
-/// A scalar whose gradient is known beforehand: the end of a graph that is computed elsewhere.
+/// A scalar whose gradient by `x` is known beforehand: the end of a graph that is computed elsewhere.
+/// Its own value means nothing.
+pub(super) fn known(x: &Tensor, gradient: Tensor) -> Result<Tensor> {
+    x.apply_op1(Known { gradient })
+}
+
+/// See [`known`]. The sum of `x · gradient` has the same gradient, but candle would make that of
+/// `gradient`, too, and keep it.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) value: f32,
-    /// Of the argument, in its shape.
-    pub(super) gradient: Tensor,
+struct Known {
+    /// In the shape and the numbers of the argument.
+    gradient: Tensor,
 }
 
 impl CustomOp1 for Known {
@@ -158,13 +171,27 @@ impl CustomOp1 for Known {
         "t5-known"
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(vec![self.value]), Shape::from(())))
+    fn cpu_fwd(&self, x: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        scalar(x)
+    }
+
+    fn cuda_fwd(&self, x: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        scalar(x)
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         Ok(Some(self.gradient.clone()))
     }
+}
+
+/// A zero on the device and in the numbers of `x`.
+fn scalar<S>(x: &S) -> Result<(S, Shape)>
+where
+    S: BackendStorage,
+    S::Device: BackendDevice<Storage = S>,
+{
+    let shape = Shape::from(());
+    Ok((x.device().zeros_impl(&shape, x.dtype())?, shape))
 }
 
 /// The states of real targets, one after the other: `[tokens, d_model]`.
@@ -179,5 +206,5 @@ fn without_padding(states: &Tensor, batch: &Batch, targets: &[&[u32]]) -> Result
     };
     let rows: Vec<u32> = targets.iter().enumerate().flat_map(row).collect::<Result<_>>()?;
     let count = rows.len();
-    states.index_select(&Tensor::from_vec(rows, count, &Device::Cpu)?, 0)
+    states.index_select(&Tensor::from_vec(rows, count, states.device())?, 0)
 }

@@ -1,12 +1,12 @@
-//! Dropout as an operation for candle.
+//! Dropout as an operation.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 use deft_neural::Values;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::kernels;
-use super::ops::slice;
+use super::ops::{Composed1, slice, wide};
 
 /// Zeroes elements with a probability and scales the rest up; backward draws the same mask again.
 #[derive(Debug)]
@@ -18,7 +18,29 @@ pub(crate) struct Dropout {
     pub(crate) stream: u64,
 }
 
+/// Dropout of which the mask is there: what is composed.
+#[derive(Debug)]
+pub(crate) struct Masked {
+    pub(crate) rate: f32,
+    /// 0 where an element is dropped, else 1; of bytes, in the argument's shape.
+    pub(crate) mask: Tensor,
+}
+
 impl Dropout {
+    /// The mask for a tensor, where the tensor is.
+    ///
+    /// In main memory it is the one that [`Dropout::apply`] draws, for any type of numbers. A GPU
+    /// draws from the generator of its own, which goes on from mask to mask: the same masks need the
+    /// same seed before the first of them and the same order.
+    pub(crate) fn mask(&self, of: &Tensor) -> Result<Tensor> {
+        if of.device().is_cpu() {
+            let kept = self.apply(&vec![1.0; of.elem_count()]);
+            let kept = kept.into_iter().map(|x| u8::from(x != 0.0)).collect();
+            return Tensor::from_vec(kept, of.shape(), of.device());
+        }
+        Tensor::rand(0f32, 1f32, of.elem_count(), of.device())?.ge(self.rate)?.reshape(of.shape())
+    }
+
     fn apply(&self, x: &[f32]) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(self.stream);
@@ -50,5 +72,35 @@ impl CustomOp1 for Dropout {
         let grad = grad.contiguous()?;
         let out = self.apply(Values::of(&grad).get()?);
         Tensor::from_vec(out, grad.shape(), grad.device()).map(Some)
+    }
+}
+
+impl Masked {
+    fn scaled(&self, x: &Tensor) -> Result<Tensor> {
+        // The factor itself is of more bits than a number may have.
+        let wide = wide(x)?;
+        let factor = 1.0 / f64::from(1.0 - self.rate);
+        let kept = self.mask.to_dtype(DType::F32)?.to_dtype(wide.dtype())?.affine(factor, 0.0)?;
+        (wide * kept)?.to_dtype(x.dtype())
+    }
+}
+
+impl CustomOp1 for Masked {
+    fn name(&self) -> &'static str {
+        "t5-masked"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        bail!("f32 in main memory has dropout of its own")
+    }
+}
+
+impl Composed1 for Masked {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.scaled(x)
+    }
+
+    fn backward(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        self.scaled(grad)
     }
 }

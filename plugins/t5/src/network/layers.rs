@@ -6,12 +6,14 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor, bail};
 
 use super::attention::Attend;
-use super::config::{Activation, NetworkConfig};
-use super::ops::{Add, GatedGelu, RmsNorm};
+use super::config::NetworkConfig;
+use super::feed_forward::{FeedForward, Norm};
+use super::ops::{Add, apply1, apply2, is_host, product};
 use super::parameters::Part;
 use super::position::Positions;
 use super::projection::{Adapting, Projection};
-use super::{Pass, Tensors, take};
+use super::{Lengths, Pass, Tensors};
+use crate::device::{MOST_IN_TENSOR, too_many_numbers};
 
 /// Self-attention, in the decoder cross-attention, and a feed-forward, each as `x + f(norm(x))`.
 #[derive(Debug, Clone)]
@@ -51,11 +53,11 @@ pub(super) enum Bias<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sees<'a> {
     /// The real keys of self-attention; `None` when all are.
-    pub(super) lengths: Option<&'a Arc<[usize]>>,
+    pub(super) lengths: Option<&'a Arc<Lengths>>,
     /// The positions before these, which are added to them.
     pub(super) before: Option<&'a Before>,
     /// What a decoder block looks up, and the real keys of it.
-    pub(super) cross: Option<(&'a KeysAndValues, Option<&'a Arc<[usize]>>)>,
+    pub(super) cross: Option<(&'a KeysAndValues, Option<&'a Arc<Lengths>>)>,
 }
 
 impl Before {
@@ -75,11 +77,12 @@ impl Before {
     }
 
     /// Keeps these rows, in this order, of those so far.
-    pub(super) fn keep(&self, rows: &Tensor) -> Result<()> {
+    pub(super) fn keep(&self, rows: &[u32]) -> Result<()> {
         let mut all = self.0.borrow_mut();
         if let Some(before) = all.as_mut() {
-            before.keys = before.keys.index_select(rows, 0)?;
-            before.values = before.values.index_select(rows, 0)?;
+            let rows = Tensor::from_slice(rows, rows.len(), before.keys.device())?;
+            before.keys = before.keys.index_select(&rows, 0)?;
+            before.values = before.values.index_select(&rows, 0)?;
         }
         Ok(())
     }
@@ -125,7 +128,7 @@ impl Block {
         pass.check()?;
         let mut norms = self.norms.iter();
         let mut residual = |x: Tensor, f: &dyn Fn(&Tensor) -> Result<Tensor>| match norms.next() {
-            Some(norm) => x.apply_op2(&pass.dropout(f(&norm.forward(&x)?)?)?, Add),
+            Some(norm) => apply2(&x, &pass.dropout(f(&norm.forward(&x)?)?)?, Add),
             None => bail!("a block with fewer norms than parts"),
         };
         let mut x = residual(x, &|x| {
@@ -219,7 +222,7 @@ impl Attention {
     fn split(&self, x: &Tensor, inputs: usize) -> Result<Tensor> {
         let x = x.reshape((inputs, (), self.heads, self.d_kv))?.transpose(1, 2)?;
         // A matrix product takes one batch stride: with one input the heads' is enough.
-        if inputs == 1 { Ok(x) } else { x.contiguous() }
+        if inputs == 1 && is_host(&x) { Ok(x) } else { x.contiguous() }
     }
 }
 
@@ -231,12 +234,25 @@ fn mix(
     attend: Attend,
     pass: &Pass<'_>,
 ) -> Result<Tensor> {
-    let scores = queries.matmul(&memory.keys.t()?)?;
+    check_size(queries, memory)?;
+    let scores = product(queries, &memory.keys.t()?)?;
     let probs = match bias {
-        Some(bias) => scores.apply_op2(bias, attend)?,
-        None => scores.apply_op1(attend)?,
+        Some(bias) => apply2(&scores, bias, attend)?,
+        None => apply1(&scores, attend)?,
     };
-    pass.dropout(probs)?.matmul(&memory.values)
+    product(&pass.dropout(probs)?, &memory.values)
+}
+
+/// Fails where there were more scores than a GPU's kernels can count: it is answered with smaller
+/// batches.
+fn check_size(queries: &Tensor, memory: &KeysAndValues) -> Result<()> {
+    let (inputs, heads, count, _) = queries.dims4()?;
+    let scores =
+        [inputs, heads, count, memory.keys.dim(2)?].into_iter().fold(1, usize::saturating_mul);
+    if scores <= MOST_IN_TENSOR || queries.device().is_cpu() {
+        return Ok(());
+    }
+    Err(too_many_numbers(scores))
 }
 
 /// The same for some queries after the other, in inference.
@@ -257,62 +273,4 @@ fn mix_by_rows(
         mixed.push(mix(&some, memory, Some(&bias), attend.clone(), pass)?);
     }
     Tensor::cat(&mixed, 2)
-}
-
-/// The feed-forward, gated or not.
-#[derive(Debug, Clone)]
-struct FeedForward {
-    /// One projection, or two when gated.
-    inputs: Vec<Projection>,
-    output: Projection,
-    activation: Activation,
-}
-
-impl FeedForward {
-    fn new(
-        config: &NetworkConfig,
-        tensors: &Tensors,
-        adapting: Adapting,
-        prefix: &str,
-    ) -> Result<Self> {
-        let names: &[&str] = if config.gated { &["wi_0", "wi_1"] } else { &["wi"] };
-        let layer = |name: &str| Projection::new(tensors, &format!("{prefix}.{name}"), adapting);
-        Ok(Self {
-            inputs: names.iter().map(|name| layer(name)).collect::<Result<_>>()?,
-            output: layer("wo")?,
-            activation: config.activation,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
-        let projected = |layer: &Projection| layer.forward(x, pass);
-        let hidden = match (self.inputs.as_slice(), self.activation) {
-            ([input], Activation::Relu) => projected(input)?.relu()?,
-            ([input], Activation::GeluNew) => projected(input)?.gelu()?,
-            ([gate, input], Activation::Relu) => (projected(gate)?.relu()? * projected(input)?)?,
-            ([gate, input], Activation::GeluNew) => {
-                projected(gate)?.apply_op2(&projected(input)?, GatedGelu)?
-            }
-            _ => bail!("a feed-forward has one or two input projections"),
-        };
-        self.output.forward(&pass.dropout(hidden)?, pass)
-    }
-}
-
-/// T5's layer norm.
-#[derive(Debug, Clone)]
-pub(crate) struct Norm {
-    weight: Tensor,
-    epsilon: f32,
-}
-
-impl Norm {
-    pub(super) fn new(config: &NetworkConfig, tensors: &Tensors, prefix: &str) -> Result<Self> {
-        let weight = take(tensors, &format!("{prefix}.weight"))?;
-        Ok(Self { weight, epsilon: config.epsilon })
-    }
-
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op2(&self.weight, RmsNorm { epsilon: self.epsilon })
-    }
 }

@@ -6,8 +6,11 @@
 
 mod attention;
 mod backward;
+mod batch;
 mod config;
 pub(crate) mod dropout;
+mod feed_forward;
+mod generation;
 pub(crate) mod head;
 pub(crate) mod kernels;
 mod layers;
@@ -19,56 +22,31 @@ pub(crate) mod projection;
 mod row;
 mod segments;
 mod sizes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor, bail};
+use deft_neural::Values;
 
-use layers::{Before, Bias, Block, Norm, ROWS, Sees};
-use ops::Linear;
+use feed_forward::Norm;
+use layers::{Bias, Block, ROWS, Sees};
+use ops::{Linear, apply2};
 use position::Positions;
 use projection::Adapting;
 
 pub(crate) use backward::{Gradients, LookedUp, Work};
+pub(crate) use batch::{Batch, Lengths};
 pub(crate) use config::{Head, NetworkConfig};
+pub(crate) use generation::Generated;
 pub(crate) use layers::KeysAndValues;
 pub(crate) use parameters::{Initial, Parameter, Part, parameters};
 pub(crate) use pass::Pass;
 
 /// Tensors by their Hugging Face names.
 pub(crate) type Tensors = BTreeMap<String, Tensor>;
-
-/// Token ids of several texts, padded to the longest.
-#[derive(Debug, Clone)]
-pub(crate) struct Batch {
-    /// `[rows, length]`.
-    pub(crate) ids: Tensor,
-    pub(crate) rows: usize,
-    pub(crate) length: usize,
-    /// Ids of each row that are no padding; `None` when there is no padding at all.
-    pub(crate) lengths: Option<Arc<[usize]>>,
-}
-
-impl Batch {
-    /// Pads rows of ids, of which there is at least one and none is empty.
-    pub(crate) fn new<'a>(rows: impl IntoIterator<Item = &'a [u32]>, pad: u32) -> Result<Self> {
-        let rows: Vec<&[u32]> = rows.into_iter().collect();
-        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-        let mut ids = Vec::with_capacity(rows.len() * length);
-        for row in &rows {
-            ids.extend_from_slice(row);
-            ids.resize(ids.len() + length - row.len(), pad);
-        }
-        let is_padded = rows.iter().any(|row| row.len() < length);
-        Ok(Self {
-            ids: Tensor::from_vec(ids, (rows.len(), length), &Device::Cpu)?,
-            rows: rows.len(),
-            length,
-            lengths: is_padded.then(|| rows.iter().map(|row| row.len()).collect()),
-        })
-    }
-}
 
 /// A T5 network, or its encoder alone.
 #[derive(Debug, Clone)]
@@ -92,20 +70,12 @@ struct Stack {
     norm: Norm,
 }
 
-/// The decoder's positions so far, in generation.
-#[derive(Debug)]
-pub(crate) struct Generated {
-    /// Of each decoder block.
-    before: Vec<Before>,
-    length: usize,
-}
-
 /// What the decoder looks up of the encoded inputs, computed once.
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// Of each decoder block.
     keys_and_values: Vec<KeysAndValues>,
-    lengths: Option<Arc<[usize]>>,
+    lengths: Option<Arc<Lengths>>,
 }
 
 impl T5 {
@@ -134,8 +104,29 @@ impl T5 {
         Ok(Self { config: config.clone(), embeddings, encoder, decoder })
     }
 
+    /// The same for weights that do not change any more: what follows from them alone is kept.
+    pub(crate) fn remembering(mut self) -> Self {
+        self.encoder.positions = self.encoder.positions.remembering();
+        if let Some(decoder) = self.decoder.take() {
+            let positions = decoder.stack.positions.remembering();
+            let stack = Stack { positions, ..decoder.stack };
+            self.decoder = Some(Decoder { stack, ..decoder });
+        }
+        self
+    }
+
     pub(crate) fn config(&self) -> &NetworkConfig {
         &self.config
+    }
+
+    /// What the length of a batch should be a multiple of: a GPU's tensor cores take rows of 16 bytes.
+    pub(crate) fn multiple(&self) -> usize {
+        if ops::is_host(&self.embeddings) { 1 } else { 8 }
+    }
+
+    /// Where it computes.
+    pub(crate) fn device(&self) -> &Device {
+        self.embeddings.device()
     }
 
     /// The encoder's last states: `[rows, length, d_model]`.
@@ -144,9 +135,16 @@ impl T5 {
         let whole = (batch.length <= ROWS || !pass.is_inference())
             .then(|| positions.bias(batch.length, batch.length))
             .transpose()?;
+        let (whole, lengths) = match (whole, &batch.lengths) {
+            // Once for all blocks, where nothing goes back through the bias.
+            (Some(bias), Some(lengths)) if pass.is_inference() && !ops::is_host(&bias) => {
+                (Some(lengths.hide(&bias)?), None)
+            }
+            (whole, lengths) => (whole, lengths.as_ref()),
+        };
         let bias = whole.as_ref().map_or(Bias::Rows(positions), Bias::Whole);
         let mut x = pass.dropout(self.embed(&batch.ids, pass)?)?;
-        let sees = Sees { lengths: batch.lengths.as_ref(), ..Sees::default() };
+        let sees = Sees { lengths, ..Sees::default() };
         for block in &self.encoder.blocks {
             x = block.forward(x, bias, sees, pass)?;
         }
@@ -183,49 +181,38 @@ impl T5 {
         pass.dropout(stack.norm.forward(&x)?)
     }
 
-    /// Generation that has not begun.
-    pub(crate) fn begin(&self) -> Result<Generated> {
-        let blocks = &self.decoder()?.stack.blocks;
-        let before = blocks.iter().map(|_| Before::default()).collect();
-        Ok(Generated { before, length: 0 })
-    }
-
-    /// The decoder's last states for the next id of each row: `[rows, d_model]`.
-    ///
-    /// There may be several rows for each input of the memory, as in [`T5::decode`].
-    pub(crate) fn decode_next(
-        &self,
-        ids: &[u32],
-        memory: &Memory,
-        generated: &mut Generated,
-        pass: &Pass<'_>,
-    ) -> Result<Tensor> {
-        let stack = &self.decoder()?.stack;
-        generated.length += 1;
-        let bias = stack.positions.bias_from(generated.length - 1, 1, generated.length)?;
-        let ids = Tensor::from_slice(ids, (ids.len(), 1), &Device::Cpu)?;
-        let mut x = self.embed(&ids, pass)?;
-        let remembered = memory.keys_and_values.iter().zip(&generated.before);
-        for (block, (remembered, before)) in stack.blocks.iter().zip(remembered) {
-            let cross = Some((remembered, memory.lengths.as_ref()));
-            let sees = Sees { before: Some(before), cross, lengths: None };
-            x = block.forward(x, Bias::Whole(&bias), sees, pass)?;
-        }
-        stack.norm.forward(&x)?.squeeze(1)
-    }
-
-    /// Logits over the vocabulary for decoder states of any shape `[.., d_model]`.
+    /// Logits over the vocabulary for decoder states of any shape `[.., d_model]`: f32 in main memory.
     pub(crate) fn logits(&self, states: &Tensor) -> Result<Tensor> {
-        self.scaled(states)?.apply_op2(&self.decoder()?.head, Linear)
+        let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
+        if ops::is_host(&logits) { Ok(logits) } else { ops::to_host(&logits) }
+    }
+
+    /// The log-probabilities of the `wanted` ids, one for each of the decoder's states
+    /// `[states, d_model]`.
+    pub(crate) fn log_probs(&self, states: &Tensor, wanted: &[u32]) -> Result<Vec<f32>> {
+        let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
+        if ops::is_host(&logits) {
+            let (values, width) = (Values::of(&logits), self.config.vocabulary);
+            let values = values.get()?;
+            let sums = kernels::log_sum_exp_rows(values, width);
+            let rows = values.chunks_exact(width).zip(wanted).zip(sums);
+            return Ok(rows.map(|((row, &id), sum)| row[id as usize] - sum).collect());
+        }
+        let logits = ops::wide(&logits)?;
+        let ids = Tensor::from_slice(wanted, (wanted.len(), 1), logits.device())?;
+        let sums = logits.log_sum_exp(D::Minus1)?;
+        let found = (logits.gather(&ids, D::Minus1)?.squeeze(D::Minus1)? - sums)?;
+        found.to_dtype(DType::F32)?.to_vec1()
     }
 
     /// The decoder's states as the output layer takes them.
     fn scaled(&self, states: &Tensor) -> Result<Tensor> {
-        if self.config.scale_logits {
-            states * (self.config.d_model as f64).powf(-0.5)
-        } else {
-            Ok(states.clone())
+        if !self.config.scale_logits {
+            return Ok(states.clone());
         }
+        // The factor itself is of more bits than a number may have.
+        let scaled = (ops::wide(states)? * (self.config.d_model as f64).powf(-0.5))?;
+        scaled.to_dtype(states.dtype())
     }
 
     /// Targets shifted right by the start id, as the decoder reads them.
@@ -235,7 +222,7 @@ impl T5 {
             [&[self.config.decoder_start], &target[..kept]].concat()
         };
         let rows: Vec<Vec<u32>> = targets.iter().map(shift).collect();
-        Batch::new(rows.iter().map(Vec::as_slice), self.config.pad)
+        Batch::padded(rows.iter().map(Vec::as_slice), self.config.pad, self.multiple())
     }
 
     fn embed(&self, ids: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
@@ -247,7 +234,8 @@ impl T5 {
     /// The embeddings of ids `[rows, length]`: `[rows, length, d_model]`.
     fn look_up(&self, ids: &Tensor) -> Result<Tensor> {
         let (rows, length) = ids.dims2()?;
-        let found = self.embeddings.index_select(&ids.flatten_all()?, 0)?;
+        let ids = ids.flatten_all()?.to_device(self.device())?;
+        let found = self.embeddings.index_select(&ids, 0)?;
         found.reshape((rows, length, self.config.d_model))
     }
 
@@ -256,14 +244,6 @@ impl T5 {
             Some(decoder) => Ok(decoder),
             None => bail!("the network was loaded without its decoder"),
         }
-    }
-}
-
-impl Generated {
-    /// Keeps these rows, in this order.
-    pub(crate) fn keep(&self, rows: &[u32]) -> Result<()> {
-        let rows = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;
-        self.before.iter().try_for_each(|before| before.keep(&rows))
     }
 }
 
@@ -291,37 +271,5 @@ fn take(tensors: &Tensors, name: &str) -> Result<Tensor> {
     match tensors.get(name) {
         Some(tensor) => Ok(tensor.clone()),
         None => bail!("the network has no tensor `{name}`"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Model, WHOLE, Weights};
-    use crate::testing::{context, model_dir};
-    use serde_json::json;
-
-    #[test]
-    fn queries_in_rows_give_the_states_of_all_at_once() {
-        let dir = model_dir(&json!({}));
-        let weights = Weights::Random(3);
-        let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
-        let tensors = model.tensors(&context(1), &WHOLE).expect("weights");
-        let network = model.network(&tensors).expect("a network");
-        let ids = |count: u32| (0..count).map(|n| 2 + n * 7 % 38).collect::<Vec<u32>>();
-        // Three runs of `ROWS` queries, the last one short.
-        let rows = [ids(2148), ids(1300)];
-        let batch = Batch::new(rows.iter().map(Vec::as_slice), 0).expect("a batch");
-        let in_rows = network.encode(&batch, &Pass::inference()).expect("states");
-        // Training computes all at once.
-        let pass = Pass::training(0.0, 0, 0).with_frozen_embeddings();
-        let whole = network.encode(&batch, &pass).expect("states");
-        let values = |states: &Tensor| states.to_vec3::<f32>().expect("values");
-        let (in_rows, whole) = (values(&in_rows), values(&whole));
-        for (row, ids) in rows.iter().enumerate() {
-            for (found, wanted) in in_rows[row].iter().zip(&whole[row]).take(ids.len()) {
-                assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-4));
-            }
-        }
     }
 }

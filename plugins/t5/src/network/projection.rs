@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::ops::{Add, Linear, Scale};
+use super::ops::{Add, Linear, Scale, apply2};
 use super::{Pass, Tensors, take};
 
 /// `y = x·Wᵀ`, in training with an adapter beside the weight.
@@ -57,14 +57,14 @@ impl Projection {
 
     /// `[.., in]` → `[.., out]`.
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
-        let y = x.apply_op2(&self.weight, Linear)?;
+        let y = apply2(x, &self.weight, Linear)?;
         match &self.adapter {
             None => Ok(y),
-            Some(Adapter::Ia3(vector)) => y.apply_op2(vector, Scale),
+            Some(Adapter::Ia3(vector)) => apply2(&y, vector, Scale),
             Some(Adapter::Lora { a, b, scale, dropout }) => {
                 let x = pass.dropout_of(x.clone(), *dropout)?;
-                let added = x.apply_op2(a, Linear)?.apply_op2(b, Linear)?;
-                y.apply_op2(&(added * f64::from(*scale))?, Add)
+                let added = apply2(&apply2(&x, a, Linear)?, b, Linear)?;
+                apply2(&y, &(added * f64::from(*scale))?, Add)
             }
         }
     }

@@ -1,26 +1,28 @@
-//! Gradient checkpointing: the way forward keeps what each block started from and nothing else, and
-//! the way back computes one block after the other again.
+//! Gradient checkpointing: the way forward keeps what each block started from, and the way back
+//! computes one block after the other again.
 //!
 //! Two networks share their values: one whose tensors are variables, and a plain one for the way
 //! forward, with which candle keeps no graph. Masks of dropout are drawn by number, so that what is
-//! computed again drops the same again.
+//! computed again drops the same again. On a GPU, whose generator draws them in one order only, those
+//! of the way forward are kept beside the starts until the way back takes them: a byte for each
+//! number that dropout looks at, of all blocks.
 
 use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var, bail};
 
-use super::backward::Known;
+use super::backward::known;
 use super::layers::{Bias, Sees};
 use super::pass::MaskNumbers;
-use super::{Batch, Pass, Stack, T5};
+use super::{Batch, Lengths, Pass, Stack, T5};
 
 /// A way forward through one stack.
 pub(super) struct Forward<'a> {
     ids: &'a Tensor,
-    lengths: Option<&'a Arc<[usize]>>,
+    lengths: Option<&'a Arc<Lengths>>,
     /// The encoder's states with the real keys of them, for a decoder.
-    looks_up: Option<(Tensor, Option<&'a Arc<[usize]>>)>,
+    looks_up: Option<(Tensor, Option<&'a Arc<Lengths>>)>,
     bias: Tensor,
     /// What the embeddings' dropout, each block and the last norm started from.
     starts: Vec<Start>,
@@ -32,6 +34,16 @@ pub(super) struct Forward<'a> {
 struct Start {
     x: Tensor,
     mask: MaskNumbers,
+}
+
+/// What goes on back from a block.
+struct BlockGradients {
+    /// Of the block's input.
+    x: Tensor,
+    /// Of the bias by position, where its table is trained.
+    bias: Option<Tensor>,
+    /// Of the states that a decoder's block looks up.
+    looked_up: Option<Tensor>,
 }
 
 impl<'a> Forward<'a> {
@@ -56,8 +68,8 @@ impl<'a> Forward<'a> {
         plain: &T5,
         stack: &Stack,
         ids: &'a Tensor,
-        lengths: Option<&'a Arc<[usize]>>,
-        looks_up: Option<(Tensor, Option<&'a Arc<[usize]>>)>,
+        lengths: Option<&'a Arc<Lengths>>,
+        looks_up: Option<(Tensor, Option<&'a Arc<Lengths>>)>,
         pass: &Pass<'_>,
     ) -> Result<Self> {
         let (_, length) = ids.dims2()?;
@@ -80,7 +92,7 @@ impl<'a> Forward<'a> {
     /// The way back, from the gradient of the last states. Adds what the parameters get to `stores`
     /// and returns the gradient of the states that were looked up.
     pub(super) fn back(
-        self,
+        mut self,
         network: &T5,
         stack: &Stack,
         gradient: Tensor,
@@ -88,41 +100,55 @@ impl<'a> Forward<'a> {
         stores: &mut Vec<GradStore>,
     ) -> Result<Option<Tensor>> {
         let (mut of_bias, mut of_looked_up) = (None, None);
-        let mut starts = self.starts.into_iter();
+        let mut starts = std::mem::take(&mut self.starts).into_iter();
         let (Some(first), Some(last)) = (starts.next(), starts.next_back()) else {
             bail!("a way back without a way forward")
         };
-        let mut gradient = gradient;
         let x = last.begin(pass)?;
         let y = pass.dropout(stack.norm.forward(x.as_tensor())?)?;
-        gradient = segment(&y, gradient, &x, stores)?;
+        let mut gradient = segment(&y, gradient, &x, stores)?;
         for (n, start) in starts.enumerate().rev() {
-            let (x, bias) = (start.begin(pass)?, stack.positions.begin(&self.bias)?);
-            let (looked_up, lengths) = match &self.looks_up {
-                Some((states, lengths)) => (Some(Var::from_tensor(states)?), *lengths),
-                None => (None, None),
-            };
-            let states = looked_up.as_ref().map(|states| (states.as_tensor(), lengths));
-            let tensor = x.as_tensor().clone();
-            let y = stack.block(n, tensor, &bias, self.lengths, states, pass)?;
-            gradient = segment(&y, gradient, &x, stores)?;
-            let Some(store) = stores.last_mut() else { bail!("a segment without gradients") };
-            add(&mut of_bias, store.remove(&bias))?;
-            if let Some(looked_up) = looked_up {
-                add(&mut of_looked_up, store.remove(looked_up.as_tensor()))?;
-            }
+            let back = self.block_back(stack, (n, &start), gradient, pass, stores)?;
+            gradient = back.x;
+            add(&mut of_bias, back.bias)?;
+            add(&mut of_looked_up, back.looked_up)?;
         }
         if let Some(gradient) = of_bias {
             let (_, length) = self.ids.dims2()?;
             let bias = stack.positions.bias(length, length)?;
-            stores.push(bias.apply_op1(Known { value: 0.0, gradient })?.backward()?);
+            stores.push(known(&bias, gradient)?.backward()?);
         }
         if pass.trains_embeddings() {
             pass.go_on_with(first.mask);
             let y = pass.dropout(network.embed(self.ids, pass)?)?;
-            stores.push(y.apply_op1(Known { value: 0.0, gradient })?.backward()?);
+            stores.push(known(&y, gradient)?.backward()?);
         }
         Ok(of_looked_up)
+    }
+
+    /// The way back through a block of this number, computed again from its start.
+    fn block_back(
+        &self,
+        stack: &Stack,
+        (n, start): (usize, &Start),
+        gradient: Tensor,
+        pass: &Pass<'_>,
+        stores: &mut Vec<GradStore>,
+    ) -> Result<BlockGradients> {
+        let (x, bias) = (start.begin(pass)?, stack.positions.begin(&self.bias)?);
+        let (looked_up, lengths) = match &self.looks_up {
+            Some((states, lengths)) => (Some(Var::from_tensor(states)?), *lengths),
+            None => (None, None),
+        };
+        let states = looked_up.as_ref().map(|states| (states.as_tensor(), lengths));
+        let y = stack.block(n, x.as_tensor().clone(), &bias, self.lengths, states, pass)?;
+        let of_x = segment(&y, gradient, &x, stores)?;
+        let Some(store) = stores.last_mut() else { bail!("a segment without gradients") };
+        Ok(BlockGradients {
+            x: of_x,
+            bias: store.remove(&bias),
+            looked_up: looked_up.and_then(|states| store.remove(states.as_tensor())),
+        })
     }
 }
 
@@ -136,7 +162,7 @@ impl Start {
 
 /// Goes back through a segment that was computed again from `x`; returns the gradient of `x`.
 fn segment(y: &Tensor, gradient: Tensor, x: &Var, stores: &mut Vec<GradStore>) -> Result<Tensor> {
-    let mut store = y.apply_op1(Known { value: 0.0, gradient })?.backward()?;
+    let mut store = known(y, gradient)?.backward()?;
     let Some(gradient) = store.remove(x.as_tensor()) else {
         bail!("a segment's input got no gradient")
     };
@@ -160,8 +186,8 @@ impl Stack {
         n: usize,
         x: Tensor,
         bias: &Tensor,
-        lengths: Option<&Arc<[usize]>>,
-        states: Option<(&Tensor, Option<&Arc<[usize]>>)>,
+        lengths: Option<&Arc<Lengths>>,
+        states: Option<(&Tensor, Option<&Arc<Lengths>>)>,
         pass: &Pass<'_>,
     ) -> Result<Tensor> {
         let block = &self.blocks[n];

@@ -9,12 +9,15 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use super::ids_of;
+use super::way::Way;
 use crate::config::TrainerConfig;
-use crate::model::{Model, Weights};
+use crate::model::{Model, WHOLE, Weights};
+use crate::network::T5;
 use crate::testing;
 use crate::trainer::T5Trainer;
 
 /// One model with what transformers computes with it.
+#[derive(Clone)]
 pub(super) struct Case {
     pub(super) dir: PathBuf,
     pub(super) goldens: Value,
@@ -66,9 +69,17 @@ impl Case {
         Model::open_dir(&testing::context(1), &self.dir, None, Weights::Folder).expect("a model")
     }
 
+    /// The network of the model, as it computes in some way.
+    pub(super) fn network(&self, way: &Way) -> T5 {
+        let model = self.model();
+        let tensors = model.tensors(&testing::context(1), &WHOLE).expect("weights");
+        let there = way.placement.put_all(&tensors).expect("weights");
+        model.network(&there).expect("a network").remembering()
+    }
+
     pub(super) fn config(&self, options: &Value) -> TrainerConfig {
         let mut config = json!({
-            "model": self.dir, "dropout": 0, "schedule": "constant", "shuffle": false,
+            "model": self.dir, "device": testing::device(), "dropout": 0, "schedule": "constant", "shuffle": false,
         });
         for (key, value) in options.as_object().expect("an object") {
             config[key] = value.clone();

@@ -8,7 +8,8 @@ use deft_neural::Values;
 use serde_json::json;
 
 use super::case::{Case, cases};
-use super::{assert_near, numbers};
+use super::numbers;
+use super::way::Way;
 use crate::model::{Model, WHOLE, Weights};
 use crate::testing;
 
@@ -36,7 +37,7 @@ fn optimizer_steps_are_those_of_pytorch() {
             let ctx = Context::new(&NoServices, 1, 2);
             let trainer = case.trainer(2, &options);
             let report = testing::try_train(&trainer, &ctx, &case.examples, None, out.path());
-            assert_near(name, report.expect("trained").losses, wanted);
+            Way::host().assert_near(name, report.expect("trained").losses, wanted);
             check_weights(&case, name, rate, out.path());
         }
     }

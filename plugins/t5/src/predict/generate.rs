@@ -88,7 +88,8 @@ pub(super) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     fn new(network: &'a T5, inputs: &[&[u32]], pass: &'a Pass<'a>) -> candle_core::Result<Self> {
-        let batch = Batch::new(inputs.iter().copied(), network.config().pad)?;
+        let (inputs, pad) = (inputs.iter().copied(), network.config().pad);
+        let batch = Batch::padded(inputs, pad, network.multiple())?;
         let memory = network.memory(&network.encode(&batch, pass)?, &batch, pass)?;
         Ok(Self { network, pass, memory, generated: network.begin()? })
     }

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use deft_core::prelude::*;
 
 use crate::config::TrainerConfig;
+use crate::device::{Lease, Placement};
 use crate::model::{Model, WHOLE};
 use crate::network::{Pass, T5};
+use crate::threads::Threads;
 use deft_neural::Encoded;
 use deft_neural::Workers;
 
@@ -20,6 +22,9 @@ use deft_neural::Workers;
 pub(crate) use generate::{Generation, generate};
 
 /// Padded tokens of a batch, inputs and what is scored or generated for them.
+///
+/// So few suit the caches of a CPU. A GPU has room for more, but here nothing splits a batch that
+/// does not fit: with texts of usual length these do, and they are the same on every device.
 const BATCH_TOKENS: usize = 2048;
 /// Logits computed at once, about 32 MB.
 const LOGITS: usize = 8 << 20;
@@ -31,6 +36,7 @@ const TOKENISED_AT_ONCE: usize = 64;
 pub(crate) struct T5Predictor {
     model: Arc<Model>,
     network: T5,
+    placement: Lease,
     config: TrainerConfig,
 }
 
@@ -64,9 +70,11 @@ impl T5Predictor {
         ctx: &Context<'_>,
         model: Arc<Model>,
         config: &TrainerConfig,
+        placement: &Placement,
     ) -> Result<Self> {
-        let network = model.network(&model.tensors(ctx, &WHOLE)?)?;
-        Ok(Self { model, network, config: config.clone() })
+        let weights = placement.put_all(&model.tensors(ctx, &WHOLE)?)?;
+        let network = model.network(&weights)?.remembering();
+        Ok(Self { model, network, placement: placement.clone().into(), config: config.clone() })
     }
 
     fn predicting(&self) -> Predicting<'_> {
@@ -81,12 +89,14 @@ impl Predictor for T5Predictor {
         examples: &[Example],
         kind: PredictionKind,
     ) -> Result<Vec<Prediction>> {
-        let (workers, predicting) = (Workers::new(ctx.threads())?, self.predicting());
-        let examples = predicting.tokenise(ctx, &workers, examples, kind)?;
+        let threads = Threads::new(ctx.threads(), &self.placement)?;
+        let predicting = self.predicting();
+        let examples = predicting.tokenise(ctx, threads.all(), examples, kind)?;
         warn_of_cuts(ctx, &self.config, &examples);
+        let workers = threads.computing();
         match kind {
-            PredictionKind::OptionScores => predicting.option_scores(ctx, &workers, &examples),
-            PredictionKind::Text => predicting.texts(ctx, &workers, &examples),
+            PredictionKind::OptionScores => predicting.option_scores(ctx, workers, &examples),
+            PredictionKind::Text => predicting.texts(ctx, workers, &examples),
         }
     }
 }

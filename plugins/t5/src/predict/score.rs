@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use deft_core::{Context, Prediction, Result};
-use deft_neural::{Values, Workers};
+use deft_neural::Workers;
 
 use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
-use crate::network::{Batch, Memory, Pass, kernels};
+use crate::network::{Batch, Memory, Pass};
 
 impl Predicting<'_> {
     /// The log-probability of every option of every example, summed over its tokens.
@@ -56,7 +56,7 @@ impl Predicting<'_> {
     ) -> Result<Vec<Vec<f64>>, Failure> {
         let network = self.network;
         let inputs = examples.iter().map(|example| example.input.ids.as_slice());
-        let inputs = Batch::new(inputs, network.config().pad)?;
+        let inputs = Batch::padded(inputs, network.config().pad, network.multiple())?;
         let memory = network.memory(&network.encode(&inputs, pass)?, &inputs, pass)?;
         let mut scores = vec![Vec::new(); examples.len()];
         for chunk in chunks(examples, room) {
@@ -89,15 +89,11 @@ impl Predicting<'_> {
         let mut scores = vec![0.0; options.len()];
         for places in places.chunks((LOGITS / vocabulary).max(1)) {
             let rows = places.iter().map(|&(row, at)| index(row * shifted.length + at)).collect();
-            let rows = Tensor::from_vec(rows, places.len(), &Device::Cpu)?;
-            let logits = network.logits(&states.index_select(&rows, 0)?)?;
-            let logits = Values::of(&logits);
-            let logits = logits.get()?;
-            let sums = kernels::log_sum_exp_rows(logits, vocabulary);
-            for ((&(row, at), sum), logits) in
-                places.iter().zip(sums).zip(logits.chunks_exact(vocabulary))
-            {
-                scores[row] += f64::from(logits[options[row][at] as usize] - sum);
+            let rows = Tensor::from_vec(rows, places.len(), network.device())?;
+            let wanted: Vec<u32> = places.iter().map(|&(row, at)| options[row][at]).collect();
+            let found = network.log_probs(&states.index_select(&rows, 0)?, &wanted)?;
+            for (&(row, _), log_prob) in places.iter().zip(found) {
+                scores[row] += f64::from(log_prob);
             }
         }
         Ok(scores)

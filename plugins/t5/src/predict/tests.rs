@@ -8,6 +8,7 @@ use deft_core::{NoServices, Services};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::device::Placement;
 use crate::model::Weights;
 use crate::network::{Batch, Tensors};
 use crate::testing::{context, model_dir};
@@ -61,7 +62,7 @@ fn predictor(options: &Value, change: impl Fn(&mut Tensors)) -> T5Predictor {
         config[key] = value.clone();
     }
     let config = deft_core::options::parse(&config).expect("options");
-    T5Predictor { model: Arc::new(model), network, config }
+    T5Predictor { model: Arc::new(model), network, placement: Placement::host().into(), config }
 }
 
 fn example(input: &str) -> Example {

@@ -1,14 +1,13 @@
 //! Checkpoints: what a stopped training goes on from, bit for bit.
 //!
 //! A checkpoint is a folder `checkpoint-<step>` of the scratch folder with `state.json` and
-//! `tensors.safetensors`: parameters and moments, in f32. It is written beside its place, synced and
-//! renamed, so that one that is there is whole.
+//! `tensors.safetensors`: parameters and moments, in f32, whatever the network computes in. It is
+//! written beside its place, synced and renamed, so that one that is there is whole.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deft_core::{ErrorKind, Result, ResultExt};
-use deft_neural::Values;
 
 use crate::config::TrainerConfig;
 use crate::model::defect;
@@ -16,7 +15,7 @@ use crate::weights::{self, Outgoing, Safetensors};
 
 use super::files::{put, sync};
 use super::learner::Learner;
-use super::parameters::check_shape;
+use super::parameters::{Trained, check_shape};
 use super::state::State;
 
 const PREFIX: &str = "checkpoint-";
@@ -135,13 +134,15 @@ fn read(dir: &Path, learner: &mut Learner<'_>) -> Result<State> {
 
 impl Learner<'_> {
     /// The arrays that make up a checkpoint.
-    fn arrays(&self) -> Vec<Outgoing<'_>> {
+    fn arrays(&self) -> Vec<Outgoing<'static>> {
         let mut arrays = Vec::new();
-        for ((name, variable), slot) in self.parameters.trained().iter().zip(&self.sums.slots) {
-            let value = variable.as_detached_tensor();
+        for (Trained { name, master, .. }, slot) in
+            self.parameters.trained().iter().zip(&self.sums.slots)
+        {
+            let value = master.as_detached_tensor();
             arrays.push(Outgoing::tensor(format!("value/{name}"), value));
-            for (kind, values) in slot.moments.arrays().into_iter().flatten() {
-                arrays.push(Outgoing::slice(format!("{kind}/{name}"), values));
+            for (kind, array) in slot.moments.arrays().into_iter().flatten() {
+                arrays.push(Outgoing::flat(format!("{kind}/{name}"), array.clone()));
             }
         }
         arrays
@@ -159,14 +160,13 @@ impl Learner<'_> {
     fn read(&mut self, file: &Safetensors) -> Result<()> {
         self.parameters.set(|name| file.get_f32(&format!("value/{name}")))?;
         let slots = self.sums.slots.iter_mut();
-        for ((name, _), slot) in self.parameters.trained().iter().zip(slots) {
+        for (Trained { name, .. }, slot) in self.parameters.trained().iter().zip(slots) {
             for (kind, own) in slot.moments.arrays_mut().into_iter().flatten() {
                 let name = format!("{kind}/{name}");
                 let tensor = file.get_f32(&name)?;
-                let values = Values::of(&tensor);
-                let values = values.get().map_err(|e| defect(&e))?;
-                check_shape(&name, tensor.dims(), &[own.len()])?;
-                own.copy_from_slice(values);
+                check_shape(&name, tensor.dims(), &[own.elem_count()])?;
+                let there = tensor.reshape(own.shape()).and_then(|t| t.to_device(own.device()));
+                *own = there.map_err(|e| defect(&e))?;
             }
         }
         Ok(())

@@ -3,28 +3,31 @@
 use std::cmp::Reverse;
 
 use deft_core::{Context, Error, ErrorKind, Examples, Result};
-use deft_neural::Workers;
 
 use crate::adapter::AdapterSpec;
 use crate::config::{Objective, TrainerConfig};
+use crate::device::Placement;
 use crate::model::{Model, WHOLE, defect};
 use crate::network::kernels::Limits;
 use crate::network::projection::Adapting;
 use crate::network::{Pass, T5, Tensors};
+use crate::threads::Threads;
 
 use super::micro_batch::{Maker, MicroBatch};
 use super::objective;
 use super::optimizer::Optimizer;
 use super::order::Group;
-use super::parameters::{Parameters, Sums};
+use super::parameters::Parameters;
 use super::state::Counts;
+use super::sums::Sums;
 
 /// The parameters, their optimizer, and how they are trained; [`Counts`] tell how far.
 pub(crate) struct Learner<'a> {
     ctx: &'a Context<'a>,
     config: &'a TrainerConfig,
     model: &'a Model,
-    workers: &'a Workers,
+    threads: &'a Threads,
+    placement: &'a Placement,
     /// Its parameters are variables, for gradients.
     network: T5,
     /// The same values without a graph, for computing alone: they follow each step.
@@ -34,6 +37,8 @@ pub(crate) struct Learner<'a> {
     optimizer: Optimizer,
     sentinels: Vec<u32>,
     dropout: f32,
+    /// Whether an update has failed half-way.
+    is_torn: bool,
 }
 
 /// What one step came to.
@@ -52,15 +57,16 @@ impl<'a> Learner<'a> {
         ctx: &'a Context<'a>,
         config: &'a TrainerConfig,
         model: &'a Model,
-        workers: &'a Workers,
+        threads: &'a Threads,
+        placement: &'a Placement,
     ) -> Result<Self> {
         let adapter = AdapterSpec::of(config);
         let weights = model.tensors(ctx, &WHOLE)?;
         let (parameters, adapting) = match &adapter {
-            None => (Parameters::new(weights, Tensors::new())?, Adapting::default()),
+            None => (Parameters::new(weights, Tensors::new(), placement)?, Adapting::default()),
             Some(spec) => {
                 let new = spec.new_tensors(model.config(), ctx.seed())?;
-                (Parameters::new(new, weights)?, spec.adapting())
+                (Parameters::new(new, weights, placement)?, spec.adapting())
             }
         };
         let network =
@@ -70,14 +76,16 @@ impl<'a> Learner<'a> {
             ctx,
             config,
             model,
-            workers,
+            threads,
+            placement,
             network: network(parameters.tensors())?,
             plain: network(parameters.detached())?,
-            sums: parameters.sums(&optimizer),
+            sums: parameters.sums(&optimizer)?,
             parameters,
             optimizer,
             sentinels: sentinels(config, model)?,
             dropout: config.dropout.unwrap_or(model.config().dropout),
+            is_torn: false,
         })
     }
 
@@ -87,8 +95,22 @@ impl<'a> Learner<'a> {
     }
 
     /// The threads that it works with.
-    pub(crate) fn workers(&self) -> &Workers {
-        self.workers
+    pub(crate) fn threads(&self) -> &Threads {
+        self.threads
+    }
+
+    /// What is not trained, in f32 in main memory.
+    pub(crate) fn frozen(&self) -> Result<Tensors> {
+        if self.placement.is_host() {
+            return Ok(self.parameters.frozen().clone());
+        }
+        // The network's own may be rounded.
+        self.model.tensors(self.ctx, &WHOLE)
+    }
+
+    /// Whether an update has failed half-way: the parameters are those of no step then.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn
     }
 
     /// How examples become ids.
@@ -100,7 +122,8 @@ impl<'a> Learner<'a> {
     /// One optimizer step on a group of examples at a learning rate; tells the gradient's length if
     /// `measures`, which is a pass over memory.
     ///
-    /// A step that fails has changed neither parameters nor counts.
+    /// A step that fails has changed neither parameters nor counts, unless a device fails in the
+    /// update itself ([`Self::is_torn`]).
     pub(crate) fn step(
         &mut self,
         counts: &mut Counts,
@@ -113,13 +136,15 @@ impl<'a> Learner<'a> {
         let loss = self.add_gradients(&numbered)?;
         // A network that cannot be trained shows itself in the first step.
         let measures = measures || self.config.clip_norm.is_some() || counts.step == 0;
-        let norm = || self.parameters.gradient_norm(&self.sums, self.workers);
+        let norm = || self.parameters.gradient_norm(&self.sums, self.threads.computing());
         let gradient_norm = measures.then(norm).transpose()?;
         let limits = limits(self.config, gradient_norm);
         let update = self.optimizer.update(counts.step + 1, rate, limits);
         // The last look before the update, which is done as a whole.
         self.ctx.check()?;
-        self.parameters.update(&mut self.sums, &update, self.workers)?;
+        self.is_torn = true;
+        self.parameters.update(&mut self.sums, &update, self.threads.computing())?;
+        self.is_torn = false;
         counts.add(numbered.iter().map(|(_, batch)| batch));
         Ok(Stepped { loss, gradient_norm })
     }
@@ -135,7 +160,7 @@ impl<'a> Learner<'a> {
         let mut sums = std::mem::take(&mut self.sums);
         let mut loss = 0.0;
         let plain = self.config.gradient_checkpointing.then_some(&self.plain);
-        let outcome = self.workers.run(
+        let outcome = self.threads.computing().run(
             numbered.len(),
             |task| {
                 self.ctx.check()?;
@@ -152,7 +177,7 @@ impl<'a> Learner<'a> {
         self.sums = sums;
         outcome?;
         self.ctx.check()?;
-        self.sums.add_head(&self.parameters, self.workers)?;
+        self.sums.add_head(&self.parameters, self.threads.computing())?;
         Ok(loss)
     }
 
@@ -180,7 +205,7 @@ impl<'a> Learner<'a> {
             self.ctx.check()?;
             maker.make(some[task].0, some[task].1, group.epoch)
         };
-        self.workers.run(some.len(), tokenise, |task, batch| {
+        self.threads.all().run(some.len(), tokenise, |task, batch| {
             numbered.push((counts.micro_batches + task as u64, batch));
             Ok(())
         })?;
@@ -221,27 +246,49 @@ mod tests {
     use super::*;
     use crate::model::Weights;
     use crate::testing::{context, model_dir};
-    use candle_core::{DType, Device, Var};
+    use crate::training::optimizer::Moments;
+    use candle_core::{DType, Device, Tensor, Var};
     use deft_core::Example;
     use serde_json::json;
 
-    #[test]
-    fn a_parameter_without_gradient_is_named() {
+    /// Tries a step of a tiny model in training after a change to it.
+    fn try_step(change: impl FnOnce(&mut Learner<'_>)) -> (Result<Stepped>, bool) {
         let dir = model_dir(&json!({}));
         let weights = Weights::Random(1);
         let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
         let options = json!({"model": dir.path()});
         let config: TrainerConfig = deft_core::options::parse(&options).expect("options");
-        let (ctx, workers) = (context(1), Workers::new(1).expect("threads"));
-        let mut learner = Learner::new(&ctx, &config, &model, &workers).expect("a learner");
-        let idle = Var::zeros(1, DType::F32, &Device::Cpu).expect("a variable");
-        learner.parameters.push("idle.weight", idle);
-        learner.sums = learner.parameters.sums(&learner.optimizer);
+        let (ctx, host) = (context(1), Placement::host());
+        let threads = Threads::new(1, &host).expect("threads");
+        let mut learner = Learner::new(&ctx, &config, &model, &threads, &host).expect("a learner");
+        change(&mut learner);
         let example = Example { target: Some("w3".to_owned()), ..Example::default() };
         let group = Group { positions: vec![0], epoch: 0 };
-        let error = learner
-            .step(&mut Counts::default(), &group, &vec![example], 1e-3, false)
-            .expect_err("no gradient");
+        let stepped = learner.step(&mut Counts::default(), &group, &vec![example], 1e-3, false);
+        (stepped, learner.is_torn())
+    }
+
+    #[test]
+    fn a_parameter_without_gradient_is_named() {
+        let (stepped, is_torn) = try_step(|learner| {
+            let idle = Var::zeros(1, DType::F32, &Device::Cpu).expect("a variable");
+            learner.parameters.push("idle.weight", idle);
+            learner.sums = learner.parameters.sums(&learner.optimizer).expect("sums");
+        });
+        let error = stepped.expect_err("no gradient");
         assert!(error.message().contains("`idle.weight`"), "{error}");
+        assert!(!is_torn);
+    }
+
+    #[test]
+    fn an_update_that_fails_tears_the_parameters() {
+        let (stepped, is_torn) = try_step(|learner| {
+            let square = Tensor::zeros(1, DType::F32, &Device::Cpu).expect("a tensor");
+            let last = learner.sums.slots.last_mut().expect("a parameter");
+            // Another optimizer's.
+            last.moments = Moments::Unfactored { square };
+        });
+        assert_eq!(stepped.expect_err("failed").kind(), ErrorKind::Unexpected);
+        assert!(is_torn);
     }
 }

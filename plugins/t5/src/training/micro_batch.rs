@@ -159,7 +159,7 @@ impl MicroBatch {
         divisor: usize,
     ) -> Result<(f64, Gradients)> {
         let pairs: Vec<&Pair> = self.pairs.iter().collect();
-        let (inputs, targets) = padded(&pairs, network.config()).map_err(|e| defect(&e))?;
+        let (inputs, targets) = padded(&pairs, network).map_err(|e| defect(&e))?;
         let work = Work { inputs: &inputs, targets: &targets, pass, divisor };
         let done = match plain {
             Some(plain) => network.gradients_by_segments(plain, work),
@@ -177,17 +177,15 @@ impl MicroBatch {
 
 /// Mean loss of a target's token, and how many tokens there are.
 pub(crate) fn mean_loss(pairs: &[&Pair], plain: &T5) -> Result<(f64, usize)> {
-    padded(pairs, plain.config())
+    padded(pairs, plain)
         .and_then(|(inputs, targets)| plain.loss(&inputs, &targets))
         .map_err(|e| defect(&e))
 }
 
 /// The inputs padded, and the targets.
-fn padded<'a>(
-    pairs: &[&'a Pair],
-    config: &NetworkConfig,
-) -> candle_core::Result<(Batch, Vec<&'a [u32]>)> {
-    let inputs = Batch::new(pairs.iter().map(|pair| pair.input.as_slice()), config.pad)?;
+fn padded<'a>(pairs: &[&'a Pair], network: &T5) -> candle_core::Result<(Batch, Vec<&'a [u32]>)> {
+    let (inputs, pad) = (pairs.iter().map(|pair| pair.input.as_slice()), network.config().pad);
+    let inputs = Batch::padded(inputs, pad, network.multiple())?;
     Ok((inputs, pairs.iter().map(|pair| pair.target.as_slice()).collect()))
 }
 

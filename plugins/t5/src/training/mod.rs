@@ -1,6 +1,7 @@
 //! Training: a loop over optimizer steps ([`run`]), and what is watched, kept and left behind on the
 //! way.
 
+mod arrays;
 mod best;
 mod checkpoint;
 mod files;
@@ -16,11 +17,14 @@ mod oracles;
 mod order;
 mod pace;
 pub(crate) mod parameters;
+#[cfg(test)]
+mod placements;
 mod run;
 mod schedule;
 mod state;
 #[cfg(test)]
 mod stops;
+pub(crate) mod sums;
 mod tensorboard;
 #[cfg(test)]
 mod tests;
@@ -29,8 +33,9 @@ mod validation;
 use deft_core::{Context, Error, ErrorKind, Examples, Result, TrainReport, Training};
 
 use crate::config::{Keep, TrainerConfig};
+use crate::device::Placement;
 use crate::model::Model;
-use deft_neural::Workers;
+use crate::threads::Threads;
 
 use self::learner::Learner;
 use self::run::Run;
@@ -38,17 +43,21 @@ use self::run::Run;
 #[cfg(test)]
 pub(crate) use self::optimizer::Optimizer;
 
-/// Trains the model and writes its folder.
+/// Trains the model where `placement` says, and writes its folder.
 pub(crate) fn train(
     ctx: &Context<'_>,
     config: &TrainerConfig,
     model: &Model,
     training: &Training<'_>,
+    placement: &Placement,
 ) -> Result<TrainReport> {
     check(config, training)?;
-    let workers = Workers::new(ctx.threads())?;
-    let learner = Learner::new(ctx, config, model, &workers)?;
-    Run::new(ctx, config, model, training, learner)?.finish()
+    let threads = Threads::new(ctx.threads(), placement)?;
+    let trained = Learner::new(ctx, config, model, &threads, placement)
+        .and_then(|learner| Run::new(ctx, config, model, training, learner)?.finish());
+    // By now the learner has gone, with all that a training takes.
+    placement.give_back();
+    trained
 }
 
 /// What can be refused before the model is read.

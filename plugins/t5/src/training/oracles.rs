@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use super::learner::limits;
 use super::optimizer::Optimizer;
-use super::parameters::{Parameters, Sums};
+use super::parameters::Parameters;
+use super::sums::Sums;
 use crate::adapter::AdapterSpec;
 use crate::config::TrainerConfig;
+use crate::device::Placement;
 use crate::model::{Model, WHOLE, Weights};
 use crate::network::dropout::Dropout;
 use crate::network::projection::{Adapting, LORA_A, LORA_B};
@@ -106,14 +108,16 @@ fn gradients_are_limited_by_the_length_of_all_tensors_and_then_by_element() {
     for (norm, value) in [(0.5, f64::INFINITY), (0.5, 0.05), (3.5, 0.5)] {
         let clip_value = if value.is_finite() { json!(value) } else { Value::Null };
         let config = config(&json!({"clip_norm": norm, "clip_value": clip_value}));
-        let parameters = Parameters::new(starts.clone().into(), Tensors::new());
-        let (parameters, optimizer) = (parameters.expect("parameters"), Optimizer::new(&config));
-        let (mut sums, workers) = (parameters.sums(&optimizer), Workers::new(2).expect("threads"));
+        let parameters = Parameters::new(starts.clone().into(), Tensors::new(), &Placement::host());
+        let parameters = parameters.expect("parameters");
+        let (optimizer, workers) = (Optimizer::new(&config), Workers::new(2).expect("threads"));
+        let mut sums = parameters.sums(&optimizer).expect("sums");
         for (step, gradient) in (1..).zip(&steps) {
             let mut rest = &gradient[..];
             for slot in &mut sums.slots {
-                let (own, others) = rest.split_at(slot.gradient.len());
-                slot.gradient.copy_from_slice(own);
+                let (own, others) = rest.split_at(slot.gradient.elem_count());
+                let own = Tensor::from_slice(own, slot.gradient.shape(), &Device::Cpu);
+                slot.gradient = own.expect("a gradient");
                 rest = others;
             }
             let length = parameters.gradient_norm(&sums, &workers).expect("a length");
@@ -154,6 +158,12 @@ impl Adapted {
         Self { model, weights, lora, adapting: spec.adapting() }
     }
 
+    /// The adapter's, on frozen weights.
+    fn parameters(&self) -> Parameters {
+        let (lora, weights) = (self.lora.clone(), self.weights.clone());
+        Parameters::new(lora, weights, &Placement::host()).expect("parameters")
+    }
+
     fn network(&self, tensors: &Tensors) -> T5 {
         T5::adapted(self.model.config(), tensors, self.adapting).expect("a network")
     }
@@ -173,14 +183,14 @@ impl Adapted {
         .expect("gradients");
         let sum = |gradients| -> Result<Sums> {
             let workers = Workers::new(1)?;
-            let mut sums = parameters.sums(&Optimizer::new(&config(&json!({}))));
+            let mut sums = parameters.sums(&Optimizer::new(&config(&json!({}))))?;
             sums.add(parameters, parameters.contribution(gradients)?)?;
             sums.add_head(parameters, &workers)?;
             Ok(sums)
         };
         let sums = sum(gradients).expect("sums");
-        let names = parameters.trained().iter().map(|(name, _)| name.clone());
-        names.enumerate().map(|(place, name)| (name, sums.gradient(place).to_vec())).collect()
+        let names = parameters.trained().iter().map(|trained| trained.name.clone());
+        names.enumerate().map(|(place, name)| (name, sums.gradient(place))).collect()
     }
 }
 
@@ -191,7 +201,7 @@ fn the_gradients_of_lora_are_those_of_the_sum_that_it_is() {
     let of = Adapted::new(&json!({
         "method": "lora", "lora_rank": 3, "lora_alpha": 6, "modules": ["q", "k", "v", "o", "wi_1"],
     }));
-    let parameters = Parameters::new(of.lora.clone(), of.weights.clone()).expect("parameters");
+    let parameters = of.parameters();
     let pass = Pass::training(0.0, 0, 0).with_frozen_embeddings();
     let found = of.gradients(&parameters, pass, false);
     // W + s·B·A is trained as a whole: dA = s·Bᵀ·dW and dB = s·dW·Aᵀ.
@@ -208,7 +218,8 @@ fn the_gradients_of_lora_are_those_of_the_sum_that_it_is() {
         let weight = weights.get_mut(&format!("{module}.weight")).expect("a weight");
         *weight = (&*weight + added).expect("a sum");
     }
-    let merged = Parameters::new(weights, Tensors::new()).expect("parameters");
+    let merged = Parameters::new(weights, Tensors::new(), &Placement::host());
+    let merged = merged.expect("parameters");
     let whole = of.gradients(&merged, Pass::training(0.0, 0, 0), false);
     assert_eq!(modules().count(), 2 * 5 + 2 * 9);
     for module in modules() {
@@ -233,7 +244,7 @@ fn lora_computed_again_drops_the_same() {
     let of = Adapted::new(&json!({
         "method": "lora", "lora_rank": 3, "lora_dropout": 0.4, "modules": ["q", "k", "v", "wo"],
     }));
-    let parameters = Parameters::new(of.lora.clone(), of.weights.clone()).expect("parameters");
+    let parameters = of.parameters();
     let pass = |number| Pass::training(0.3, 5, number).with_frozen_embeddings();
     let kept = of.gradients(&parameters, pass(2), false);
     for (name, again) in of.gradients(&parameters, pass(2), true) {

@@ -1,21 +1,25 @@
-//! The parameters of a training with the sums of their gradients.
+//! The parameters of a training.
+//!
+//! What is trained is f32 to its optimizer, whatever the network computes in: a step is often smaller
+//! than half of the distance between two numbers of bf16, and would be lost in them.
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use deft_core::{Error, ErrorKind, Result};
-use deft_neural::{Values, Workers, in_place};
+use deft_neural::Workers;
 
+use crate::device::Placement;
 use crate::model::defect;
-use crate::network::head::{HeadRows, SLICE};
-use crate::network::kernels;
 use crate::network::{Gradients, Tensors};
 
-use super::optimizer::{Optimizer, Slot, Update};
+use super::arrays;
+use super::optimizer::{Optimizer, Update};
+use super::sums::{Contribution, Sums};
 
 /// The tensors of a network: those that are trained, as variables, and those that are not.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     /// Sorted by name.
-    trained: Vec<(String, Var)>,
+    trained: Vec<Trained>,
     frozen: Tensors,
     /// Where the embeddings are among the trained ones.
     embeddings: Option<usize>,
@@ -23,42 +27,75 @@ pub(crate) struct Parameters {
     head: Option<usize>,
 }
 
-/// What one micro-batch adds to the gradients of a step.
+/// A parameter that is trained.
 #[derive(Debug)]
-pub(crate) struct Contribution {
-    /// Of every parameter but the two tables, with its place.
-    dense: Vec<(usize, Tensor)>,
-    gradients: Gradients,
+pub(crate) struct Trained {
+    pub(crate) name: String,
+    /// Its values in f32, which the optimizer changes: what is saved.
+    pub(crate) master: Var,
+    /// The same in the numbers that the network computes in, where these are others.
+    working: Option<Var>,
 }
 
-/// The gradients of a step, summed over its micro-batches as they are handed over: always in the
-/// same order.
-#[derive(Debug, Default)]
-pub(crate) struct Sums {
-    /// In the order of the parameters.
-    pub(crate) slots: Vec<Slot>,
-    /// Of each micro-batch so far, in that order: the output layer's gradient is made of them at the
-    /// end.
-    head_rows: Vec<HeadRows>,
+impl Trained {
+    /// At the peak there are two copies of the tensor on the device.
+    fn new(name: String, tensor: &Tensor, placement: &Placement) -> candle_core::Result<Self> {
+        let master = Var::from_tensor(&tensor.to_device(&placement.device)?)?;
+        let working = if placement.precision == DType::F32 {
+            None
+        } else {
+            let rounded = master.as_detached_tensor().to_dtype(placement.precision)?;
+            Some(Var::from_tensor(&rounded)?)
+        };
+        Ok(Self { name, master, working })
+    }
+
+    /// The variable that the network is built from.
+    pub(crate) fn working(&self) -> &Var {
+        self.working.as_ref().unwrap_or(&self.master)
+    }
+
+    /// Sets the values to f32 from any device.
+    fn set(&self, values: &Tensor) -> candle_core::Result<()> {
+        self.master.set(&values.to_device(self.master.device())?)?;
+        self.follow()
+    }
+
+    /// Sets what the network computes with to the present values.
+    fn follow(&self) -> candle_core::Result<()> {
+        match &self.working {
+            None => Ok(()),
+            Some(working) => {
+                working.set(&self.master.as_detached_tensor().to_dtype(working.dtype())?)
+            }
+        }
+    }
 }
 
 impl Parameters {
-    /// Parameters with the values of these tensors, of which `frozen` are not trained.
-    pub(crate) fn new(trained: Tensors, frozen: Tensors) -> Result<Self> {
-        let mut named = Vec::with_capacity(trained.len());
-        for (name, tensor) in trained {
-            named.push((name, Var::from_tensor(&tensor).map_err(|e| defect(&e))?));
-        }
-        let place = |wanted: &str| named.iter().position(|(name, _)| name == wanted);
+    /// Parameters with the values of these tensors, which are f32 in main memory; `frozen` are not
+    /// trained. They go to the device one after the other.
+    pub(crate) fn new(trained: Tensors, frozen: Tensors, placement: &Placement) -> Result<Self> {
+        let trained: Vec<Trained> = trained
+            .into_iter()
+            .map(|(name, tensor)| Trained::new(name, &tensor, placement))
+            .collect::<candle_core::Result<_>>()
+            .map_err(|e| placement.not_put(&e))?;
+        let frozen = frozen
+            .into_iter()
+            .map(|(name, tensor)| Ok((name, placement.put(&tensor)?)))
+            .collect::<candle_core::Result<_>>()
+            .map_err(|e| placement.not_put(&e))?;
+        let place = |wanted: &str| trained.iter().position(|trained| trained.name == wanted);
         let embeddings = place("shared.weight");
         let head = place("lm_head.weight").or(embeddings);
-        Ok(Self { trained: named, frozen, embeddings, head })
+        Ok(Self { trained, frozen, embeddings, head })
     }
 
     /// All tensors as a network takes them that is trained.
     pub(crate) fn tensors(&self) -> Tensors {
         let variable =
-            |(name, variable): &(String, Var)| (name.clone(), variable.as_tensor().clone());
+            |trained: &Trained| (trained.name.clone(), trained.working().as_tensor().clone());
         let frozen = self.frozen.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
         self.trained.iter().map(variable).chain(frozen).collect()
     }
@@ -68,16 +105,26 @@ impl Parameters {
         self.tensors().into_iter().map(|(name, tensor)| (name, tensor.detach())).collect()
     }
 
-    /// The present values of what is trained.
+    /// The present values of what is trained, in f32 where they are.
     pub(crate) fn values(&self) -> Tensors {
         let tensor =
-            |(name, variable): &(String, Var)| (name.clone(), variable.as_detached_tensor());
+            |trained: &Trained| (trained.name.clone(), trained.master.as_detached_tensor());
         self.trained.iter().map(tensor).collect()
     }
 
     /// What is trained, by name.
-    pub(crate) fn trained(&self) -> &[(String, Var)] {
+    pub(crate) fn trained(&self) -> &[Trained] {
         &self.trained
+    }
+
+    /// Where the embeddings are among what is trained.
+    pub(super) fn embeddings(&self) -> Option<usize> {
+        self.embeddings
+    }
+
+    /// Where the output layer is among what is trained: it may be the embeddings.
+    pub(super) fn head(&self) -> Option<usize> {
+        self.head
     }
 
     /// Whether the embeddings are trained.
@@ -85,51 +132,50 @@ impl Parameters {
         self.embeddings.is_some()
     }
 
-    /// What is not trained.
+    /// What is not trained, as the network computes with it.
     pub(crate) fn frozen(&self) -> &Tensors {
         &self.frozen
     }
 
     /// Sets the values of what is trained, one after the other, to those that `value` has of a name.
     pub(crate) fn set(&self, value: impl Fn(&str) -> Result<Tensor>) -> Result<()> {
-        for (name, variable) in &self.trained {
-            let tensor = value(name)?;
-            let values = Values::of(&tensor);
-            let values = values.get().map_err(|e| defect(&e))?;
-            check_shape(name, tensor.dims(), variable.dims())?;
-            in_place(variable.as_tensor(), |own| own.copy_from_slice(values))
-                .map_err(|e| defect(&e))?;
+        for trained in &self.trained {
+            let values = value(&trained.name)?;
+            check_shape(&trained.name, values.dims(), trained.master.dims())?;
+            trained.set(&values).map_err(|e| defect(&e))?;
         }
         Ok(())
     }
 
     /// Sums of no micro-batch yet.
-    pub(crate) fn sums(&self, optimizer: &Optimizer) -> Sums {
-        let slot = |(_, variable): &(String, Var)| optimizer.slot(variable.dims());
-        Sums { slots: self.trained.iter().map(slot).collect(), head_rows: Vec::new() }
+    pub(crate) fn sums(&self, optimizer: &Optimizer) -> Result<Sums> {
+        let slot = |trained: &Trained| optimizer.slot(trained.master.as_tensor());
+        let slots = self.trained.iter().map(slot).collect::<candle_core::Result<_>>();
+        Ok(Sums { slots: slots.map_err(|e| defect(&e))?, ..Sums::default() })
     }
 
     /// The gradient of every parameter; none may be missing: it would silently never be trained.
     pub(crate) fn contribution(&self, mut gradients: Gradients) -> Result<Contribution> {
         let mut dense = Vec::with_capacity(self.trained.len());
-        for (place, (name, variable)) in self.trained.iter().enumerate() {
+        for (place, trained) in self.trained.iter().enumerate() {
             if [self.embeddings, self.head].contains(&Some(place)) {
                 continue;
             }
-            let gradient = gradients.take(variable).map_err(|e| defect(&e))?.ok_or_else(|| {
-                let message = format!("the parameter `{name}` got no gradient");
+            let gradient = gradients.take(trained.working()).map_err(|e| defect(&e))?;
+            let gradient = gradient.ok_or_else(|| {
+                let message = format!("the parameter `{}` got no gradient", trained.name);
                 Error::new(ErrorKind::Unexpected, message)
             })?;
             dense.push((place, gradient.contiguous().map_err(|e| defect(&e))?));
         }
-        Ok(Contribution { dense, gradients })
+        let (embeddings, head) = gradients.into_tables().map_err(|e| defect(&e))?;
+        Ok(Contribution { dense, embeddings, head })
     }
 
     /// Refuses values that are no numbers: nothing good can be trained on or predicted from them.
     pub(crate) fn check_values(&self) -> Result<()> {
-        for (name, variable) in &self.trained {
-            let values = Values::of(variable.as_tensor());
-            if values.get().map_err(|e| defect(&e))?.iter().any(|x| !x.is_finite()) {
+        for Trained { name, master, .. } in &self.trained {
+            if !arrays::is_finite(master.as_tensor()).map_err(|e| defect(&e))? {
                 return Err(not_finite(&format!("`{name}` has values that are no numbers")));
             }
         }
@@ -139,33 +185,31 @@ impl Parameters {
     /// The gradient's length; a gradient that is not finite is an error.
     pub(crate) fn gradient_norm(&self, sums: &Sums, workers: &Workers) -> Result<f64> {
         let norm = sums.norm(workers)?;
+        if norm.is_finite() {
+            return Ok(norm);
+        }
         // In f64 the squares of f32 do not overflow: one of the elements is not finite.
-        let is_bad = |slot: &Slot| slot.gradient.iter().any(|x| !x.is_finite());
-        match sums
-            .slots
-            .iter()
-            .zip(&self.trained)
-            .find(|(slot, _)| !norm.is_finite() && is_bad(slot))
-        {
-            None => Ok(norm),
-            Some((_, (name, _))) => {
-                Err(not_finite(&format!("the gradient of `{name}` is not finite")))
+        for (slot, Trained { name, .. }) in sums.slots.iter().zip(&self.trained) {
+            if !arrays::is_finite(&slot.gradient).map_err(|e| defect(&e))? {
+                return Err(not_finite(&format!("the gradient of `{name}` is not finite")));
             }
         }
+        Ok(norm)
     }
 
-    /// Applies the sums, which are zero again afterwards. It is not to be stopped half-way.
+    /// Applies the sums, which are zero again afterwards. It is not to be stopped half-way: after a
+    /// failure some parameters are those of before and some are not.
     pub(crate) fn update(&self, sums: &mut Sums, update: &Update, workers: &Workers) -> Result<()> {
         let mut pairs: Vec<_> = sums.slots.iter_mut().zip(&self.trained).collect();
-        workers.for_each_mut(&mut pairs, |(slot, (_, variable))| {
-            slot.apply(variable, update);
-            Ok(())
+        workers.for_each_mut(&mut pairs, |(slot, trained)| {
+            let applied = slot.apply(&trained.master, update).and_then(|()| trained.follow());
+            applied.map_err(|e| defect(&e))
         })
     }
 
     #[cfg(test)]
-    pub(crate) fn push(&mut self, name: &str, variable: Var) {
-        self.trained.push((name.to_owned(), variable));
+    pub(crate) fn push(&mut self, name: &str, master: Var) {
+        self.trained.push(Trained { name: name.to_owned(), master, working: None });
     }
 }
 
@@ -183,81 +227,19 @@ pub(crate) fn check_shape(name: &str, found: &[usize], wanted: &[usize]) -> Resu
         .with_context("wanted", format!("{wanted:?}")))
 }
 
-impl Sums {
-    /// Adds a micro-batch's gradients, the output layer's excepted.
-    pub(crate) fn add(&mut self, parameters: &Parameters, of: Contribution) -> Result<()> {
-        for (place, gradient) in &of.dense {
-            let values = Values::of(gradient);
-            let values = values.get().map_err(|e| defect(&e))?;
-            kernels::add_to(&mut self.slots[*place].gradient, values);
-        }
-        if let Some(place) = parameters.embeddings {
-            self.add_embeddings(place, &of.gradients)?;
-        }
-        if parameters.head.is_some() {
-            self.head_rows.push(of.gradients.head);
-        }
-        Ok(())
-    }
-
-    fn add_embeddings(&mut self, place: usize, gradients: &Gradients) -> Result<()> {
-        let table = &mut self.slots[place].gradient;
-        for (ids, rows) in gradients.embeddings().map_err(|e| defect(&e))? {
-            let rows = rows.contiguous().map_err(|e| defect(&e))?;
-            let values = Values::of(&rows);
-            let values = values.get().map_err(|e| defect(&e))?;
-            let width = values.len() / ids.len();
-            for (&id, row) in ids.iter().zip(values.chunks_exact(width)) {
-                kernels::add_to(&mut table[id as usize * width..][..width], row);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the output layer's gradient of all micro-batches, a slice of the vocabulary a task.
-    pub(crate) fn add_head(&mut self, parameters: &Parameters, workers: &Workers) -> Result<()> {
-        let Some(place) = parameters.head else { return Ok(()) };
-        let weight = parameters.trained[place].1.as_detached_tensor();
-        let rows = HeadRows::join(&std::mem::take(&mut self.head_rows)).map_err(|e| defect(&e))?;
-        let width = weight.dim(1).map_err(|e| defect(&e))?;
-        let sum = &mut self.slots[place].gradient;
-        let mut slices: Vec<_> = sum.chunks_mut(SLICE * width).enumerate().collect();
-        workers.for_each_mut(&mut slices, |(slice, sum)| {
-            rows.add_gradient(&weight, *slice * SLICE, sum).map_err(|e| defect(&e))
-        })
-    }
-
-    /// The gradient's length: the parameters in their order, each by one thread.
-    fn norm(&self, workers: &Workers) -> Result<f64> {
-        let mut squares = 0.0;
-        workers.run(
-            self.slots.len(),
-            |place| Ok(self.slots[place].squares()),
-            |_, of_one| {
-                squares += of_one;
-                Ok(())
-            },
-        )?;
-        Ok(squares.sqrt())
-    }
-
-    /// The sum for a parameter.
-    #[cfg(test)]
-    pub(crate) fn gradient(&self, place: usize) -> &[f32] {
-        &self.slots[place].gradient
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use candle_core::Device;
 
     fn parameters(values: &[(&str, &[f32])]) -> Parameters {
-        let tensor = |&(name, values): &(&str, &[f32])| {
-            (name.to_owned(), Tensor::new(values, &Device::Cpu).expect("a tensor"))
-        };
-        Parameters::new(values.iter().map(tensor).collect(), Tensors::new()).expect("parameters")
+        let named = |&(name, values): &(&str, &[f32])| (name.to_owned(), tensor(values));
+        let trained = values.iter().map(named).collect();
+        Parameters::new(trained, Tensors::new(), &Placement::host()).expect("parameters")
+    }
+
+    fn tensor(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).expect("a tensor")
     }
 
     #[test]
@@ -269,14 +251,35 @@ mod tests {
             let parameters = parameters(&[("a", &[1.0, f32::MAX]), ("b", &[2.0, bad])]);
             let error = parameters.check_values().expect_err("not finite");
             assert_eq!(error.message(), "`b` has values that are no numbers");
-            let mut sums = parameters.sums(&optimizer);
-            sums.slots[0].gradient = vec![f32::MAX; 2];
+            let mut sums = parameters.sums(&optimizer).expect("sums");
+            sums.slots[0].gradient = tensor(&[f32::MAX; 2]);
             assert!(parameters.gradient_norm(&sums, &workers).expect("a length").is_finite());
-            sums.slots[1].gradient[1] = bad;
+            sums.slots[1].gradient = tensor(&[0.0, bad]);
             let error = parameters.gradient_norm(&sums, &workers).expect_err("not finite");
             assert_eq!(error.message(), "the gradient of `b` is not finite");
             assert_eq!(error.kind(), ErrorKind::Model);
             assert!(error.hint().is_some_and(|hint| hint.contains("learning_rate")));
         }
+    }
+
+    #[test]
+    fn the_network_computes_with_rounded_values_that_follow_the_masters() {
+        let placement = Placement { precision: DType::BF16, ..Placement::host() };
+        let [trained, frozen] = ["trained", "frozen"]
+            .map(|name| Tensors::from([(name.to_owned(), tensor(&[1.0, 1.0 + 1.0 / 1024.0]))]));
+        let parameters = Parameters::new(trained, frozen, &placement).expect("parameters");
+        let (detached, values) = (parameters.detached(), |tensor: &Tensor| {
+            let wide = tensor.to_dtype(DType::F32).and_then(|tensor| tensor.to_vec1::<f32>());
+            wide.expect("values")
+        });
+        assert_eq!(values(&parameters.values()["trained"]), [1.0, 1.0 + 1.0 / 1024.0]);
+        for tensor in parameters.tensors().values() {
+            assert_eq!((tensor.dtype(), values(tensor)), (DType::BF16, vec![1.0; 2]));
+        }
+        parameters.set(|_| Ok(tensor(&[2.0, 3.0 + 1.0 / 1024.0]))).expect("set");
+        assert_eq!(values(&parameters.values()["trained"]), [2.0, 3.0 + 1.0 / 1024.0]);
+        assert_eq!(values(&detached["trained"]), [2.0, 3.0]);
+        let error = parameters.set(|_| Ok(tensor(&[2.0]))).expect_err("another shape");
+        assert_eq!(error.kind(), ErrorKind::Data);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use candle_core::{Device, Tensor};
 use deft_core::{Context, ErrorKind, Result, TrainReport, Training, ValidationReport};
 
 use crate::adapter::{AdapterSpec, SavedAdapter};
 use crate::config::{Keep, TrainerConfig};
-use crate::model::Model;
+use crate::model::{Model, defect};
+use crate::network::Tensors;
 
 use super::best;
 use super::checkpoint::Checkpoints;
@@ -15,7 +17,7 @@ use super::log::{Place, TrainingLog, VALIDATION_LOSS};
 use super::order::{Group, Order};
 use super::pace::{self, Pace};
 use super::schedule::Schedule;
-use super::state::State;
+use super::state::{Processor, State};
 use super::validation::Validation;
 
 /// One training on its way.
@@ -45,13 +47,16 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let folders = training.folders;
         let checkpoints = Checkpoints::new(config, folders.scratch);
-        let state = checkpoints.restore(&mut learner)?.unwrap_or_default();
+        let mut state = checkpoints.restore(&mut learner)?.unwrap_or_default();
+        let step = state.counts.step;
         let order = Order::new(config, training.examples.len(), ctx.seed());
         let schedule = Schedule::new(config, order.total_steps());
-        if let Some(warning) = schedule.warning() {
+        let moved = state.go_on_with(Processor::of(learner.plain().device()));
+        // Of a training that has only to be written nothing is computed.
+        let moved = moved.filter(|_| step < order.total_steps());
+        for warning in schedule.warning().into_iter().chain(moved) {
             ctx.warn(&warning);
         }
-        let step = state.counts.step;
         if step > 0 {
             ctx.info(&format!("goes on after step {step} of {}", order.total_steps()));
         }
@@ -76,7 +81,9 @@ impl<'a> Run<'a> {
         let trained = self.train();
         // What a failed step has begun goes with the learner. Numbers that are none must not be gone
         // on with; whatever else ends a training, or comes while the model is written, costs no step.
-        if trained.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::Model) {
+        // Nor must parameters whose update failed half-way.
+        let is_sound = trained.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::Model);
+        if is_sound && !self.learner.is_torn() {
             self.leave_checkpoint();
         }
         trained?;
@@ -209,12 +216,21 @@ impl<'a> Run<'a> {
                 self.model.write_tokenizer(out)
             }
             (Some(spec), None) => {
-                let mut weights = self.learner.parameters.frozen().clone();
-                spec.merge(&tensors, &mut weights)?;
+                let mut weights = self.learner.frozen()?;
+                spec.merge(&on_host(&tensors)?, &mut weights)?;
                 self.model.write(&weights, self.config.max_tokens, out)
             }
         }
     }
+}
+
+/// The tensors in main memory: an adapter's are small.
+fn on_host(tensors: &Tensors) -> Result<Tensors> {
+    let on_host = |(name, tensor): (&String, &Tensor)| -> Result<(String, Tensor)> {
+        let tensor = tensor.to_device(&Device::Cpu).map_err(|e| defect(&e))?;
+        Ok((name.clone(), tensor))
+    };
+    tensors.iter().map(on_host).collect()
 }
 
 /// Goes on where the disk refuses a file that no result depends on: a training is worth more.
@@ -225,5 +241,43 @@ pub(super) fn go_on_without(ctx: &Context<'_>, what: &str, written: Result<()>) 
             Ok(())
         }
         written => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Placement;
+    use crate::model::Weights;
+    use crate::testing::{context, model_dir};
+    use crate::threads::Threads;
+    use crate::training::optimizer::Moments;
+    use crate::training::tests::{Folders, examples};
+    use candle_core::DType;
+    use serde_json::json;
+
+    #[test]
+    fn a_torn_update_leaves_no_checkpoint() {
+        let (dir, weights) = (model_dir(&json!({})), Weights::Random(1));
+        let model = Model::open_dir(&context(1), dir.path(), None, weights).expect("a model");
+        let options = json!({"model": dir.path(), "steps": 3, "optimizer": "adamw"});
+        let config: TrainerConfig = deft_core::options::parse(&options).expect("options");
+        let (ctx, host, folders) = (context(1), Placement::host(), Folders::new());
+        let threads = Threads::new(1, &host).expect("threads");
+        let trained = folders.run(&examples(6, 0), None, |training| {
+            let learner = Learner::new(&ctx, &config, &model, &threads, &host)?;
+            let mut run = Run::new(&ctx, &config, &model, training, learner)?;
+            let first = run.order.groups().next().expect("a step");
+            run.step(&first)?;
+            let square = Tensor::zeros(1, DType::F32, &Device::Cpu).expect("a tensor");
+            let last = run.learner.sums.slots.last_mut().expect("a parameter");
+            // Another optimizer's: the second step changes all parameters but this one.
+            last.moments = Moments::Unfactored { square };
+            run.finish()
+        });
+        let error = trained.expect_err("torn");
+        assert_eq!((error.kind(), error.context("step")), (ErrorKind::Unexpected, Some("2")));
+        let left = std::fs::read_dir(folders.path("scratch")).expect("a folder").count();
+        assert_eq!(left, 0);
     }
 }

@@ -1,5 +1,8 @@
 //! How far a training is.
 
+use std::fmt;
+
+use candle_core::Device;
 use deft_core::{TrainReport, ValidationReport};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,6 +24,18 @@ pub(crate) struct State {
     /// Losses of the steps since the last line of the log.
     #[serde(default)]
     pub(crate) untold: Mean,
+    /// What has computed the last step; `None` at the beginning, and where an older version has not
+    /// noted it.
+    #[serde(default)]
+    processor: Option<Processor>,
+}
+
+/// What computes steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Processor {
+    Cpu,
+    Cuda,
 }
 
 /// A mean of numbers that come one by one.
@@ -40,6 +55,22 @@ impl Mean {
     pub(crate) fn take(&mut self) -> f64 {
         let Self { sum, count } = std::mem::take(self);
         sum / count as f64
+    }
+}
+
+impl Processor {
+    /// The one behind a device.
+    pub(crate) fn of(device: &Device) -> Self {
+        if device.is_cpu() { Self::Cpu } else { Self::Cuda }
+    }
+}
+
+impl fmt::Display for Processor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "CPU",
+            Self::Cuda => "GPU",
+        })
     }
 }
 
@@ -70,6 +101,21 @@ impl Counts {
 }
 
 impl State {
+    /// Notes what computes the next steps. Returns what the user is told where another has computed
+    /// those before: `device` does not decide what a training is known by, but rounding and the masks
+    /// of dropout depend on it.
+    pub(crate) fn go_on_with(&mut self, here: Processor) -> Option<String> {
+        let before = self.processor.replace(here)?;
+        (before != here).then(|| {
+            format!(
+                "steps 1 to {} were computed on the {before}, the others are on the {here}: the \
+                 model will be neither that of the one nor that of the other to the last bit; set \
+                 `device` to stay with one",
+                self.counts.step
+            )
+        })
+    }
+
     /// Takes in the loss of a step.
     pub(crate) fn add(&mut self, loss: f64) {
         self.epoch.push(loss);
@@ -124,9 +170,24 @@ mod tests {
     }
 
     #[test]
-    fn a_state_without_untold_losses_can_be_read() {
+    fn only_a_change_of_the_processor_is_told() {
+        let mut state = State::default();
+        assert_eq!(state.go_on_with(Processor::Cpu), None);
+        assert_eq!(state.go_on_with(Processor::Cpu), None);
+        state.counts.step = 3;
+        let told = state.go_on_with(Processor::Cuda).expect("a warning");
+        assert!(
+            told.starts_with("steps 1 to 3 were computed on the CPU, the others are on the GPU")
+        );
+        assert_eq!(state.go_on_with(Processor::Cuda), None);
+    }
+
+    #[test]
+    fn a_state_of_an_older_version_can_be_read() {
         let mut json = serde_json::to_value(State::default()).expect("JSON");
-        json.as_object_mut().expect("an object").remove("untold");
+        for added in ["untold", "processor"] {
+            json.as_object_mut().expect("an object").remove(added);
+        }
         assert_eq!(serde_json::from_value::<State>(json).expect("a state"), State::default());
     }
 }

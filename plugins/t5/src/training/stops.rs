@@ -229,6 +229,29 @@ fn a_failure_costs_no_step() {
 }
 
 #[test]
+fn a_training_that_goes_on_on_another_device_says_so() {
+    let options = json!({"steps": 6, "shuffle": false, "gradient_accumulation": 1});
+    let (trainer, examples) = (trainer(&options), examples(6, 0));
+    let mut faulty = examples.clone();
+    faulty[3].target = None;
+    for (device, wanted) in [("cpu", 0), ("cuda", 1)] {
+        let folders = Folders::new();
+        folders.train(&trainer, &context(1), &faulty, None).expect_err("no target");
+        let path = folders.path("scratch/checkpoint-3/state.json");
+        let text = std::fs::read_to_string(&path).expect("a state");
+        assert!(text.contains("\"cpu\""), "{text}");
+        let text = text.replace("\"cpu\"", &format!("\"{device}\""));
+        std::fs::write(&path, text).expect("written");
+        let user = User::patient();
+        folders.train(&trainer, &user.context(1), &examples, None).expect("trained");
+        let (steps, warnings) = (user.steps(), user.warnings());
+        assert_eq!((steps, warnings.len()), (vec![4, 5, 6], wanted), "{warnings:?}");
+        let says_so = |line: &String| line.starts_with("steps 1 to 3 were computed on the GPU");
+        assert!(warnings.iter().all(says_so), "{warnings:?}");
+    }
+}
+
+#[test]
 fn parameters_that_are_no_numbers_are_neither_written_nor_kept() {
     // In f32 the rate is infinite.
     let options = json!({"steps": 1, "learning_rate": 1e39, "schedule": "constant"});

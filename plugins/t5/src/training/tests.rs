@@ -55,12 +55,22 @@ impl Folders {
         examples: &Vec<Example>,
         validation: Option<&Vec<Example>>,
     ) -> Result<TrainReport> {
+        self.run(examples, validation, |training| trainer.train(ctx, training))
+    }
+
+    /// The same for what trains as `train` does.
+    pub(super) fn run(
+        &self,
+        examples: &Vec<Example>,
+        validation: Option<&Vec<Example>>,
+        train: impl FnOnce(&Training<'_>) -> Result<TrainReport>,
+    ) -> Result<TrainReport> {
         let (out, scratch, logs) = (self.path("out"), self.path("scratch"), self.path("logs"));
         let _ = std::fs::remove_dir_all(&out);
         std::fs::create_dir(&out).expect("made");
         let folders = TrainingFolders { out: &out, scratch: &scratch, logs: &logs };
         let validation = validation.map(|examples| examples as &dyn Examples);
-        trainer.train(ctx, &Training { examples, validation, folders })
+        train(&Training { examples, validation, folders })
     }
 
     /// The files of the result.
@@ -220,7 +230,7 @@ fn a_very_long_example_is_cut_and_counted() {
     assert_eq!(report("prefix_lm").extra["inputs_cut"], json!(4));
 }
 
-fn tensors(path: &Path) -> Tensors {
+pub(super) fn tensors(path: &Path) -> Tensors {
     candle_core::safetensors::load(path, &Device::Cpu).expect("tensors").into_iter().collect()
 }
 

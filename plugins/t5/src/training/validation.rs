@@ -64,7 +64,8 @@ impl<'a> Validation<'a> {
             self.add_losses(learner, &some, positions, &mut sums)?;
             if is_rated {
                 let predicting = Predicting::new(self.model, learner.plain(), self.config);
-                let scores = predicting.scores(&self.ctx.quiet(), learner.workers(), &some)?;
+                let scores =
+                    predicting.scores(&self.ctx.quiet(), learner.threads().computing(), &some)?;
                 sums.right += some.iter().zip(&scores).filter(|(e, p)| is_right(e, p)).count();
             }
             done += some.len();
@@ -106,9 +107,9 @@ impl<'a> Validation<'a> {
         positions: &[usize],
         sums: &mut Sums,
     ) -> Result<()> {
-        let (maker, workers) = (learner.maker(), learner.workers());
+        let (maker, threads) = (learner.maker(), learner.threads());
         let mut pairs = Vec::with_capacity(examples.len());
-        workers.run(
+        threads.all().run(
             examples.len(),
             |at| {
                 self.ctx.check()?;
@@ -120,7 +121,7 @@ impl<'a> Validation<'a> {
             },
         )?;
         let batches = grouped(&pairs, BATCH_TOKENS);
-        workers.run(
+        threads.computing().run(
             batches.len(),
             |task| {
                 self.ctx.check()?;

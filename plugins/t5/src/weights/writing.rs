@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use deft_core::{Error, ErrorKind, Result, ResultExt};
 use deft_neural::Values;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -24,23 +24,25 @@ pub(crate) struct Outgoing<'a> {
 }
 
 enum Source<'a> {
+    /// On any device: it comes to main memory when it is its turn, and goes again afterwards.
     Tensor(Tensor),
-    Slice(&'a [f32]),
+    /// The same, its numbers in a row.
+    Flat(Tensor),
     /// Read when it is its turn.
     Later(Box<dyn Fn() -> Result<Tensor> + 'a>),
 }
 
 impl<'a> Outgoing<'a> {
-    /// A tensor of f32.
+    /// A tensor of f32, on any device.
     pub(crate) fn tensor(name: String, tensor: Tensor) -> Self {
         let shape = tensor.dims().to_vec();
         Self { name, dtype: Dtype::F32, shape, values: Source::Tensor(tensor) }
     }
 
-    /// Numbers in a row.
-    pub(crate) fn slice(name: String, values: &'a [f32]) -> Self {
-        let shape = vec![values.len()];
-        Self { name, dtype: Dtype::F32, shape, values: Source::Slice(values) }
+    /// The numbers of such a tensor in a row, whatever its shape.
+    pub(crate) fn flat(name: String, tensor: Tensor) -> Self {
+        let shape = vec![tensor.elem_count()];
+        Self { name, dtype: Dtype::F32, shape, values: Source::Flat(tensor) }
     }
 
     /// A tensor that `read` gives; `None` for a type that weights are not of.
@@ -67,8 +69,10 @@ impl<'a> Outgoing<'a> {
 
     fn write(&self, out: &mut BufWriter<File>, path: &Path) -> Result<()> {
         match &self.values {
-            Source::Slice(values) => write_values(values, out, path),
             Source::Tensor(tensor) => self.write_tensor(tensor, out, path),
+            Source::Flat(tensor) => {
+                self.write_tensor(&tensor.flatten_all().map_err(|e| defect(&e))?, out, path)
+            }
             Source::Later(read) => self.write_tensor(&read()?, out, path),
         }
     }
@@ -81,7 +85,8 @@ impl<'a> Outgoing<'a> {
                 .with_context("found", format!("{:?}", tensor.dims()))
                 .with_context("wanted", format!("{:?}", self.shape)));
         }
-        let tensor = tensor.contiguous().map_err(|e| defect(&e))?;
+        let tensor = tensor.to_device(&Device::Cpu).and_then(|tensor| tensor.contiguous());
+        let tensor = tensor.map_err(|e| defect(&e))?;
         if self.dtype == Dtype::F32 {
             let values = Values::of(&tensor);
             return write_values(values.get().map_err(|e| defect(&e))?, out, path);
@@ -172,7 +177,6 @@ pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::weights::{Safetensors, TensorFile as _};
-    use candle_core::Device;
     use safetensors::tensor::TensorView;
     use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
@@ -198,7 +202,7 @@ mod tests {
         let read = || Ok(half.clone());
         let tensors = vec![
             Outgoing::later("a".to_owned(), DType::F16, &[2], read).expect("weights"),
-            Outgoing::slice("c".to_owned(), &many),
+            Outgoing::flat("c".to_owned(), tensor(&many)),
             Outgoing::tensor("b".to_owned(), tensor(&[1.5])),
         ];
         write(&path, tensors).expect("written");
@@ -220,7 +224,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let [plain, path] = ["plain", "model.safetensors"].map(|name| dir.path().join(name));
         File::create(&plain).expect("a file");
-        write(&path, vec![Outgoing::slice("a".to_owned(), &[1.0])]).expect("written");
+        write(&path, vec![Outgoing::tensor("a".to_owned(), tensor(&[1.0]))]).expect("written");
         let mode = |path: &Path| path.metadata().expect("a file").permissions().mode();
         assert_eq!(mode(&path), mode(&plain));
     }
@@ -231,7 +235,7 @@ mod tests {
         let path = dir.path().join("model.safetensors");
         // What an attempt left that was killed.
         std::fs::write(dir.path().join("model.safetensors.part"), "half").expect("written");
-        write(&path, vec![Outgoing::slice("a".to_owned(), &[1.0])]).expect("written");
+        write(&path, vec![Outgoing::tensor("a".to_owned(), tensor(&[1.0]))]).expect("written");
         let failing = || Err(Error::cancelled());
         let later = Outgoing::later("a".to_owned(), DType::F32, &[1], failing).expect("weights");
         assert_eq!(write(&path, vec![later]).expect_err("cancelled").kind(), ErrorKind::Cancelled);

@@ -1,7 +1,9 @@
 //! Adafactor (Shazeer and Stern, 2018) as transformers computes it with `relative_step=False`: a
 //! matrix's squares are remembered by row and column alone.
 
-use super::Moments;
+use candle_core::{D, DType, Result, Tensor};
+
+use super::limited;
 use crate::network::kernels::Limits;
 
 /// Added to squares.
@@ -44,24 +46,21 @@ impl Adafactor {
     }
 }
 
-/// One step; the gradient is zero afterwards.
+/// One step in main memory; `normalise` divides the gradient by the root of its squares. The
+/// gradient is zero afterwards.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-pub(super) fn apply(
+pub(super) fn host(
     update: &AdafactorUpdate,
     values: &mut [f32],
     gradient: &mut [f32],
-    of: &mut Moments,
+    normalise: impl FnOnce(&mut [f32]),
 ) {
     for g in gradient.iter_mut() {
         *g = update.limits.apply(*g);
     }
     let size = if update.scale_parameter { mean_square(values).sqrt().max(MIN_SIZE) } else { 1.0 };
     let rate = update.rate * size;
-    match of {
-        Moments::Factored { rows, columns } => normalise_matrix(update, gradient, rows, columns),
-        Moments::Unfactored { square } => normalise(update, gradient, square),
-        Moments::Adam { .. } => return,
-    }
+    normalise(gradient);
     let step = (rate / (mean_square(gradient).sqrt() / CLIP).max(1.0)) as f32;
     let decay = (1.0 - rate * update.weight_decay) as f32;
     for (value, change) in values.iter_mut().zip(gradient) {
@@ -72,7 +71,7 @@ pub(super) fn apply(
 
 /// Divides a matrix by the root of its squares as rows and columns tell them.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-fn normalise_matrix(
+pub(super) fn normalise_matrix(
     update: &AdafactorUpdate,
     gradient: &mut [f32],
     rows: &mut [f32],
@@ -106,7 +105,7 @@ fn normalise_matrix(
 
 /// Divides a vector by the root of its squares.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-fn normalise(update: &AdafactorUpdate, gradient: &mut [f32], square: &mut [f32]) {
+pub(super) fn normalise(update: &AdafactorUpdate, gradient: &mut [f32], square: &mut [f32]) {
     for (g, mean) in gradient.iter_mut().zip(square) {
         remember(update, mean, f64::from(*g) * f64::from(*g) + EPSILON);
         *g = (f64::from(*g) / f64::from(*mean).sqrt()) as f32;
@@ -121,4 +120,67 @@ fn remember(update: &AdafactorUpdate, mean: &mut f32, next: f64) {
 fn mean_square(values: &[f32]) -> f64 {
     let sum: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     sum / values.len() as f64
+}
+
+/// One step in candle's operations, on any device: the new values. `normalised` divides the limited
+/// gradient by the root of its squares.
+///
+/// Nothing is waited for: lengths and rates stay on the device. At the peak there are four arrays
+/// of the parameter's size beside its values and its gradient.
+pub(super) fn composed(
+    update: &AdafactorUpdate,
+    values: &Tensor,
+    gradient: &Tensor,
+    normalised: impl FnOnce(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let change = normalised(&limited(gradient, update.limits)?)?;
+    let size = if update.scale_parameter {
+        root_mean_square(values)?.maximum(MIN_SIZE)?
+    } else {
+        Tensor::ones((), DType::F32, values.device())?
+    };
+    let rate = (size * update.rate)?;
+    let step = (&rate / (root_mean_square(&change)? / CLIP)?.maximum(1.0)?)?;
+    let decay = rate.affine(-update.weight_decay, 1.0)?;
+    values.broadcast_mul(&decay)? - change.broadcast_mul(&step)?
+}
+
+/// [`normalise_matrix`] in candle's operations.
+pub(super) fn normalised_matrix(
+    update: &AdafactorUpdate,
+    gradient: &Tensor,
+    rows: &mut Tensor,
+    columns: &mut Tensor,
+) -> Result<Tensor> {
+    let squares = (gradient.sqr()? + EPSILON)?;
+    *rows = remembered(update, rows, &squares.mean(1)?)?;
+    *columns = remembered(update, columns, &squares.mean(0)?)?;
+    drop(squares);
+    // Roots before quotients: the mean over a row's square may be too large for f32.
+    let of_rows = rows.mean_all()?.sqrt()?.broadcast_div(&rows.sqrt()?)?;
+    let of_columns = columns.sqrt()?.recip()?;
+    gradient.broadcast_mul(&of_rows.unsqueeze(1)?)?.broadcast_mul(&of_columns)
+}
+
+/// [`normalise`] in candle's operations.
+pub(super) fn normalised(
+    update: &AdafactorUpdate,
+    gradient: &Tensor,
+    square: &mut Tensor,
+) -> Result<Tensor> {
+    *square = remembered(update, square, &(gradient.sqr()? + EPSILON)?)?;
+    gradient / square.sqrt()?
+}
+
+/// What is remembered after the next squares.
+fn remembered(update: &AdafactorUpdate, mean: &Tensor, next: &Tensor) -> Result<Tensor> {
+    (mean * update.beta_2)? + (next * (1.0 - update.beta_2))?
+}
+
+/// The root of the mean of the squares, on the tensor's device; rows first, since a device adds up one
+/// row with one block of threads.
+fn root_mean_square(x: &Tensor) -> Result<Tensor> {
+    let squares = x.sqr()?;
+    let rows = if x.rank() > 1 { squares.mean(D::Minus1)? } else { squares };
+    rows.mean_all()?.sqrt()
 }

@@ -1,0 +1,141 @@
+//! T5's layer norm and gated activation.
+
+use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
+use deft_neural::Values;
+
+use super::composed::{Composed2, Way};
+use super::{kernels, like, slice, wide};
+use crate::network::row::{GELU_CUBE, GELU_SCALE};
+
+/// T5's layer norm: the root mean square alone, no mean, no bias.
+#[derive(Debug)]
+pub(crate) struct RmsNorm {
+    pub(crate) epsilon: f32,
+}
+
+impl CustomOp2 for RmsNorm {
+    fn name(&self) -> &'static str {
+        "t5-rms-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, weight) = (slice(x, x_layout)?, slice(weight, weight_layout)?);
+        let mut out = vec![0.0; x.len()];
+        kernels::rms_norm_rows(x, weight, self.epsilon, &mut out);
+        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let (xs, weights, grads) = (Values::of(x), Values::of(weight), Values::of(&grad));
+        let (xs, weights, grads) = (xs.get()?, weights.get()?, grads.get()?);
+        let (mut grad_x, epsilon) = (vec![0.0; xs.len()], self.epsilon);
+        let mut grad_weight = weight.track_op().then(|| vec![0.0; weights.len()]);
+        let sums = grad_weight.as_deref_mut();
+        kernels::rms_norm_rows_backward(xs, weights, grads, epsilon, &mut grad_x, sums);
+        let grad_x = x.track_op().then(|| like(x, grad_x)).transpose()?;
+        Ok((grad_x, grad_weight.map(|sums| like(weight, sums)).transpose()?))
+    }
+}
+
+impl Composed2 for RmsNorm {
+    fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        // In main memory candle's own rounds the root mean square to the numbers' type.
+        if x.device().is_cpu() {
+            return candle_nn::ops::rms_norm_slow(x, weight, self.epsilon);
+        }
+        candle_nn::ops::rms_norm(&x.contiguous()?, weight, self.epsilon)
+    }
+
+    fn backward(&self, way: &Way<'_>, [of_x, of_weight]: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        let (x, weight, grad) = (wide(way.a)?, wide(way.b)?, wide(way.grad)?);
+        let square = x.sqr()?.mean_keepdim(D::Minus1)?;
+        let scale = (square + f64::from(self.epsilon))?.sqrt()?.recip()?;
+        let normed = x.broadcast_mul(&scale)?;
+        let x_gradient = || {
+            let grad = grad.broadcast_mul(&weight)?;
+            let pull = (&grad * &normed)?.mean_keepdim(D::Minus1)?;
+            let rest = (grad - normed.broadcast_mul(&pull)?)?;
+            rest.broadcast_mul(&scale)?.to_dtype(way.a.dtype())
+        };
+        let weight_gradient = || {
+            let products = (&grad * &normed)?.reshape(((), weight.elem_count()))?;
+            products.sum(0)?.to_dtype(way.b.dtype())
+        };
+        Ok([of_x.then(x_gradient).transpose()?, of_weight.then(weight_gradient).transpose()?])
+    }
+}
+
+/// `gelu(a) · b`, GELU by its tanh approximation (“`gelu_new`”).
+#[derive(Debug)]
+pub(crate) struct GatedGelu;
+
+impl CustomOp2 for GatedGelu {
+    fn name(&self) -> &'static str {
+        "t5-gated-gelu"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (a, b) = (slice(a, a_layout)?, slice(b, b_layout)?);
+        let mut out = vec![0.0; a.len()];
+        kernels::gated_gelu(a, b, &mut out);
+        Ok((CpuStorage::F32(out), a_layout.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let (a_values, b_values, grads) = (Values::of(a), Values::of(b), Values::of(&grad));
+        let (a_values, b_values, grads) = (a_values.get()?, b_values.get()?, grads.get()?);
+        let (mut grad_a, mut grad_b) = (vec![0.0; grads.len()], vec![0.0; grads.len()]);
+        kernels::gated_gelu_backward(a_values, b_values, grads, &mut grad_a, &mut grad_b);
+        let grad_a = a.track_op().then(|| like(a, grad_a)).transpose()?;
+        Ok((grad_a, b.track_op().then(|| like(b, grad_b)).transpose()?))
+    }
+}
+
+impl Composed2 for GatedGelu {
+    fn forward(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.gelu()? * b
+    }
+
+    fn backward(&self, way: &Way<'_>, [of_a, of_b]: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        let (a, grad) = (wide(way.a)?, wide(way.grad)?);
+        // The gate is `½(1 + tanh)`, as a logistic function: see `row::gelu_gate`.
+        let cube = f64::from(GELU_CUBE);
+        let square = a.sqr()?;
+        let inner = (&a * square.affine(cube, 1.0)?)?;
+        let gate = ((inner * -f64::from(GELU_SCALE))?.exp()? + 1.0)?.recip()?;
+        let a_gradient = || {
+            let slope = (&gate * gate.affine(-1.0, 1.0)?)?;
+            let slope = (slope * square.affine(3.0 * cube, 1.0)?)?;
+            let gelu_slope = (&gate + (&a * slope)?.affine(f64::from(GELU_SCALE), 0.0)?)?;
+            ((&grad * wide(way.b)?)? * gelu_slope)?.to_dtype(way.a.dtype())
+        };
+        let b_gradient = || ((&grad * &a)? * &gate)?.to_dtype(way.b.dtype());
+        Ok([of_a.then(a_gradient).transpose()?, of_b.then(b_gradient).transpose()?])
+    }
+}
