@@ -91,14 +91,15 @@ impl Encoder for T5Encoder {
             // The pool's, and that of roles which are not there yet.
             _ => Some(self.config.max_tokens),
         };
-        let networks = &self.placed(ctx)?.networks;
-        if networks.are_shared() {
-            return self.encode_slice(ctx, texts, limit, out);
+        let placed = self.placed(ctx)?;
+        let encode = |ctx: &Context<'_>, texts: &[&str], out: &mut [f32]| {
+            self.encode_slice(ctx, placed, texts, limit, out)
+        };
+        if placed.networks.are_shared() {
+            return encode(ctx, texts, out);
         }
-        let (out, at_once) = ((out, self.model.config().d_model), networks.count() + 1);
-        in_slices(ctx, texts, out, at_once, |ctx, texts, out| {
-            self.encode_slice(ctx, texts, limit, out)
-        })
+        let (out, at_once) = ((out, self.model.config().d_model), placed.networks.count() + 1);
+        in_slices(ctx, texts, out, at_once, encode)
     }
 }
 
@@ -107,11 +108,11 @@ impl T5Encoder {
     fn encode_slice(
         &self,
         ctx: &Context<'_>,
+        Placed { networks, batch_tokens }: &Placed,
         texts: &[&str],
         limit: Option<usize>,
         out: &mut [f32],
     ) -> Result<EncodeReport> {
-        let Placed { networks, batch_tokens } = self.placed(ctx)?;
         let encoding = Encoding {
             dimension: self.model.config().d_model,
             tokenise: |text: &str| self.model.tokens().encode(text, limit),
@@ -191,7 +192,8 @@ fn random_note(model: &str) -> String {
 }
 
 /// Groups positions of similar length, the longest first, within a budget of padded tokens.
-pub(crate) fn batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
+#[must_use]
+pub fn batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&position| (std::cmp::Reverse(lengths[position]), position));
     let mut batches: Vec<Vec<usize>> = Vec::new();

@@ -39,7 +39,8 @@ pub use config::{
     DeviceChoice, EncoderConfig, Init, Keep, Method, Objective, Optimizer, Pooling, Precision,
     ScheduleKind, TrainerConfig,
 };
-pub use encoder::T5Encoder;
+pub use encoder::{T5Encoder, batches};
+pub use slices::SLICE;
 pub use trainer::T5Trainer;
 
 deft_core::export_plugin! { encoders: [T5Encoder], trainers: [T5Trainer] }

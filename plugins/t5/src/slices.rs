@@ -7,7 +7,7 @@ use deft_core::{Context, EncodeReport, Result};
 use deft_neural::Workers;
 
 /// Texts of a slice: of ordinary length, they fill a batch of a GPU.
-const SLICE: usize = 256;
+pub const SLICE: usize = 256;
 
 /// One slice with room for its vectors.
 struct Slice<'a> {

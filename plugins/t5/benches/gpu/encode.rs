@@ -1,6 +1,6 @@
 //! How fast texts become vectors.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use deft_core::options;
@@ -12,7 +12,7 @@ use super::services::Clock;
 use super::texts::{self, Tokens};
 use super::watch::{Watch, report_main_memory};
 use super::work::{Sizes, Work};
-use super::{all_threads, gpu, line, median, pretrained};
+use super::{all_threads, bf16, gpu, line, median, name, pretrained};
 
 /// What is measured.
 #[derive(Debug, Deserialize)]
@@ -48,8 +48,8 @@ struct Options {
 /// The time of a round is that of a call of the encoder: tokenising, all batches, and the way of the
 /// vectors back. One call before is not counted, in which kernels and libraries are loaded.
 ///
-/// While texts are tokenised, before the first batch, the device waits: that time is measured by itself,
-/// with the same texts and threads. What the device waits in all is asked of the driver.
+/// Tokenising is measured by itself, too, with the same texts and threads: so long a device would wait if
+/// nothing were computed meanwhile. What it waits in all is asked of the driver.
 pub(crate) fn run(options: &Value) -> Result<()> {
     let options: Options = options::parse(options)?;
     let prompts = texts::read(&options.prompts)?;
@@ -96,9 +96,8 @@ fn work(options: &Options, texts: &[&str]) -> Result<(f64, Work)> {
         lengths = tokens.lengths(texts, options.threads)?;
         Ok(())
     })?;
-    // The plugin's rule, src/encoder.rs.
-    let multiple = if options.device == "cpu" { 1 } else { 8 };
-    let work = Sizes::read(&options.model)?.work(&lengths, options.batch_tokens, multiple);
+    let is_on_cpu = options.device == "cpu";
+    let work = Sizes::read(&options.model)?.work(&lengths, options.batch_tokens, is_on_cpu);
     Ok((seconds, work))
 }
 
@@ -118,21 +117,15 @@ fn print(options: &Options, rows: usize) {
     line("rounds", &format!("{rounds}, {threads} threads"));
 }
 
-/// A folder's name, which tells the model.
-pub(super) fn name(model: &Path) -> String {
-    model.file_name().unwrap_or(model.as_os_str()).display().to_string()
-}
-
 fn report(options: &Options, work: &Work, seconds: f64, tokenising: f64) {
     line("time", &format!("{seconds:.3} s"));
     let share = 100.0 * tokenising / seconds;
-    line("of it tokenising", &format!("{tokenising:.3} s, {share:.1} %, measured by itself"));
+    line("tokenising by itself", &format!("{tokenising:.3} s, {share:.1} %"));
     line("tokens/s", &format!("{:.0}", work.tokens as f64 / seconds));
     line("padded tokens/s", &format!("{:.0}", work.padded_tokens as f64 / seconds));
     let speeds = [
         ("FLOP/s", work.operations / seconds),
         ("padded FLOP/s", work.padded_operations / seconds),
-        ("FLOP/s in batches", work.operations / (seconds - tokenising)),
     ];
     for (name, speed) in speeds {
         let share = options.peak.map_or_else(String::new, |peak| {
@@ -140,10 +133,6 @@ fn report(options: &Options, work: &Work, seconds: f64, tokenising: f64) {
         });
         line(name, &format!("{speed:.3e}{share}"));
     }
-}
-
-fn bf16() -> String {
-    "bf16".to_owned()
 }
 
 fn batch_tokens() -> usize {

@@ -25,6 +25,7 @@ mod watch;
 mod work;
 
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 
 use deft_core::{Error, ErrorKind, Result};
@@ -79,6 +80,15 @@ fn parse(arguments: Vec<String>) -> Result<Value> {
         options.insert(name.replace('-', "_"), value);
     }
     Ok(Value::Object(options))
+}
+
+/// A folder's name, which tells the model.
+fn name(model: &Path) -> String {
+    model.file_name().unwrap_or(model.as_os_str()).display().to_string()
+}
+
+fn bf16() -> String {
+    "bf16".to_owned()
 }
 
 /// The device that is measured unless another is named.

@@ -8,9 +8,8 @@ use deft_core::prelude::*;
 use deft_t5::T5Encoder;
 use serde_json::{Value, json};
 
-use super::encode::name;
 use super::services::Clock;
-use super::{all_threads, gpu, line, pretrained, texts};
+use super::{all_threads, gpu, line, name, pretrained, texts};
 
 /// What is compared.
 #[derive(Debug, Deserialize)]

@@ -8,11 +8,10 @@ use deft_core::prelude::*;
 use deft_t5::T5Trainer;
 use serde_json::{Value, json};
 
-use super::encode::name;
 use super::services::Clock;
 use super::watch::{Watch, report_main_memory};
 use super::work::Sizes;
-use super::{all_threads, gpu, line, median, pretrained, texts};
+use super::{all_threads, bf16, gpu, line, median, name, pretrained, texts};
 
 /// What is measured.
 #[derive(Debug, Deserialize)]
@@ -127,10 +126,6 @@ fn report(options: &Options, parameters: u64, seconds: &[f64], total: f64) {
     line("time of a step", &format!("{step:.4} s, the median of {}", measured.len()));
     line("tokens/s", &format!("{:.0}", (batch * (input + target)) as f64 / step));
     line("time in all", &format!("{total:.1} s, reading the weights included"));
-}
-
-fn bf16() -> String {
-    "bf16".to_owned()
 }
 
 fn full() -> String {

@@ -1,9 +1,9 @@
 //! How much an encoder computes.
 
-use std::cmp::Reverse;
 use std::path::Path;
 
 use deft_core::{ErrorKind, Result, ResultExt};
+use deft_t5::{SLICE, batches};
 use serde::Deserialize;
 
 /// The sizes of a model that decide how much it computes, as in `config.json`.
@@ -62,23 +62,22 @@ impl Sizes {
         2.0 * self.num_layers as f64 * length as f64 * (token + pairs) as f64
     }
 
-    /// What it takes to encode texts of these lengths in batches of at most `budget` tokens, each
-    /// padded to a multiple of `multiple`: the batches of the plugin, the longest texts first.
-    pub(crate) fn work(&self, lengths: &[usize], budget: usize, multiple: usize) -> Work {
-        let mut sorted = lengths.to_vec();
-        sorted.sort_by_key(|&length| Reverse(length));
+    /// What it takes to encode texts of these lengths in batches of at most `budget` tokens, as the
+    /// plugin does: on a GPU slice by slice, each batch padded to a multiple of 8.
+    pub(crate) fn work(&self, lengths: &[usize], budget: usize, is_on_cpu: bool) -> Work {
+        let (slice, multiple) = if is_on_cpu { (usize::MAX, 1) } else { (SLICE, 8) };
         let mut work = Work::default();
-        let (mut longest, mut rows) = (0_usize, 0_usize);
-        for length in sorted {
-            if rows == 0 || longest * (rows + 1) > budget {
-                (longest, rows) = (length, 0);
+        for lengths in lengths.chunks(slice) {
+            for batch in batches(lengths, budget) {
+                // The first is the longest.
+                let padded = lengths[batch[0]].next_multiple_of(multiple);
+                for text in batch {
+                    work.tokens += lengths[text];
+                    work.operations += self.operations(lengths[text]);
+                    work.padded_tokens += padded;
+                    work.padded_operations += self.operations(padded);
+                }
             }
-            rows += 1;
-            let padded = longest.next_multiple_of(multiple);
-            work.tokens += length;
-            work.operations += self.operations(length);
-            work.padded_tokens += padded;
-            work.padded_operations += self.operations(padded);
         }
         work
     }

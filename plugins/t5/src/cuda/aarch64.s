@@ -1,7 +1,7 @@
 // Functions in the place of CUDA's, for 64-bit ARM (AAPCS64). See functions.rs.
 
-// A function `name` of the library of this number, and its record: the struct `Function` of libraries.rs.
-// Each has sections of its own, so that the linker drops those that nothing calls. The load acquires:
+// A function `name` of the library of this number, and its record.
+// It has a section of its own, so that the linker drops it where nothing calls it. The load acquires:
 // another thread may have opened the library a moment ago.
 .macro cuda_function name, library
     .section .text.\name, "ax", @progbits
@@ -18,16 +18,7 @@
 2:  b .Lcuda_first_call
     .size \name, . - \name
 
-    .section .data.\name, "aw", @progbits
-    .balign 8
-.Lrecord_\name:
-    .quad 0
-    .quad .Lname_\name
-    .quad \library
-
-    .section .rodata.\name, "a", @progbits
-.Lname_\name:
-    .asciz "\name"
+    cuda_record \name, \library
 .endm
 
 // Finds the function of the record in x16 and jumps to it, with all registers that may hold arguments

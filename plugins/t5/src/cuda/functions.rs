@@ -34,6 +34,7 @@ macro_rules! functions {
     };
     (@assembly $source:literal, $($library:ident: $($name:ident)+;)+) => {
         global_asm!(
+            include_str!("record.s"),
             include_str!($source),
             $($(
                 concat!("cuda_function ", stringify!($name), ", {", stringify!($library), "}"),

@@ -7,7 +7,7 @@ use deft_neural::Values;
 
 use super::Lengths;
 use super::kernels::{self, Visible};
-use super::ops::{Composed1, Composed2, Way, gradient, is_host, last, slice, wide};
+use super::ops::{Composed1, Composed2, Way, gradient, is_host, last, slice, wanted, wide};
 
 /// Attention probabilities from scores `[batch, heads, queries, keys]`, with or without a position
 /// bias `[heads, queries, keys]`; composed, also one for each entry of the batch.
@@ -93,17 +93,10 @@ impl Composed2 for Attend {
         self.composed(scores, Some(bias))
     }
 
-    fn backward(
-        &self,
-        way: &Way<'_>,
-        [of_scores, of_bias]: [bool; 2],
-    ) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
         let gradient = Self::composed_backward(way.result, way.grad)?;
         let bias_gradient = || gradient.sum(0)?.to_dtype(way.b.dtype());
-        Ok([
-            of_scores.then(|| gradient.to_dtype(way.a.dtype())).transpose()?,
-            of_bias.then(bias_gradient).transpose()?,
-        ])
+        wanted(wants, || gradient.to_dtype(way.a.dtype()), bias_gradient)
     }
 }
 

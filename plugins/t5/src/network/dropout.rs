@@ -41,9 +41,19 @@ impl Dropout {
         Tensor::rand(0f32, 1f32, of.elem_count(), of.device())?.ge(self.rate)?.reshape(of.shape())
     }
 
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
+    /// A seed for the generator of a GPU.
+    pub(crate) fn device_seed(&self) -> u64 {
+        self.rng().next_u64()
+    }
+
+    fn rng(&self) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(self.stream);
+        rng
+    }
+
+    fn apply(&self, x: &[f32]) -> Vec<f32> {
+        let mut rng = self.rng();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rate < 1")]
         let dropped = (self.rate * 65536.0) as u16;
         let scale = 1.0 / (1.0 - self.rate);

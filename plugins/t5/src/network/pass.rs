@@ -164,25 +164,15 @@ impl Masks {
     }
 
     fn draw(&self, dropout: &Dropout, of: &Tensor) -> Result<Tensor> {
-        if of.device().is_cpu() {
-            return dropout.mask(of);
-        }
-        if !self.is_seeded.replace(true) {
+        let is_on_gpu = !of.device().is_cpu();
+        if is_on_gpu && !self.is_seeded.replace(true) {
             // The numbers of a micro-batch's masks begin with its own.
-            of.device().set_seed(mixed(self.seed, dropout.stream))?;
+            of.device().set_seed(dropout.device_seed())?;
         }
         let mask = dropout.mask(of)?;
-        if !of.track_op() {
+        if is_on_gpu && !of.track_op() {
             self.kept.borrow_mut().insert(dropout.stream, mask.clone());
         }
         Ok(mask)
     }
-}
-
-/// One seed of a seed and a number (the last step of `SplitMix64`, of Steele et al., 2014).
-fn mixed(seed: u64, number: u64) -> u64 {
-    let mut x = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

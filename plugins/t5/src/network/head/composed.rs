@@ -8,7 +8,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::{HeadLoss, HeadRows};
-use crate::network::ops::add_to;
+use crate::network::ops::{add_to, product};
 
 /// Logits that are there at once: 64 MB in f32. At the peak there are four arrays of them, some
 /// 256 MB. In tests less, so that there are several chunks.
@@ -32,7 +32,7 @@ pub(super) fn loss(
         let errors = wanted.errors(&logits, &log_sums)?;
         // Memory for the next arrays.
         drop(logits);
-        gradients.push(errors.to_dtype(states.dtype())?.matmul(weight)?);
+        gradients.push(product(&errors.to_dtype(states.dtype())?, weight)?);
         all_sums.push(log_sums);
     }
     // The one number that is waited for.
@@ -54,7 +54,7 @@ pub(super) fn add_whole(of: &HeadRows, weight: &Tensor, sum: &mut Tensor) -> Res
             .narrow(first, rows)?
             .errors(&logits(&states, weight)?, &of.log_sums.narrow(0, first, rows)?)?
             .to_dtype(states.dtype())?;
-        add_to(sum, &errors.t()?.matmul(&states)?)?;
+        add_to(sum, &product(&errors.t()?, &states)?)?;
     }
     Ok(())
 }
@@ -99,5 +99,5 @@ fn chunks(count: usize, weight: &Tensor) -> Result<impl Iterator<Item = (usize, 
 
 /// The logits of some states, in f32.
 fn logits(states: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    states.matmul(&weight.t()?)?.to_dtype(DType::F32)
+    product(states, &weight.t()?)?.to_dtype(DType::F32)
 }

@@ -4,8 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use deft_neural::Values;
 
-use super::composed::{Composed2, Way};
-use super::{gradient, kernels, last, product, slice, wide};
+use super::composed::{Composed2, Way, wanted};
+use super::{fused, gradient, kernels, last, product, slice, wide};
 
 /// `x · weightᵀ` over the last dimension of `x`; `weight` is `[out, in]` as in `PyTorch`.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ impl CustomOp2 for Linear {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let wanted = [x.track_op(), weight.track_op()];
-        let [of_x, of_weight] = Self::gradients(&x.detach(), &weight.detach(), grad, wanted)?;
+        let wants = [x.track_op(), weight.track_op()];
+        let [of_x, of_weight] = Self::gradients(&x.detach(), &weight.detach(), grad, wants)?;
         Ok((of_x, of_weight))
     }
 }
@@ -54,14 +54,14 @@ impl Linear {
         x: &Tensor,
         weight: &Tensor,
         grad: &Tensor,
-        [of_x, of_weight]: [bool; 2],
+        wants: [bool; 2],
     ) -> Result<[Option<Tensor>; 2]> {
         let (n, k) = weight.dims2()?;
         let grad_rows = grad.contiguous()?.reshape(((), n))?;
         // Half of an adapter's time.
         let x_gradient = || product(&grad_rows, weight)?.reshape(x.shape());
         let weight_gradient = || product(&grad_rows.t()?, &x.reshape(((), k))?);
-        Ok([of_x.then(x_gradient).transpose()?, of_weight.then(weight_gradient).transpose()?])
+        wanted(wants, x_gradient, weight_gradient)
     }
 }
 
@@ -72,8 +72,8 @@ impl Composed2 for Linear {
         product(&rows, &weight.t()?)?.reshape(with_last(x.dims(), n))
     }
 
-    fn backward(&self, way: &Way<'_>, wanted: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
-        Self::gradients(way.a, way.b, way.grad, wanted)
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        Self::gradients(way.a, way.b, way.grad, wants)
     }
 }
 
@@ -101,10 +101,7 @@ impl CustomOp2 for Scale {
         vector: &CpuStorage,
         vector_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, vector) = (slice(x, x_layout)?, slice(vector, vector_layout)?);
-        let mut out = vec![0.0; x.len()];
-        kernels::scale_rows(x, vector, &mut out);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+        fused((x, x_layout), (vector, vector_layout), kernels::scale_rows)
     }
 
     fn bwd(
@@ -128,14 +125,14 @@ impl Composed2 for Scale {
         x.broadcast_mul(&vector.flatten_all()?)
     }
 
-    fn backward(&self, way: &Way<'_>, [of_x, of_vector]: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
         let Way { a: x, b: vector, grad, .. } = way;
         let x_gradient = || grad.broadcast_mul(&vector.flatten_all()?);
         let vector_gradient = || {
             let products = (wide(x)? * wide(grad)?)?.reshape(((), vector.elem_count()))?;
             products.sum(0)?.reshape(vector.shape())?.to_dtype(vector.dtype())
         };
-        Ok([of_x.then(x_gradient).transpose()?, of_vector.then(vector_gradient).transpose()?])
+        wanted(wants, x_gradient, vector_gradient)
     }
 }
 
@@ -176,7 +173,7 @@ impl Composed2 for Add {
         x + y
     }
 
-    fn backward(&self, way: &Way<'_>, wanted: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
-        Ok(wanted.map(|is_wanted| is_wanted.then(|| way.grad.clone())))
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        Ok(wants.map(|is_wanted| is_wanted.then(|| way.grad.clone())))
     }
 }

@@ -28,8 +28,8 @@ pub(crate) trait Composed2: CustomOp2 {
     /// The result: a new tensor, never an argument or a view of one.
     fn forward(&self, a: &Tensor, b: &Tensor) -> Result<Tensor>;
 
-    /// The gradients of the arguments for which one is `wanted`, from that of the result.
-    fn backward(&self, way: &Way<'_>, wanted: [bool; 2]) -> Result<[Option<Tensor>; 2]>;
+    /// The gradients of the arguments that want one, from that of the result.
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]>;
 }
 
 /// What the gradients of an operation of two arguments are made of; none has a graph.
@@ -39,6 +39,15 @@ pub(crate) struct Way<'a> {
     pub(crate) result: &'a Tensor,
     /// Of the result, contiguous.
     pub(crate) grad: &'a Tensor,
+}
+
+/// The gradients that are wanted of two.
+pub(crate) fn wanted(
+    [wants_a, wants_b]: [bool; 2],
+    of_a: impl FnOnce() -> Result<Tensor>,
+    of_b: impl FnOnce() -> Result<Tensor>,
+) -> Result<[Option<Tensor>; 2]> {
+    Ok([wants_a.then(of_a).transpose()?, wants_b.then(of_b).transpose()?])
 }
 
 /// Applies an operation in the form that its argument asks for.
@@ -150,10 +159,10 @@ impl<O: Composed2> CustomOp2 for Step<O> {
         result: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let wanted = [a.track_op(), b.track_op()];
+        let wants = [a.track_op(), b.track_op()];
         let (a, b, result, grad) = (a.detach(), b.detach(), result.detach(), grad.contiguous()?);
         let way = Way { a: &a, b: &b, result: &result, grad: &grad };
-        let [of_a, of_b] = self.op.backward(&way, wanted)?;
+        let [of_a, of_b] = self.op.backward(&way, wants)?;
         Ok((of_a, of_b))
     }
 }

@@ -17,13 +17,13 @@ mod norm;
 #[cfg(test)]
 mod tests;
 
-use candle_core::{CpuStorage, DType, Device, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, DType, Device, Layout, Result, Shape, Tensor, bail};
 use deft_neural::{Values, in_place};
 
 use super::kernels;
 
 pub(crate) use arithmetic::{Add, Linear, Scale};
-pub(crate) use composed::{Composed1, Composed2, Way, apply1, apply2};
+pub(crate) use composed::{Composed1, Composed2, Way, apply1, apply2, wanted};
 pub(crate) use norm::{GatedGelu, RmsNorm};
 
 /// Whether a tensor is f32 in main memory: what the fused forms, and slices of it, are for.
@@ -75,6 +75,18 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => bail!("a contiguous tensor is needed, this one is {layout:?}"),
     }
+}
+
+/// What a kernel makes of two arguments: as many numbers as the first has.
+fn fused(
+    (x, x_layout): (&CpuStorage, &Layout),
+    (y, y_layout): (&CpuStorage, &Layout),
+    kernel: impl FnOnce(&[f32], &[f32], &mut [f32]),
+) -> Result<(CpuStorage, Shape)> {
+    let (x, y) = (slice(x, x_layout)?, slice(y, y_layout)?);
+    let mut out = vec![0.0; x.len()];
+    kernel(x, y, &mut out);
+    Ok((CpuStorage::F32(out), x_layout.shape().clone()))
 }
 
 pub(super) fn last(dims: &[usize]) -> usize {

@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 use deft_neural::Values;
 
-use super::composed::{Composed2, Way};
-use super::{kernels, like, slice, wide};
+use super::composed::{Composed2, Way, wanted};
+use super::{fused, kernels, like, wide};
 use crate::network::row::{GELU_CUBE, GELU_SCALE};
 
 /// T5's layer norm: the root mean square alone, no mean, no bias.
@@ -25,10 +25,9 @@ impl CustomOp2 for RmsNorm {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight) = (slice(x, x_layout)?, slice(weight, weight_layout)?);
-        let mut out = vec![0.0; x.len()];
-        kernels::rms_norm_rows(x, weight, self.epsilon, &mut out);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+        fused((x, x_layout), (weight, weight_layout), |x, weight, out| {
+            kernels::rms_norm_rows(x, weight, self.epsilon, out);
+        })
     }
 
     fn bwd(
@@ -59,7 +58,7 @@ impl Composed2 for RmsNorm {
         candle_nn::ops::rms_norm(&x.contiguous()?, weight, self.epsilon)
     }
 
-    fn backward(&self, way: &Way<'_>, [of_x, of_weight]: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
         let (x, weight, grad) = (wide(way.a)?, wide(way.b)?, wide(way.grad)?);
         let square = x.sqr()?.mean_keepdim(D::Minus1)?;
         let scale = (square + f64::from(self.epsilon))?.sqrt()?.recip()?;
@@ -74,7 +73,7 @@ impl Composed2 for RmsNorm {
             let products = (&grad * &normed)?.reshape(((), weight.elem_count()))?;
             products.sum(0)?.to_dtype(way.b.dtype())
         };
-        Ok([of_x.then(x_gradient).transpose()?, of_weight.then(weight_gradient).transpose()?])
+        wanted(wants, x_gradient, weight_gradient)
     }
 }
 
@@ -94,10 +93,7 @@ impl CustomOp2 for GatedGelu {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (a, b) = (slice(a, a_layout)?, slice(b, b_layout)?);
-        let mut out = vec![0.0; a.len()];
-        kernels::gated_gelu(a, b, &mut out);
-        Ok((CpuStorage::F32(out), a_layout.shape().clone()))
+        fused((a, a_layout), (b, b_layout), kernels::gated_gelu)
     }
 
     fn bwd(
@@ -122,7 +118,7 @@ impl Composed2 for GatedGelu {
         a.gelu()? * b
     }
 
-    fn backward(&self, way: &Way<'_>, [of_a, of_b]: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
         let (a, grad) = (wide(way.a)?, wide(way.grad)?);
         // The gate is `½(1 + tanh)`, as a logistic function: see `row::gelu_gate`.
         let cube = f64::from(GELU_CUBE);
@@ -136,6 +132,6 @@ impl Composed2 for GatedGelu {
             ((&grad * wide(way.b)?)? * gelu_slope)?.to_dtype(way.a.dtype())
         };
         let b_gradient = || ((&grad * &a)? * &gate)?.to_dtype(way.b.dtype());
-        Ok([of_a.then(a_gradient).transpose()?, of_b.then(b_gradient).transpose()?])
+        wanted(wants, a_gradient, b_gradient)
     }
 }
