@@ -1,8 +1,8 @@
-//! With the feature `cuda`: gives the linker something in the place of CUDA's libraries, and tells the
-//! plugin what its kernels are made with. Without the feature it does nothing.
+//! With the feature `cuda`: compiles our own kernels, gives the linker something in the place of CUDA's
+//! libraries, and tells the plugin what its kernels are made with. Without the feature it does nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::{env, fs};
 
 /// What cudarc and candle-kernels ask the linker for. The functions are in `src/cuda/functions.rs`.
@@ -13,6 +13,9 @@ const EMPTY: &[u8] = b"!<arch>\n";
 
 /// What decides which compiler makes the kernels, and for which GPU.
 const VARIABLES: [&str; 5] = ["CUDA_COMPUTE_CAP", "CUDA_HOME", "CUDA_PATH", "DEFT_NVCC", "NVCC"];
+
+/// The folder of our own kernels, each file of which is compiled by itself.
+const KERNELS: &str = "src/gpu_kernels";
 
 /// The front of the compiler that makes nothing of the kernels that call the CUDA runtime.
 const FRONT: &str = "nvcc.sh";
@@ -28,8 +31,33 @@ fn main() {
     let (major, minor) = toolkit();
     println!("cargo::rustc-env=DEFT_CUDA_MAJOR={major}");
     println!("cargo::rustc-env=DEFT_CUDA_TOOLKIT={major}.{minor}");
-    println!("cargo::rustc-env=DEFT_CUDA_COMPUTE_CAPABILITY={}", capability());
+    let capability = capability();
+    println!("cargo::rustc-env=DEFT_CUDA_COMPUTE_CAPABILITY={capability}");
+    kernels(&capability.replace('.', ""));
     link();
+}
+
+/// Compiles our own kernels, for GPUs of a capability (`80`) and later ones.
+fn kernels(capability: &str) {
+    println!("cargo::rerun-if-changed={KERNELS}");
+    let files = fs::read_dir(KERNELS).expect("the folder of kernels can be read");
+    let files = files.map(|file| file.expect("the folder of kernels can be read").path());
+    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "cu")) {
+        let name = file.file_stem().expect("a file has a name").to_owned();
+        let ptx = folder().join(name).with_extension("ptx");
+        let mut command = Command::new(compiler());
+        command
+            .args(["--ptx", "-O3", "-std=c++17"])
+            .arg(format!("--gpu-architecture=sm_{capability}"));
+        let status = command.arg(&file).arg("-o").arg(&ptx).status();
+        let is_done = status.as_ref().is_ok_and(ExitStatus::success);
+        assert!(is_done, "{}: the CUDA compiler failed: {status:?}", file.display());
+    }
+}
+
+/// Cargo's folder for what is made here.
+fn folder() -> PathBuf {
+    env::var_os("OUT_DIR").expect("cargo gives a build script a folder").into()
 }
 
 /// Puts archives of the names that are asked for into a folder that is searched before all others, so
@@ -37,8 +65,7 @@ fn main() {
 ///
 /// The folder comes first because cargo names a package's own before those of its dependencies.
 fn link() {
-    let folder = env::var_os("OUT_DIR").expect("cargo gives a build script a folder");
-    let folder = PathBuf::from(folder);
+    let folder = folder();
     for name in LIBRARIES {
         write(&folder, name, EMPTY);
     }

@@ -12,6 +12,7 @@ mod config;
 mod cuda;
 mod device;
 mod encoder;
+mod gpu_kernels;
 mod hub;
 mod init;
 mod model;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deft_core::Result;
 
-use crate::device::{Lease, Placement, Pool, failure, is_news, longest, split_on_oom};
+use crate::device::{Lease, Placement, Pool, failure, is_news, longest, padded, split_on_oom};
 use crate::model::Model;
 use crate::network::{Pass, T5, Tensors};
 
@@ -78,7 +78,7 @@ impl Placed {
         compute: &impl Fn(&[&[u32]]) -> candle_core::Result<Vec<T>>,
     ) -> Result<Vec<T>> {
         let before = self.most_tokens();
-        let computed = split_on_oom(texts, &self.placement, &self.most_tokens, compute);
+        let computed = split_on_oom(texts, &padded, &self.placement, &self.most_tokens, compute);
         let most = self.most_tokens();
         if most < before {
             let line = format!(

@@ -7,6 +7,9 @@ use deft_core::{NoServices, Services};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::config::Precision;
+use crate::device::{self, Placement};
+
 /// A path of the shared tree, or a note that the test is skipped.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("DEFT_SHARED").map_or_else(
@@ -67,6 +70,17 @@ pub(crate) fn context(threads: usize) -> Context<'static> {
 /// another.
 pub(crate) fn device() -> String {
     std::env::var("DEFT_T5_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
+}
+
+/// The GPU that `DEFT_T5_DEVICE` names, to compute in a precision; else a note that a test is skipped.
+pub(crate) fn gpu(precision: Precision) -> Option<Placement> {
+    let choice = serde_json::from_value(device().into()).expect("a device");
+    let there = device::open_one(&context(1), choice, precision).expect("a device");
+    if there.device.is_cpu() {
+        println!("skipped: DEFT_T5_DEVICE names no GPU");
+        return None;
+    }
+    Some(there)
 }
 
 /// A component with random weights of a folder's shape, on the CPU: many tests compare bytes.

@@ -36,7 +36,7 @@ pub(crate) use choose::no_cuda;
 pub(crate) use lease::Lease;
 pub(crate) use pool::Pool;
 pub(crate) use room::{MOST_IN_TENSOR, batch_tokens, check_room, check_training, weight_bytes};
-pub(crate) use split::{failure, longest, split_on_oom, too_many_numbers};
+pub(crate) use split::{Computing, failure, longest, padded, split_on_oom, too_many_numbers};
 
 /// Whether this build can use a GPU at all.
 pub(crate) const HAS_CUDA: bool = gpu::BUILT.is_some();

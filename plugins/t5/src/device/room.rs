@@ -145,12 +145,12 @@ pub(crate) fn batch_tokens(
 /// Bytes that a block of the encoder takes for one token of a text, all that it computes counted as
 /// if it were there at once: the states before and after each half, normed and not; queries, keys,
 /// values and what attention makes of them; the hidden layers of the feed-forward; and for each head
-/// a score and a share for each token of the text, both in the precision and in f32.
+/// a score and a share for each token of the text.
 fn token_bytes(network: &NetworkConfig, longest: usize, precision: DType) -> u64 {
     let hidden = if network.gated { 3 } else { 2 };
     let numbers = 4 * network.d_model + 4 * network.inner() + hidden * network.d_ff;
     let size = bytes_of(precision);
-    numbers as u64 * size + scores(network, longest) * 2 * (size + F32)
+    (numbers as u64 + 2 * scores(network, longest)) * size
 }
 
 /// The scores of a token's attention to all the others, in all heads.

@@ -28,33 +28,54 @@ const OUT_OF_MEMORY: [&str; 4] =
 /// kernel that it does not have, is a defect of ours or its own.
 const OF_LIBRARIES: [&str; 3] = ["DriverError(", "CublasError(", "CurandError("];
 
-/// Computes texts together, or in halves where the GPU has no memory for all of them, down to one.
+/// An error of computing that may be candle's.
+pub(crate) trait Computing {
+    /// candle's error, if it is one.
+    fn cause(&self) -> Option<&Cause>;
+}
+
+impl Computing for Cause {
+    fn cause(&self) -> Option<&Cause> {
+        Some(self)
+    }
+}
+
+/// Computes some texts together, or in halves where the GPU has no memory for all of them, down to
+/// one; `padded` counts their tokens with padding.
 ///
 /// `most_tokens` is how many padded tokens are tried at once: it falls where so many do not fit, so
 /// that later batches are not tried in vain.
 ///
 /// Rows computed apart have other neighbours, and so differ by rounding from those computed together.
-pub(crate) fn split_on_oom<T>(
-    texts: &[&[u32]],
+pub(crate) fn split_on_oom<I, T, E: Computing>(
+    texts: &[I],
+    padded: &impl Fn(&[I]) -> usize,
     placement: &Placement,
     most_tokens: &AtomicUsize,
-    compute: &impl Fn(&[&[u32]]) -> candle_core::Result<Vec<T>>,
-) -> candle_core::Result<Vec<T>> {
+    compute: &impl Fn(&[I]) -> Result<Vec<T>, E>,
+) -> Result<Vec<T>, E> {
     let (first, second) = texts.split_at(texts.len().div_ceil(2));
-    let (is_one, longest) = (second.is_empty(), longest(texts));
-    if is_one || texts.len() * longest <= most_tokens.load(Ordering::Relaxed) {
+    let is_one = second.is_empty();
+    if is_one || padded(texts) <= most_tokens.load(Ordering::Relaxed) {
         match compute(texts) {
-            Err(error) if !is_one && is_out_of_memory(&error) => {
-                most_tokens.fetch_min(first.len() * longest, Ordering::Relaxed);
+            Err(error) if !is_one && error.cause().is_some_and(is_out_of_memory) => {
+                // As long as the longest of all, which later ones may be.
+                let each = padded(texts) / texts.len();
+                most_tokens.fetch_min(first.len() * each, Ordering::Relaxed);
                 // A library may want what is kept for arrays.
                 placement.give_back();
             }
             computed => return computed,
         }
     }
-    let mut computed = split_on_oom(first, placement, most_tokens, compute)?;
-    computed.extend(split_on_oom(second, placement, most_tokens, compute)?);
+    let mut computed = split_on_oom(first, padded, placement, most_tokens, compute)?;
+    computed.extend(split_on_oom(second, padded, placement, most_tokens, compute)?);
     Ok(computed)
+}
+
+/// Tokens of some texts, each padded to the longest.
+pub(crate) fn padded(texts: &[&[u32]]) -> usize {
+    texts.len() * longest(texts)
 }
 
 /// Tokens of the longest of some texts.
@@ -149,7 +170,7 @@ mod tests {
         most_tokens: &AtomicUsize,
         compute: impl Fn(&[&[u32]]) -> candle_core::Result<Vec<T>>,
     ) -> candle_core::Result<Vec<T>> {
-        split_on_oom(texts, &Placement::host(), most_tokens, &compute)
+        split_on_oom(texts, &padded, &Placement::host(), most_tokens, &compute)
     }
 
     #[test]

@@ -8,15 +8,16 @@ use deft_neural::Values;
 use super::Lengths;
 use super::kernels::{self, Visible};
 use super::ops::{Composed1, Composed2, Way, gradient, is_host, last, slice, wanted, wide};
+use crate::gpu_kernels;
 
 /// Attention probabilities from scores `[batch, heads, queries, keys]`, with or without a position
-/// bias `[heads, queries, keys]`; composed, also one for each entry of the batch.
+/// bias `[heads, queries, keys]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Attend {
     /// Keys of each batch entry that are no padding; `None` when all are real.
     pub(crate) lengths: Option<Arc<Lengths>>,
     /// Whether query `i` sees no later key; with fewer queries than keys, the queries are the last.
-    /// Composed, it is the bias that hides these: see [`PositionBias::hidden_from`].
+    /// But in the fused form it is the bias that hides these: see [`PositionBias::hidden_from`].
     pub(crate) causal: bool,
 }
 
@@ -41,18 +42,27 @@ impl Attend {
         Tensor::from_vec(out, probs.shape(), probs.device())
     }
 
+    /// The probabilities in any other form than the fused one.
+    fn probabilities(&self, scores: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        if bias.is_none() && self.causal && scores.dim(2)? > 1 {
+            bail!("a causal attention has a bias")
+        }
+        if !gpu_kernels::are_for(scores) {
+            return self.composed(scores, bias);
+        }
+        let lengths = self.lengths.as_ref().map(|all| all.on(scores.device())).transpose()?;
+        gpu_kernels::attend(scores, bias, lengths.as_ref())
+    }
+
     /// Of dimensions candle's kernels compute each number's place: the fewer, the faster.
     fn composed(&self, scores: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (inputs, heads, queries, keys) = scores.dims4()?;
         let x = match bias {
-            // Of each input by itself.
-            Some(bias) if bias.rank() == 4 => (scores + bias)?,
             Some(bias) => {
                 let all = heads * queries * keys;
                 let bias = bias.contiguous()?.reshape((1, all))?;
                 scores.contiguous()?.reshape((inputs, all))?.broadcast_add(&bias)?
             }
-            None if self.causal && queries > 1 => bail!("a causal attention has a bias"),
             None => scores.contiguous()?,
         };
         let x = x.reshape((inputs, heads * queries, keys))?;
@@ -80,20 +90,28 @@ pub(super) fn hidden(is_hidden: bool) -> f32 {
 
 impl Composed1 for Attend {
     fn forward(&self, scores: &Tensor) -> Result<Tensor> {
-        self.composed(scores, None)
+        self.probabilities(scores, None)
     }
 
     fn backward(&self, scores: &Tensor, probs: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        if gpu_kernels::are_for(probs) {
+            return Ok(gpu_kernels::attend_backward(probs, grad, false)?.0);
+        }
         Self::composed_backward(probs, grad)?.to_dtype(scores.dtype())
     }
 }
 
 impl Composed2 for Attend {
     fn forward(&self, scores: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        self.composed(scores, Some(bias))
+        self.probabilities(scores, Some(bias))
     }
 
     fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        if gpu_kernels::are_for(way.result) {
+            let [wants_scores, wants_bias] = wants;
+            let (scores, bias) = gpu_kernels::attend_backward(way.result, way.grad, wants_bias)?;
+            return Ok([wants_scores.then_some(scores), bias]);
+        }
         let gradient = Self::composed_backward(way.result, way.grad)?;
         let bias_gradient = || gradient.sum(0)?.to_dtype(way.b.dtype());
         wanted(wants, || gradient.to_dtype(way.a.dtype()), bias_gradient)

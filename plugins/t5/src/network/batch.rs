@@ -24,6 +24,8 @@ pub(crate) struct Lengths {
     counts: Vec<usize>,
     /// What hides the padding, once it was asked for.
     mask: OnceLock<Tensor>,
+    /// The counts where they are computed with, once they were asked for.
+    there: OnceLock<Tensor>,
 }
 
 impl Deref for Lengths {
@@ -36,7 +38,7 @@ impl Deref for Lengths {
 
 impl Lengths {
     pub(super) fn new(counts: Vec<usize>) -> Self {
-        Self { counts, mask: OnceLock::new() }
+        Self { counts, mask: OnceLock::new(), there: OnceLock::new() }
     }
 
     /// What hides the keys of padding: `[rows, 1, keys]` of 0 and −∞, for scores like these.
@@ -59,12 +61,15 @@ impl Lengths {
         Ok(self.mask.get_or_init(|| mask).clone())
     }
 
-    /// A bias `[heads, queries, keys]` for each row, with its padding hidden.
-    pub(super) fn hide(&self, bias: &Tensor) -> Result<Tensor> {
-        let (heads, queries, keys) = bias.dims3()?;
-        let mask = self.mask(keys, bias)?;
-        let bias = bias.contiguous()?.reshape((1, heads * queries, keys))?;
-        bias.broadcast_add(&mask)?.reshape((self.counts.len(), heads, queries, keys))
+    /// The counts as `u32` on a device, for a kernel: later calls must be for the same one.
+    pub(super) fn on(&self, device: &Device) -> Result<Tensor> {
+        if let Some(there) = self.there.get() {
+            return Ok(there.clone());
+        }
+        let count = |&count: &usize| u32::try_from(count).map_err(candle_core::Error::wrap);
+        let counts = self.counts.iter().map(count).collect::<Result<Vec<u32>>>()?;
+        let there = Tensor::from_vec(counts, self.counts.len(), device)?;
+        Ok(self.there.get_or_init(|| there).clone())
     }
 }
 

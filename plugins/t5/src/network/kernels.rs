@@ -272,6 +272,20 @@ impl Limits {
     }
 }
 
+/// The position of the largest value, the first of equal ones; `None` if one is not finite.
+pub(crate) fn largest(values: &[f32]) -> Option<u32> {
+    let mut best = 0;
+    for (at, value) in values.iter().enumerate() {
+        if !value.is_finite() {
+            return None;
+        }
+        if *value > values[best] {
+            best = at;
+        }
+    }
+    u32::try_from(best).ok()
+}
+
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamUpdate {
@@ -324,6 +338,13 @@ mod tests {
         let mut out = [9.0; 3];
         softmax_rows(&[0.0, 1.0, 5.0], &[1.0, 0.0, 0.0], 3, &mut out, &|_| Visible { keys: 2 });
         assert_eq!(out, [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn the_largest_of_numbers_that_are_none_is_none() {
+        assert_eq!(largest(&[1.0, 3.0, 3.0]), Some(1));
+        assert_eq!(largest(&[f32::NAN, 3.0]), None);
+        assert_eq!(largest(&[4.0, f32::INFINITY]), None);
     }
 
     #[test]

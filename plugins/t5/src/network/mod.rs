@@ -31,6 +31,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 use deft_neural::Values;
 
+use crate::gpu_kernels;
 use feed_forward::Norm;
 use layers::{Bias, Block, ROWS, Sees};
 use ops::{Linear, apply2};
@@ -135,16 +136,9 @@ impl T5 {
         let whole = (batch.length <= ROWS || !pass.is_inference())
             .then(|| positions.bias(batch.length, batch.length))
             .transpose()?;
-        let (whole, lengths) = match (whole, &batch.lengths) {
-            // Once for all blocks, where nothing goes back through the bias.
-            (Some(bias), Some(lengths)) if pass.is_inference() && !ops::is_host(&bias) => {
-                (Some(lengths.hide(&bias)?), None)
-            }
-            (whole, lengths) => (whole, lengths.as_ref()),
-        };
         let bias = whole.as_ref().map_or(Bias::Rows(positions), Bias::Whole);
         let mut x = pass.dropout(self.embed(&batch.ids, pass)?)?;
-        let sees = Sees { lengths, ..Sees::default() };
+        let sees = Sees { lengths: batch.lengths.as_ref(), ..Sees::default() };
         for block in &self.encoder.blocks {
             x = block.forward(x, bias, sees, pass)?;
         }
@@ -185,6 +179,19 @@ impl T5 {
     pub(crate) fn logits(&self, states: &Tensor) -> Result<Tensor> {
         let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
         if ops::is_host(&logits) { Ok(logits) } else { ops::to_host(&logits) }
+    }
+
+    /// The likeliest id after each of the decoder's states `[states, d_model]`, the first of equal
+    /// ones; `None` where a logit is not finite.
+    pub(crate) fn likeliest(&self, states: &Tensor) -> Result<Vec<Option<u32>>> {
+        let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
+        if gpu_kernels::are_for(&logits) {
+            return gpu_kernels::largest(&logits);
+        }
+        let logits = ops::to_host(&logits)?;
+        let values = Values::of(&logits);
+        let rows = values.get()?.chunks_exact(self.config.vocabulary);
+        Ok(rows.map(kernels::largest).collect())
     }
 
     /// The log-probabilities of the `wanted` ids, one for each of the decoder's states

@@ -156,7 +156,9 @@ impl Masks {
         if is_host(x) {
             return x.apply_op1(dropout);
         }
-        let mask = match self.kept.borrow_mut().remove(&stream) {
+        // By itself: what is drawn is kept, too.
+        let kept = self.kept.borrow_mut().remove(&stream);
+        let mask = match kept {
             Some(mask) => mask,
             None => self.draw(&dropout, x)?,
         };

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::case::{Case, cases};
 use super::{slices, values, wide};
+use crate::config::Precision;
 use crate::device::Placement;
 use crate::model::WHOLE;
 use crate::network::{Batch, Pass, Tensors, Work};
@@ -32,17 +33,20 @@ fn deviation(found: &[f64], wanted: &[f64]) -> f64 {
 
 #[test]
 fn bf16_is_as_near_to_f64_as_that_of_transformers() {
-    for case in cases() {
-        let placement = Placement { precision: DType::BF16, ..Placement::host() };
+    let in_memory = Placement { precision: DType::BF16, ..Placement::host() };
+    let places: Vec<Placement> =
+        [in_memory].into_iter().chain(testing::gpu(Precision::Bf16)).collect();
+    for (case, placement) in cases().iter().flat_map(|case| places.iter().map(move |p| (case, p))) {
+        println!("on {:?}", placement.device);
         let model = case.model();
         let tensors = model.tensors(&testing::context(1), &WHOLE).expect("weights");
-        let parameters = Parameters::new(tensors, Tensors::new(), &placement).expect("parameters");
+        let parameters = Parameters::new(tensors, Tensors::new(), placement).expect("parameters");
         let network = model.network(&parameters.detached()).expect("a network");
         let inputs = Batch::new(slices(&case.inputs), 0).expect("a batch");
         let states = network.encode(&inputs, &Pass::inference()).expect("states");
-        let (found, wanted) = real(&case, &values(&states), &inputs, model.config().d_model);
+        let (found, wanted) = real(case, &values(&states), &inputs, model.config().d_model);
         assert_within("states", deviation(&found, &wanted), STATES);
-        check_training(&case, &parameters);
+        check_training(case, &parameters);
     }
 }
 

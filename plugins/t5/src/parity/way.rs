@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use crate::config::Precision;
-use crate::device::{self, Placement};
+use crate::device::Placement;
 use crate::testing;
 
 /// A place and its numbers, with how near they must come.
@@ -17,11 +17,7 @@ pub(super) struct Way {
 pub(super) fn ways() -> Vec<Way> {
     let f64 = Placement { precision: DType::F64, ..Placement::host() };
     let mut ways = vec![Way::host(), Way { placement: f64, tolerance: 1e-5 }];
-    let choice = serde_json::from_value(testing::device().into()).expect("a device");
-    let there = device::open_one(&testing::context(1), choice, Precision::F32).expect("a device");
-    if !there.is_host() {
-        ways.push(Way { placement: there, ..Way::host() });
-    }
+    ways.extend(testing::gpu(Precision::F32).map(|placement| Way { placement, ..Way::host() }));
     ways
 }
 

@@ -1,11 +1,13 @@
 //! Generated text: the likeliest next token again and again, or the likeliest of several texts that
 //! are kept side by side ([`beams`](super::beams)). Keys and values of earlier positions are kept.
 
+use candle_core::Tensor;
 use deft_core::{Context, Prediction, Result};
-use deft_neural::{Values, Workers};
+use deft_neural::Workers;
 
 use super::beams::Beams;
-use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
+use super::budget::Budget;
+use super::{Failure, Predicting, Tokenised, numbered};
 use crate::config::TrainerConfig;
 use crate::encoder::batches;
 use crate::network::{Batch, Generated, Memory, Pass, T5};
@@ -29,16 +31,21 @@ impl Generation {
 
     /// Tokens whose keys and values an example may come to keep; above a batch's budget it makes no
     /// difference how many.
-    fn tokens(self, input: &[u32]) -> usize {
-        self.beams.saturating_mul(self.limit).saturating_add(input.len()).min(BATCH_TOKENS)
+    fn tokens(self, input: &[u32], budget: &Budget) -> usize {
+        self.beams.saturating_mul(self.limit).saturating_add(input.len()).min(budget.tokens())
     }
 
     /// Groups examples of similar length: what they keep and their logits stay within the budgets.
-    fn batches(self, examples: &[Tokenised], vocabulary: usize) -> Vec<Vec<usize>> {
+    fn batches(
+        self,
+        examples: &[Tokenised],
+        vocabulary: usize,
+        budget: &Budget,
+    ) -> Vec<Vec<usize>> {
         let tokens: Vec<usize> =
-            examples.iter().map(|example| self.tokens(&example.input.ids)).collect();
-        let rows = (LOGITS / vocabulary / self.beams).max(1);
-        let batches = batches(&tokens, BATCH_TOKENS);
+            examples.iter().map(|example| self.tokens(&example.input.ids, budget)).collect();
+        let rows = (budget.logits() / vocabulary / self.beams).max(1);
+        let batches = batches(&tokens, budget.tokens());
         batches.iter().flat_map(|batch| batch.chunks(rows)).map(<[usize]>::to_vec).collect()
     }
 }
@@ -52,17 +59,17 @@ impl Predicting<'_> {
         examples: &[Tokenised],
     ) -> Result<Vec<Prediction>> {
         let how = Generation::of(self.config);
-        let batches = how.batches(examples, self.network.config().vocabulary);
+        let batches = how.batches(examples, self.network.config().vocabulary, self.budget);
         let mut predictions = vec![Prediction::Text(String::new()); examples.len()];
         let mut done = 0;
         workers.run(
             batches.len(),
             |task| {
                 let pass = Pass::interruptible(ctx);
-                let inputs: Vec<_> =
-                    batches[task].iter().map(|&at| examples[at].input.ids.as_slice()).collect();
-                let texts = generate(self.network, &inputs, how, &pass)
-                    .map_err(|failure| failure.error(&pass, &batches[task]))?;
+                let texts = self.compute(&numbered(&batches[task], examples), &pass, |part| {
+                    let inputs = part.iter().map(|(_, example)| example.input.ids.as_slice());
+                    generate(self.network, &inputs.collect::<Vec<_>>(), how, &pass)
+                })?;
                 texts.iter().map(|ids| self.model.tokens().decode(ids)).collect::<Result<Vec<_>>>()
             },
             |task, texts| {
@@ -95,9 +102,20 @@ impl<'a> Decoder<'a> {
     }
 
     /// The logits after the last ids, of which each input has the same number: `[ids, vocabulary]`.
-    pub(super) fn logits(&mut self, last: &[u32]) -> candle_core::Result<candle_core::Tensor> {
+    pub(super) fn logits(&mut self, last: &[u32]) -> candle_core::Result<Tensor> {
+        let states = self.states(last)?;
+        self.network.logits(&states)
+    }
+
+    /// The likeliest id after each of the last ones; `None` where a logit is not finite.
+    fn likeliest(&mut self, last: &[u32]) -> candle_core::Result<Vec<Option<u32>>> {
+        let states = self.states(last)?;
+        self.network.likeliest(&states)
+    }
+
+    fn states(&mut self, last: &[u32]) -> candle_core::Result<Tensor> {
         let Self { network, pass, memory, generated } = self;
-        network.logits(&network.decode_next(last, memory, generated, pass)?)
+        network.decode_next(last, memory, generated, pass)
     }
 
     /// Keeps these texts, in this order, of those so far.
@@ -126,15 +144,13 @@ fn greedy(mut decoder: Decoder<'_>, count: usize, limit: usize) -> Result<Vec<Ve
     let mut texts = vec![vec![config.decoder_start]; count];
     let (mut last, mut has_ended) = (vec![config.decoder_start; count], vec![false; count]);
     for _ in 0..limit {
-        let logits = decoder.logits(&last)?;
-        let values = Values::of(&logits);
-        for (row, logits) in values.get()?.chunks_exact(config.vocabulary).enumerate() {
+        for (row, next) in decoder.likeliest(&last)?.into_iter().enumerate() {
             if has_ended[row] {
                 // It goes on beside the others; nobody looks at it.
                 last[row] = config.pad;
                 continue;
             }
-            last[row] = largest(logits).ok_or(Failure::NotFinite { row })?;
+            last[row] = next.ok_or(Failure::NotFinite { row })?;
             texts[row].push(last[row]);
             has_ended[row] = last[row] == config.eos;
         }
@@ -145,22 +161,9 @@ fn greedy(mut decoder: Decoder<'_>, count: usize, limit: usize) -> Result<Vec<Ve
     Ok(texts)
 }
 
-/// The position of the largest value, the first of equal ones; `None` if one is not finite.
-fn largest(values: &[f32]) -> Option<u32> {
-    let mut best = 0;
-    for (at, value) in values.iter().enumerate() {
-        if !value.is_finite() {
-            return None;
-        }
-        if *value > values[best] {
-            best = at;
-        }
-    }
-    Some(index(best))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::index;
     use super::*;
     use crate::model::{Model, WHOLE, Weights};
     use crate::testing::{context, model_dir};
@@ -301,7 +304,8 @@ mod tests {
     fn a_batch_counts_what_is_generated_and_its_logits() {
         let how = |limit, beams| Generation { limit, beams, length_penalty: 1.0 };
         let sizes = |how: Generation, inputs: &[usize], vocabulary| {
-            let batches = how.batches(&examples(inputs), vocabulary);
+            let budget = Budget::on_cpu();
+            let batches = how.batches(&examples(inputs), vocabulary, &budget);
             batches.iter().map(Vec::len).collect::<Vec<_>>()
         };
         // 2048 tokens: 24 of an input and 1000 generated twice, or 500 by two beams, or none more.
@@ -311,12 +315,5 @@ mod tests {
         // 8 million logits: 16 rows of half a million ids each.
         assert_eq!(sizes(how(1, 1), &[1; 20], 1 << 19), [16, 4]);
         assert_eq!(sizes(how(1, 8), &[1; 5], 1 << 19), [2, 2, 1]);
-    }
-
-    #[test]
-    fn the_largest_of_numbers_that_are_none_is_none() {
-        assert_eq!(largest(&[1.0, 3.0, 3.0]), Some(1));
-        assert_eq!(largest(&[f32::NAN, 3.0]), None);
-        assert_eq!(largest(&[4.0, f32::INFINITY]), None);
     }
 }

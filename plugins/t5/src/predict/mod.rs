@@ -1,6 +1,7 @@
 //! Prediction: scores of answer options, and generated text.
 
 mod beams;
+mod budget;
 mod generate;
 mod score;
 #[cfg(test)]
@@ -11,23 +12,19 @@ use std::sync::Arc;
 use deft_core::prelude::*;
 
 use crate::config::TrainerConfig;
-use crate::device::{Lease, Placement};
+use crate::device::{Computing, Lease, Placement};
 use crate::model::{Model, WHOLE};
 use crate::network::{Pass, T5};
 use crate::threads::Threads;
 use deft_neural::Encoded;
 use deft_neural::Workers;
 
+use budget::Numbered;
+
+pub(crate) use budget::Budget;
 #[cfg(test)]
 pub(crate) use generate::{Generation, generate};
 
-/// Padded tokens of a batch, inputs and what is scored or generated for them.
-///
-/// So few suit the caches of a CPU. A GPU has room for more, but here nothing splits a batch that
-/// does not fit: with texts of usual length these do, and they are the same on every device.
-const BATCH_TOKENS: usize = 2048;
-/// Logits computed at once, about 32 MB.
-const LOGITS: usize = 8 << 20;
 /// Examples of a tokenising task.
 const TOKENISED_AT_ONCE: usize = 64;
 
@@ -36,6 +33,7 @@ const TOKENISED_AT_ONCE: usize = 64;
 pub(crate) struct T5Predictor {
     model: Arc<Model>,
     network: T5,
+    budget: Budget,
     placement: Lease,
     config: TrainerConfig,
 }
@@ -45,6 +43,7 @@ pub(crate) struct T5Predictor {
 pub(crate) struct Predicting<'a> {
     model: &'a Model,
     network: &'a T5,
+    budget: &'a Budget,
     config: &'a TrainerConfig,
 }
 
@@ -63,6 +62,8 @@ pub(crate) enum Failure {
     NotFinite {
         row: usize,
     },
+    /// The same of this example of the call.
+    Example(usize),
 }
 
 impl T5Predictor {
@@ -74,11 +75,13 @@ impl T5Predictor {
     ) -> Result<Self> {
         let weights = placement.put_all(&model.tensors(ctx, &WHOLE)?)?;
         let network = model.network(&weights)?.remembering();
-        Ok(Self { model, network, placement: placement.clone().into(), config: config.clone() })
+        let budget = Budget::of(placement, model.config(), config.max_tokens);
+        let (placement, config) = (placement.clone().into(), config.clone());
+        Ok(Self { model, network, budget, placement, config })
     }
 
     fn predicting(&self) -> Predicting<'_> {
-        Predicting::new(&self.model, &self.network, &self.config)
+        Predicting::new(&self.model, &self.network, &self.budget, &self.config)
     }
 }
 
@@ -102,8 +105,13 @@ impl Predictor for T5Predictor {
 }
 
 impl<'a> Predicting<'a> {
-    pub(crate) fn new(model: &'a Model, network: &'a T5, config: &'a TrainerConfig) -> Self {
-        Self { model, network, config }
+    pub(crate) fn new(
+        model: &'a Model,
+        network: &'a T5,
+        budget: &'a Budget,
+        config: &'a TrainerConfig,
+    ) -> Self {
+        Self { model, network, budget, config }
     }
 
     /// The log-probability of every option of every example, summed over its tokens.
@@ -178,20 +186,43 @@ fn warn_of_cuts(ctx: &Context<'_>, config: &TrainerConfig, examples: &[Tokenised
     }
 }
 
-impl Failure {
-    /// What the user is told, who knows the examples of a batch by their `positions`.
-    fn error(&self, pass: &Pass<'_>, positions: &[usize]) -> Error {
-        match self {
-            Self::Network(error) => pass.error(error),
-            Self::NotFinite { row } => {
-                let message = "what the model computes of an example are no finite numbers";
-                Error::new(ErrorKind::Model, message)
-                    .with_context("example", positions[*row])
-                    .with_hint(
-                        "its weights are damaged, or of a training that went astray: take others, \
-                         or train with a lower `learning_rate`",
-                    )
+impl Predicting<'_> {
+    /// Computes something of each of a batch's examples: see [`Budget::in_parts`].
+    fn compute<T>(
+        &self,
+        batch: &[Numbered<'_>],
+        pass: &Pass<'_>,
+        compute: impl Fn(&[Numbered<'_>]) -> Result<Vec<T>, Failure>,
+    ) -> Result<Vec<T>> {
+        self.budget.in_parts(batch, compute).map_err(|failure| match failure {
+            Failure::Network(error) => {
+                self.budget.failure(&error, batch).unwrap_or_else(|| pass.error(&error))
             }
+            Failure::NotFinite { row } => not_finite(batch[row].0),
+            Failure::Example(number) => not_finite(number),
+        })
+    }
+}
+
+/// What the user is told of an example whose predictions are no numbers.
+fn not_finite(example: usize) -> Error {
+    let message = "what the model computes of an example are no finite numbers";
+    Error::new(ErrorKind::Model, message).with_context("example", example).with_hint(
+        "its weights are damaged, or of a training that went astray: take others, or train with a \
+         lower `learning_rate`",
+    )
+}
+
+/// The examples of a batch with their places among those of a call.
+fn numbered<'a>(batch: &[usize], examples: &'a [Tokenised]) -> Vec<Numbered<'a>> {
+    batch.iter().map(|&at| (at, &examples[at])).collect()
+}
+
+impl Computing for Failure {
+    fn cause(&self) -> Option<&candle_core::Error> {
+        match self {
+            Self::Network(error) => Some(error),
+            Self::NotFinite { .. } | Self::Example(_) => None,
         }
     }
 }

@@ -7,7 +7,8 @@ use candle_core::Tensor;
 use deft_core::{Context, Prediction, Result};
 use deft_neural::Workers;
 
-use super::{BATCH_TOKENS, Failure, LOGITS, Predicting, Tokenised, index};
+use super::budget::Numbered;
+use super::{Failure, Predicting, Tokenised, index, numbered};
 use crate::network::{Batch, Memory, Pass};
 
 impl Predicting<'_> {
@@ -18,16 +19,16 @@ impl Predicting<'_> {
         workers: &Workers,
         examples: &[Tokenised],
     ) -> Result<Vec<Prediction>> {
-        let batches = batches(examples);
+        let batches = batches(examples, self.budget.tokens());
         let mut predictions = vec![Prediction::Text(String::new()); examples.len()];
         let mut done = 0;
         workers.run(
             batches.len(),
             |task| {
                 let pass = Pass::interruptible(ctx);
-                let batch: Vec<_> = batches[task].iter().map(|&at| &examples[at]).collect();
-                self.score(&batch, room(&batch), &pass)
-                    .map_err(|failure| failure.error(&pass, &batches[task]))
+                self.compute(&numbered(&batches[task], examples), &pass, |part| {
+                    self.score(part, room(part, self.budget.tokens()), &pass)
+                })
             },
             |task, scores| {
                 for (&at, log_probs) in batches[task].iter().zip(scores) {
@@ -50,17 +51,17 @@ impl Predicting<'_> {
     /// text.
     fn score(
         &self,
-        examples: &[&Tokenised],
+        examples: &[Numbered<'_>],
         room: usize,
         pass: &Pass<'_>,
     ) -> Result<Vec<Vec<f64>>, Failure> {
         let network = self.network;
-        let inputs = examples.iter().map(|example| example.input.ids.as_slice());
+        let inputs = examples.iter().map(|(_, example)| example.input.ids.as_slice());
         let inputs = Batch::padded(inputs, network.config().pad, network.multiple())?;
         let memory = network.memory(&network.encode(&inputs, pass)?, &inputs, pass)?;
         let mut scores = vec![Vec::new(); examples.len()];
         for chunk in chunks(examples, room) {
-            let options = examples.iter().flat_map(|example| &example.options[chunk.clone()]);
+            let options = examples.iter().flat_map(|(_, e)| &e.options[chunk.clone()]);
             let options: Vec<&[u32]> = options.map(|option| option.ids.as_slice()).collect();
             let found = self.log_probs(&options, &memory, pass)?;
             for (scores, found) in scores.iter_mut().zip(found.chunks_exact(chunk.len())) {
@@ -87,7 +88,7 @@ impl Predicting<'_> {
         let places: Vec<(usize, usize)> =
             places.flat_map(|(row, ids)| (0..ids.len()).map(move |at| (row, at))).collect();
         let mut scores = vec![0.0; options.len()];
-        for places in places.chunks((LOGITS / vocabulary).max(1)) {
+        for places in places.chunks((self.budget.logits() / vocabulary).max(1)) {
             let rows = places.iter().map(|&(row, at)| index(row * shifted.length + at)).collect();
             let rows = Tensor::from_vec(rows, places.len(), network.device())?;
             let wanted: Vec<u32> = places.iter().map(|&(row, at)| options[row][at]).collect();
@@ -100,8 +101,9 @@ impl Predicting<'_> {
     }
 }
 
-/// Groups positions of examples with the same number of options and similar lengths.
-fn batches(examples: &[Tokenised]) -> Vec<Vec<usize>> {
+/// Groups positions of examples with the same number of options and similar lengths, within a budget
+/// of padded tokens.
+fn batches(examples: &[Tokenised], budget: usize) -> Vec<Vec<usize>> {
     let longest = |at: usize| examples[at].options.iter().map(|o| o.ids.len()).max().unwrap_or(0);
     let shape = |at: usize| (examples[at].options.len(), examples[at].input.ids.len(), longest(at));
     let mut order: Vec<usize> = (0..examples.len()).collect();
@@ -113,7 +115,7 @@ fn batches(examples: &[Tokenised]) -> Vec<Vec<usize>> {
             let (options, input, _) = shape(batch[0]);
             let answer = widest.max(longest(at));
             let padded = (batch.len() + 1) * (input + options * answer);
-            if shape(at).0 == options && padded <= BATCH_TOKENS {
+            if shape(at).0 == options && padded <= budget {
                 batch.push(at);
                 widest = answer;
                 continue;
@@ -127,16 +129,16 @@ fn batches(examples: &[Tokenised]) -> Vec<Vec<usize>> {
 
 /// Padded tokens of options that go through the decoder at once: what the inputs leave of a batch,
 /// but a quarter of one at least, as one option at a time would take long beside a long input.
-fn room(examples: &[&Tokenised]) -> usize {
-    let input = examples.iter().map(|example| example.input.ids.len()).max().unwrap_or(0);
-    BATCH_TOKENS.saturating_sub(examples.len() * input).max(BATCH_TOKENS / 4)
+fn room(examples: &[Numbered<'_>], budget: usize) -> usize {
+    let input = examples.iter().map(|(_, example)| example.input.ids.len()).max().unwrap_or(0);
+    budget.saturating_sub(examples.len() * input).max(budget / 4)
 }
 
 /// Ranges of the options that fit into the room, padded, for all of the examples; or of one option.
-fn chunks(examples: &[&Tokenised], room: usize) -> Vec<Range<usize>> {
-    let count = examples.first().map_or(0, |example| example.options.len());
+fn chunks(examples: &[Numbered<'_>], room: usize) -> Vec<Range<usize>> {
+    let count = examples.first().map_or(0, |(_, example)| example.options.len());
     let longest = |option: usize| {
-        let lengths = examples.iter().map(|example| example.options[option].ids.len());
+        let lengths = examples.iter().map(|(_, example)| example.options[option].ids.len());
         lengths.max().unwrap_or(0)
     };
     let (mut chunks, mut widest): (Vec<Range<usize>>, _) = (Vec::new(), 0);
@@ -158,6 +160,7 @@ fn chunks(examples: &[&Tokenised], room: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Budget;
     use super::*;
     use crate::model::{Model, WHOLE, Weights};
     use crate::testing::{context, model_dir};
@@ -178,12 +181,12 @@ mod tests {
     fn chunks_of_options_fit_into_the_room_and_are_all_options_in_order() {
         for (counts, room) in [((1, 1000), 512), ((3, 1000), 512), ((2, 7), 4), ((5, 3), 1000)] {
             let examples: Vec<_> = (0..counts.0).map(|n| example(9 + n, counts.1)).collect();
-            let examples: Vec<&Tokenised> = examples.iter().collect();
+            let examples: Vec<Numbered<'_>> = examples.iter().enumerate().collect();
             let mut next = 0;
             for chunk in chunks(&examples, room) {
                 assert_eq!(chunk.start, next);
                 next = chunk.end;
-                let options = examples.iter().flat_map(|e| &e.options[chunk.clone()]);
+                let options = examples.iter().flat_map(|(_, e)| &e.options[chunk.clone()]);
                 let (rows, longest) = (examples.len() * chunk.len(), options.map(|o| o.ids.len()));
                 let padded = rows * longest.max().expect("an option");
                 assert!(padded <= room || chunk.len() == 1, "{padded} of {room} in {chunk:?}");
@@ -195,8 +198,8 @@ mod tests {
     #[test]
     fn a_long_input_leaves_a_quarter_of_a_batch_to_its_options() {
         let (short, long) = (example(48, 3), example(5000, 3));
-        assert_eq!(room(&[&short, &short]), BATCH_TOKENS - 96);
-        assert_eq!(room(&[&long]), BATCH_TOKENS / 4);
+        assert_eq!(room(&[(0, &short), (1, &short)], 2048), 2048 - 96);
+        assert_eq!(room(&[(0, &long)], 2048), 512);
     }
 
     #[test]
@@ -207,16 +210,17 @@ mod tests {
         let network = model.tensors(&context(1), &WHOLE).and_then(|t| model.network(&t));
         let network = network.expect("a network");
         let config = deft_core::options::parse(&json!({"model": dir.path()})).expect("options");
-        let predicting = Predicting::new(&model, &network, &config);
+        let budget = Budget::on_cpu();
+        let predicting = Predicting::new(&model, &network, &budget, &config);
         for (inputs, options) in [(1, 1000), (3, 9), (4, 1)] {
             let examples: Vec<_> = (0..inputs).map(|n| example(3 + 2 * n, options)).collect();
-            let examples: Vec<&Tokenised> = examples.iter().collect();
+            let examples: Vec<Numbered<'_>> = examples.iter().enumerate().collect();
             let scores = |room| {
                 predicting.score(&examples, room, &Pass::inference()).expect("scores").concat()
             };
             let whole = scores(usize::MAX);
             assert_eq!(whole.len(), (inputs * options) as usize);
-            for room in [1, 13, 64, room(&examples)] {
+            for room in [1, 13, 64, room(&examples, budget.tokens())] {
                 let near = whole.iter().zip(scores(room)).all(|(a, b)| (a - b).abs() < 1e-5);
                 assert!(near, "{inputs} inputs, room for {room}");
             }

@@ -62,7 +62,9 @@ fn predictor(options: &Value, change: impl Fn(&mut Tensors)) -> T5Predictor {
         config[key] = value.clone();
     }
     let config = deft_core::options::parse(&config).expect("options");
-    T5Predictor { model: Arc::new(model), network, placement: Placement::host().into(), config }
+    let placement = Placement::host();
+    let budget = Budget::of(&placement, model.config(), 512);
+    T5Predictor { model: Arc::new(model), network, budget, placement: placement.into(), config }
 }
 
 fn example(input: &str) -> Example {

@@ -11,6 +11,7 @@ use crate::model::{Model, WHOLE, defect};
 use crate::network::kernels::Limits;
 use crate::network::projection::Adapting;
 use crate::network::{Pass, T5, Tensors};
+use crate::predict::Budget;
 use crate::threads::Threads;
 
 use super::micro_batch::{Maker, MicroBatch};
@@ -92,6 +93,11 @@ impl<'a> Learner<'a> {
     /// The network as it is at present, for computing alone.
     pub(crate) fn plain(&self) -> &T5 {
         &self.plain
+    }
+
+    /// What predictions may take beside the training.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::of(self.placement, self.model.config(), self.config.max_tokens)
     }
 
     /// The threads that it works with.

@@ -11,7 +11,7 @@ mod log;
 mod memorise;
 mod micro_batch;
 mod objective;
-mod optimizer;
+pub(crate) mod optimizer;
 #[cfg(test)]
 mod oracles;
 mod order;

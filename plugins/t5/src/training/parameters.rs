@@ -9,10 +9,11 @@ use deft_neural::Workers;
 
 use crate::device::Placement;
 use crate::model::defect;
+use crate::network::ops::is_host;
 use crate::network::{Gradients, Tensors};
 
 use super::arrays;
-use super::optimizer::{Optimizer, Update};
+use super::optimizer::{Optimizer, Slot, Update};
 use super::sums::{Contribution, Sums};
 
 /// The tensors of a network: those that are trained, as variables, and those that are not.
@@ -59,6 +60,16 @@ impl Trained {
     fn set(&self, values: &Tensor) -> candle_core::Result<()> {
         self.master.set(&values.to_device(self.master.device())?)?;
         self.follow()
+    }
+
+    /// Applies the sum of the gradients, which is zero afterwards.
+    fn step(&self, slot: &mut Slot, update: &Update) -> candle_core::Result<()> {
+        if is_host(self.master.as_tensor()) {
+            slot.host(&self.master, update)?;
+            self.follow()
+        } else {
+            slot.on_gpu(&self.master, self.working.as_ref(), update)
+        }
     }
 
     /// Sets what the network computes with to the present values.
@@ -202,8 +213,7 @@ impl Parameters {
     pub(crate) fn update(&self, sums: &mut Sums, update: &Update, workers: &Workers) -> Result<()> {
         let mut pairs: Vec<_> = sums.slots.iter_mut().zip(&self.trained).collect();
         workers.for_each_mut(&mut pairs, |(slot, trained)| {
-            let applied = slot.apply(&trained.master, update).and_then(|()| trained.follow());
-            applied.map_err(|e| defect(&e))
+            trained.step(slot, update).map_err(|e| defect(&e))
         })
     }
 

@@ -1,5 +1,5 @@
-//! Training in other numbers than f32, which goes the way that devices go: candle's operations,
-//! with f32 beside them for the optimizer. In f64 it is compared with the fused kernels' way.
+//! Training anywhere but in main memory with f32: in other numbers there, which goes the way that
+//! devices go, and on the GPU that `DEFT_T5_DEVICE` names. It is compared with the fused kernels' way.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,17 +13,28 @@ use super::optimizer::Optimizer;
 use super::parameters::Parameters;
 use super::tests::{Folders, examples, tensors};
 use crate::adapter::AdapterSpec;
-use crate::config::TrainerConfig;
+use crate::config::{Precision, TrainerConfig};
 use crate::device::Placement;
 use crate::model::{Model, WHOLE};
 use crate::network::projection::Adapting;
 use crate::network::{Batch, Pass, T5, Tensors, Work};
-use crate::testing::{context, model_dir};
+use crate::testing::{self, context, model_dir};
 
 const METHODS: [&str; 3] = ["full", "ia3", "lora"];
 
-fn placement(precision: DType) -> Placement {
-    Placement { precision, ..Placement::host() }
+/// Main memory with numbers of many bits, and the GPU.
+fn exact_places() -> impl Iterator<Item = Placement> {
+    places(DType::F64, Precision::F32)
+}
+
+/// Main memory and the GPU, in bf16.
+fn places_in_bf16() -> impl Iterator<Item = Placement> {
+    places(DType::BF16, Precision::Bf16)
+}
+
+fn places(in_memory: DType, on_gpu: Precision) -> impl Iterator<Item = Placement> {
+    let in_memory = Placement { precision: in_memory, ..Placement::host() };
+    [in_memory].into_iter().chain(testing::gpu(on_gpu))
 }
 
 /// A tiny model with how it is trained.
@@ -102,16 +113,17 @@ impl Tiny {
 }
 
 /// Each method, with all activations kept and with some computed again.
-fn cases() -> impl Iterator<Item = (&'static str, bool)> {
-    METHODS.into_iter().flat_map(|method| [(method, false), (method, true)])
+fn cases() -> impl Iterator<Item = (&'static str, bool, Placement)> {
+    let ways = METHODS.into_iter().flat_map(|method| [(method, false), (method, true)]);
+    ways.flat_map(|(method, again)| exact_places().map(move |place| (method, again, place)))
 }
 
 #[test]
 fn the_gradients_of_one_step_are_those_of_the_fused_kernels() {
-    for (method, again) in cases() {
+    for (method, again, place) in cases() {
         let tiny = Tiny::new(&json!({"method": method, "gradient_checkpointing": again}));
         let (wanted_loss, wanted) = tiny.step(&Placement::host());
-        let (loss, found) = tiny.step(&placement(DType::F64));
+        let (loss, found) = tiny.step(&place);
         assert!((loss - wanted_loss).abs() < 1e-5 * wanted_loss, "{loss}, not {wanted_loss}");
         assert!(found.keys().eq(wanted.keys()));
         for (name, wanted) in &wanted {
@@ -128,7 +140,7 @@ fn the_gradients_of_one_step_are_those_of_the_fused_kernels() {
 
 #[test]
 fn a_training_is_that_of_the_fused_kernels_up_to_rounding() {
-    for (method, again) in cases() {
+    for (method, again, place) in cases() {
         let tiny = Tiny::new(&json!({
             "method": method, "gradient_checkpointing": again, "steps": 3, "epochs": 1,
             "batch_size": 3, "gradient_accumulation": 2, "learning_rate": 0.001,
@@ -139,8 +151,7 @@ fn a_training_is_that_of_the_fused_kernels_up_to_rounding() {
             let report = tiny.train(&folders, &examples(18, 0), placement).expect("trained");
             (report.losses, tensors(&folders.path("out/model.safetensors")))
         };
-        let ((losses, wanted), (other_losses, found)) =
-            (train(&Placement::host()), train(&placement(DType::F64)));
+        let ((losses, wanted), (other_losses, found)) = (train(&Placement::host()), train(&place));
         let near = losses.iter().zip(&other_losses).all(|(a, b)| (a - b).abs() < 1e-5);
         assert!(near && losses.len() == other_losses.len(), "{losses:?} and {other_losses:?}");
         for (name, wanted) in wanted {
@@ -161,15 +172,17 @@ fn a_small_set_is_learned_by_heart_in_bf16() {
         "epochs": 60, "batch_size": 4, "gradient_accumulation": 1, "learning_rate": 0.01,
         "schedule": "constant",
     }));
-    let folders = Folders::new();
-    let report = tiny.train(&folders, &examples(8, 0), &placement(DType::BF16));
-    let losses = report.expect("trained").losses;
-    assert!(losses[59] < 0.1 * losses[0], "{losses:?}");
-    // What is saved was not rounded.
-    for tensor in tensors(&folders.path("out/model.safetensors")).values() {
-        assert_eq!(tensor.dtype(), DType::F32);
+    for place in places_in_bf16() {
+        let folders = Folders::new();
+        let report = tiny.train(&folders, &examples(8, 0), &place);
+        let losses = report.expect("trained").losses;
+        assert!(losses[59] < 0.1 * losses[0], "{losses:?}");
+        // What is saved was not rounded.
+        for tensor in tensors(&folders.path("out/model.safetensors")).values() {
+            assert_eq!(tensor.dtype(), DType::F32);
+        }
+        assert!(is_finer_than_bf16(&folders.path("out/model.safetensors")));
     }
-    assert!(is_finer_than_bf16(&folders.path("out/model.safetensors")));
 }
 
 fn is_finer_than_bf16(path: &Path) -> bool {
@@ -182,12 +195,14 @@ fn is_finer_than_bf16(path: &Path) -> bool {
 
 #[test]
 fn a_training_in_bf16_that_was_stopped_ends_with_the_same_bytes() {
-    for (method, optimizer) in [("full", "adamw"), ("full", "adafactor"), ("lora", "adam")] {
+    let ways = [("full", "adamw"), ("full", "adafactor"), ("lora", "adam")];
+    let ways = ways.into_iter().flat_map(|way| places_in_bf16().map(move |place| (way, place)));
+    for ((method, optimizer), bf16) in ways {
         let tiny = Tiny::new(&json!({
             "method": method, "optimizer": optimizer, "steps": 5, "shuffle": false,
             "batch_size": 2, "gradient_accumulation": 1, "learning_rate": 0.003, "dropout": 0.1,
         }));
-        let (whole, stopped, bf16) = (Folders::new(), Folders::new(), placement(DType::BF16));
+        let (whole, stopped) = (Folders::new(), Folders::new());
         let examples = examples(10, 0);
         let report = tiny.train(&whole, &examples, &bf16).expect("trained");
         // The fourth step cannot be taken at first.

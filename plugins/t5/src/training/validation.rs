@@ -57,13 +57,14 @@ impl<'a> Validation<'a> {
         let (count, mut sums) = (self.examples.len(), Sums::default());
         self.ctx.progress(0, count, UNIT);
         let is_rated = self.is_rated()?;
+        let budget = is_rated.then(|| learner.budget());
         let positions: Vec<usize> = (0..count).collect();
         let mut done = 0;
         for positions in positions.chunks(EXAMPLES_AT_ONCE) {
             let some = self.examples.get(positions)?;
             self.add_losses(learner, &some, positions, &mut sums)?;
-            if is_rated {
-                let predicting = Predicting::new(self.model, learner.plain(), self.config);
+            if let Some(budget) = &budget {
+                let predicting = Predicting::new(self.model, learner.plain(), budget, self.config);
                 let scores =
                     predicting.scores(&self.ctx.quiet(), learner.threads().computing(), &some)?;
                 sums.right += some.iter().zip(&scores).filter(|(e, p)| is_right(e, p)).count();

@@ -5,6 +5,7 @@ use deft_neural::Values;
 
 use super::composed::{Composed2, Way, wanted};
 use super::{fused, kernels, like, wide};
+use crate::gpu_kernels;
 use crate::network::row::{GELU_CUBE, GELU_SCALE};
 
 /// T5's layer norm: the root mean square alone, no mean, no bias.
@@ -59,6 +60,12 @@ impl Composed2 for RmsNorm {
     }
 
     fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        if gpu_kernels::are_for(way.a) {
+            let Way { a: x, b: weight, grad, .. } = way;
+            let (of_x, of_weight) =
+                gpu_kernels::rms_norm_backward(x, weight, grad, self.epsilon, wants[1])?;
+            return Ok([wants[0].then_some(of_x), of_weight]);
+        }
         let (x, weight, grad) = (wide(way.a)?, wide(way.b)?, wide(way.grad)?);
         let square = x.sqr()?.mean_keepdim(D::Minus1)?;
         let scale = (square + f64::from(self.epsilon))?.sqrt()?.recip()?;
@@ -115,10 +122,14 @@ impl CustomOp2 for GatedGelu {
 
 impl Composed2 for GatedGelu {
     fn forward(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        a.gelu()? * b
+        if gpu_kernels::are_for(a) { gpu_kernels::gated_gelu(a, b) } else { a.gelu()? * b }
     }
 
     fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {
+        if gpu_kernels::are_for(way.a) {
+            let [of_a, of_b] = gpu_kernels::gated_gelu_backward(way.a, way.b, way.grad)?;
+            return wanted(wants, || Ok(of_a), || Ok(of_b));
+        }
         let (a, grad) = (wide(way.a)?, wide(way.grad)?);
         // The gate is `½(1 + tanh)`, as a logistic function: see `row::gelu_gate`.
         let cube = f64::from(GELU_CUBE);

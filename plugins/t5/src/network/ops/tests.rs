@@ -1,28 +1,46 @@
-//! The two forms of every operation against each other.
+//! The forms of every operation against each other, and against those on the GPU that
+//! `DEFT_T5_DEVICE` names.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
+use crate::config::Precision;
+use crate::device::Placement;
+
 use super::{Add, GatedGelu, Linear, RmsNorm, Scale, apply1, apply2, product};
 use crate::network::Lengths;
 use crate::network::attention::{Attend, PositionBias};
 use crate::network::dropout::{Dropout, Masked};
+use crate::testing;
 
 type Op = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
 /// Every operation of two arguments with the shapes of these.
-fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 8] {
+fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 12] {
     [
         ("linear", |x, w| apply2(x, w, Linear), [&[3, 4], &[5, 4]]),
         ("scale", |x, v| apply2(x, v, Scale), [&[3, 4], &[4]]),
         ("scale by a column", |x, v| apply2(x, v, Scale), [&[3, 4], &[4, 1]]),
         ("add", |x, y| apply2(x, y, Add), [&[3, 4], &[3, 4]]),
-        ("norm", |x, w| apply2(x, w, RmsNorm { epsilon: 1e-6 }), [&[3, 4], &[4]]),
+        ("norm", |x, w| apply2(x, w, NORM), [&[3, 4], &[4]]),
         ("gated gelu", |a, b| apply2(a, b, GatedGelu), [&[3, 4], &[3, 4]]),
         ("attend", |x, b| apply2(x, b, attend(false)), [&[2, 2, 3, 4], &[2, 3, 4]]),
         ("attend causally", attend_causally, [&[2, 2, 3, 4], &[6, 2]]),
+        // More than a warp, a block and a grid of a GPU take at once.
+        ("norm of wide rows", |x, w| apply2(x, w, NORM), [&[5, 700], &[700]]),
+        ("norm of many rows", |x, w| apply2(x, w, NORM), [&[600, 40], &[40]]),
+        ("gated gelu of many", |a, b| apply2(a, b, GatedGelu), [&[9, 130], &[9, 130]]),
+        ("attend to many keys", attend_to_many, [&[2, 3, 5, 70], &[3, 5, 70]]),
     ]
+}
+
+const NORM: RmsNorm = RmsNorm { epsilon: 1e-6 };
+
+/// Of two rows with up to 70 keys.
+fn attend_to_many(scores: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let lengths = Some(Arc::new(Lengths::new(vec![33, 70])));
+    apply2(scores, bias, Attend { lengths, causal: false })
 }
 
 /// Of two rows with up to four keys.
@@ -37,15 +55,31 @@ fn attend_causally(scores: &Tensor, table: &Tensor) -> Result<Tensor> {
     apply2(scores, &bias.of(table)?, attend(true))
 }
 
+/// Main memory, with these numbers.
+fn host(precision: DType) -> Placement {
+    Placement { precision, ..Placement::host() }
+}
+
+/// Where the fused forms do not compute, with how near the results come to theirs.
+///
+/// bf16 has 8 bits; each operation rounds its arguments, result and gradients to them.
+fn other_places() -> Vec<(Placement, f64)> {
+    let on_gpu = [(Precision::F32, 1e-5), (Precision::Bf16, 4e-2)]
+        .map(|(precision, tolerance)| testing::gpu(precision).map(|place| (place, tolerance)));
+    let in_memory = [(host(DType::F64), 1e-5), (host(DType::BF16), 4e-2)];
+    in_memory.into_iter().chain(on_gpu.into_iter().flatten()).collect()
+}
+
 /// Numbers without a pattern.
-fn numbers(shape: &[usize], dtype: DType) -> Tensor {
+fn numbers(shape: &[usize], place: &Placement) -> Tensor {
     let count = shape.iter().product::<usize>();
     let values: Vec<f32> = (0..count).map(|n| (n * 37 % 23) as f32 / 11.0 - 1.0).collect();
     let tensor = Tensor::from_vec(values, shape, &Device::Cpu).expect("a tensor");
-    tensor.to_dtype(dtype).expect("a type")
+    place.put(&tensor).expect("put there")
 }
 
 fn values(tensor: &Tensor) -> Vec<f64> {
+    let tensor = tensor.to_device(&Device::Cpu).expect("a tensor");
     let flat = tensor.to_dtype(DType::F64).and_then(|t| t.flatten_all()?.to_vec1());
     flat.expect("values")
 }
@@ -55,9 +89,9 @@ fn way(
     op: impl Fn(&[Tensor]) -> Result<Tensor>,
     shapes: &[&[usize]],
     trained: &[bool],
-    dtype: DType,
+    place: &Placement,
 ) -> (Vec<f64>, Vec<Option<Vec<f64>>>) {
-    let argument = |(shape, trained): (&&[usize], &bool)| match numbers(shape, dtype) {
+    let argument = |(shape, trained): (&&[usize], &bool)| match numbers(shape, place) {
         values if *trained => Var::from_tensor(&values).expect("a variable").into_inner(),
         values => values,
     };
@@ -79,10 +113,12 @@ fn assert_near(what: &str, found: &[f64], wanted: &[f64], tolerance: f64) {
 
 #[test]
 fn only_what_is_trained_gets_a_gradient_and_it_does_not_depend_on_the_other() {
-    for dtype in [DType::F32, DType::F64] {
+    let places = other_places().into_iter().map(|(place, _)| place);
+    for place in places.chain([host(DType::F32)]) {
+        let dtype = place.precision;
         for (name, op, shapes) in operations() {
             let of =
-                |trained: [bool; 2]| way(|all| op(&all[0], &all[1]), &shapes, &trained, dtype).1;
+                |trained: [bool; 2]| way(|all| op(&all[0], &all[1]), &shapes, &trained, &place).1;
             let both = of([true, true]);
             assert!(both.iter().all(Option::is_some), "{name} in {dtype:?}");
             assert_eq!(of([true, false]), [both[0].clone(), None], "{name} in {dtype:?}");
@@ -92,13 +128,14 @@ fn only_what_is_trained_gets_a_gradient_and_it_does_not_depend_on_the_other() {
 }
 
 #[test]
-fn composed_operations_are_the_fused_ones() {
-    // bf16 has 8 bits; each operation rounds its arguments, result and gradients to them.
-    for (dtype, tolerance) in [(DType::F64, 1e-5), (DType::BF16, 4e-2)] {
+fn operations_are_the_fused_ones_everywhere() {
+    for (place, tolerance) in other_places() {
         for (name, op, shapes) in operations() {
-            let run = |dtype| way(|all| op(&all[0], &all[1]), &shapes, &[true, true], dtype);
-            let ((fused, wanted), (composed, found)) = (run(DType::F32), run(dtype));
-            assert_near(name, &composed, &fused, tolerance);
+            let run =
+                |place: &Placement| way(|all| op(&all[0], &all[1]), &shapes, &[true, true], place);
+            let ((fused, wanted), (other, found)) = (run(&host(DType::F32)), run(&place));
+            let name = format!("{name} in {:?} on {:?}", place.precision, place.device);
+            assert_near(&name, &other, &fused, tolerance);
             for (found, wanted) in found.into_iter().zip(wanted) {
                 let (found, wanted) = (found.expect("of both"), wanted.expect("of both"));
                 assert_near(&format!("gradient of {name}"), &found, &wanted, tolerance);
@@ -108,7 +145,7 @@ fn composed_operations_are_the_fused_ones() {
 }
 
 #[test]
-fn composed_operations_of_one_argument_are_the_fused_ones() {
+fn operations_of_one_argument_are_the_fused_ones_everywhere() {
     let attend = |all: &[Tensor]| apply1(&all[0], attend(false));
     let bias = |queries, keys| {
         move |all: &[Tensor]| {
@@ -117,11 +154,14 @@ fn composed_operations_of_one_argument_are_the_fused_ones() {
         }
     };
     let check = |name: &str, op: &dyn Fn(&[Tensor]) -> Result<Tensor>, shape: &[usize]| {
-        let run = |dtype| way(op, &[shape], &[true], dtype);
-        let ((fused, wanted), (composed, found)) = (run(DType::F32), run(DType::F64));
-        assert_near(name, &composed, &fused, 1e-5);
-        let (found, wanted) = (found[0].as_ref(), wanted[0].as_ref());
-        assert_near(name, found.expect("a gradient"), wanted.expect("a gradient"), 1e-5);
+        let run = |place: &Placement| way(op, &[shape], &[true], place);
+        let (fused, wanted) = run(&host(DType::F32));
+        for (place, tolerance) in other_places() {
+            let (other, found) = run(&place);
+            assert_near(name, &other, &fused, tolerance);
+            let (found, wanted) = (found[0].as_ref(), wanted[0].as_ref());
+            assert_near(name, found.expect("a gradient"), wanted.expect("a gradient"), tolerance);
+        }
     };
     check("attend", &attend, &[2, 2, 3, 4]);
     for (queries, keys) in [(1, 5), (2, 1), (4, 4), (3, 7)] {
@@ -137,8 +177,8 @@ fn dropout_drops_the_same_in_both_forms() {
         let mask = Dropout { rate, seed, stream }.mask(&all[0])?;
         apply1(&all[0], Masked { rate, mask })
     };
-    let (wanted, wanted_gradient) = way(fused, &[&[40, 50]], &[true], DType::F32);
-    let (found, found_gradient) = way(composed, &[&[40, 50]], &[true], DType::F64);
+    let (wanted, wanted_gradient) = way(fused, &[&[40, 50]], &[true], &host(DType::F32));
+    let (found, found_gradient) = way(composed, &[&[40, 50]], &[true], &host(DType::F64));
     assert_near("dropout", &found, &wanted, 1e-6);
     let (found, wanted) = (found_gradient[0].as_ref(), wanted_gradient[0].as_ref());
     assert_near("gradient", found.expect("one"), wanted.expect("one"), 1e-6);
@@ -146,8 +186,8 @@ fn dropout_drops_the_same_in_both_forms() {
 
 #[test]
 fn the_result_of_a_composed_operation_is_whole_where_a_graph_has_it() {
-    let x = Var::from_tensor(&numbers(&[2, 2, 3, 4], DType::F64)).expect("a variable");
-    let bias = numbers(&[2, 3, 4], DType::F64);
+    let x = Var::from_tensor(&numbers(&[2, 2, 3, 4], &host(DType::F64))).expect("a variable");
+    let bias = numbers(&[2, 3, 4], &host(DType::F64));
     let probs = apply2(x.as_tensor(), &bias, attend(false)).expect("probabilities");
     let sums = values(&probs.sum(3).expect("sums"));
     assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-12), "{sums:?}");
@@ -155,7 +195,7 @@ fn the_result_of_a_composed_operation_is_whole_where_a_graph_has_it() {
 
 #[test]
 fn a_product_takes_matrices_that_are_parts_of_others() {
-    let (a, b) = (numbers(&[2, 3, 6], DType::F64), numbers(&[2, 8, 5], DType::F64));
+    let (a, b) = (numbers(&[2, 3, 6], &host(DType::F64)), numbers(&[2, 8, 5], &host(DType::F64)));
     let (a, b) = (a.narrow(2, 1, 4).expect("a part"), b.narrow(1, 2, 4).expect("a part"));
     let found = product(&a, &b).expect("a product");
     let wanted = a.contiguous().and_then(|a| a.matmul(&b.contiguous()?)).expect("a product");

@@ -1,15 +1,12 @@
 //! Adafactor (Shazeer and Stern, 2018) as transformers computes it with `relative_step=False`: a
 //! matrix's squares are remembered by row and column alone.
 
-use candle_core::{D, DType, Result, Tensor};
-
-use super::limited;
 use crate::network::kernels::Limits;
 
 /// Added to squares.
 const EPSILON: f64 = 1e-30;
 /// The smallest size of a parameter that the learning rate is a share of.
-const MIN_SIZE: f64 = 1e-3;
+pub(crate) const MIN_SIZE: f64 = 1e-3;
 /// An update's root mean square is limited to this.
 const CLIP: f64 = 1.0;
 /// The squares' memory grows with the step to this power.
@@ -26,12 +23,12 @@ pub(crate) struct Adafactor {
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdafactorUpdate {
-    limits: Limits,
-    rate: f64,
+    pub(crate) limits: Limits,
+    pub(crate) rate: f64,
     /// Share of what was remembered that stays.
-    beta_2: f64,
-    weight_decay: f64,
-    scale_parameter: bool,
+    pub(crate) beta_2: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) scale_parameter: bool,
 }
 
 impl Adafactor {
@@ -120,67 +117,4 @@ fn remember(update: &AdafactorUpdate, mean: &mut f32, next: f64) {
 fn mean_square(values: &[f32]) -> f64 {
     let sum: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     sum / values.len() as f64
-}
-
-/// One step in candle's operations, on any device: the new values. `normalised` divides the limited
-/// gradient by the root of its squares.
-///
-/// Nothing is waited for: lengths and rates stay on the device. At the peak there are four arrays
-/// of the parameter's size beside its values and its gradient.
-pub(super) fn composed(
-    update: &AdafactorUpdate,
-    values: &Tensor,
-    gradient: &Tensor,
-    normalised: impl FnOnce(&Tensor) -> Result<Tensor>,
-) -> Result<Tensor> {
-    let change = normalised(&limited(gradient, update.limits)?)?;
-    let size = if update.scale_parameter {
-        root_mean_square(values)?.maximum(MIN_SIZE)?
-    } else {
-        Tensor::ones((), DType::F32, values.device())?
-    };
-    let rate = (size * update.rate)?;
-    let step = (&rate / (root_mean_square(&change)? / CLIP)?.maximum(1.0)?)?;
-    let decay = rate.affine(-update.weight_decay, 1.0)?;
-    values.broadcast_mul(&decay)? - change.broadcast_mul(&step)?
-}
-
-/// [`normalise_matrix`] in candle's operations.
-pub(super) fn normalised_matrix(
-    update: &AdafactorUpdate,
-    gradient: &Tensor,
-    rows: &mut Tensor,
-    columns: &mut Tensor,
-) -> Result<Tensor> {
-    let squares = (gradient.sqr()? + EPSILON)?;
-    *rows = remembered(update, rows, &squares.mean(1)?)?;
-    *columns = remembered(update, columns, &squares.mean(0)?)?;
-    drop(squares);
-    // Roots before quotients: the mean over a row's square may be too large for f32.
-    let of_rows = rows.mean_all()?.sqrt()?.broadcast_div(&rows.sqrt()?)?;
-    let of_columns = columns.sqrt()?.recip()?;
-    gradient.broadcast_mul(&of_rows.unsqueeze(1)?)?.broadcast_mul(&of_columns)
-}
-
-/// [`normalise`] in candle's operations.
-pub(super) fn normalised(
-    update: &AdafactorUpdate,
-    gradient: &Tensor,
-    square: &mut Tensor,
-) -> Result<Tensor> {
-    *square = remembered(update, square, &(gradient.sqr()? + EPSILON)?)?;
-    gradient / square.sqrt()?
-}
-
-/// What is remembered after the next squares.
-fn remembered(update: &AdafactorUpdate, mean: &Tensor, next: &Tensor) -> Result<Tensor> {
-    (mean * update.beta_2)? + (next * (1.0 - update.beta_2))?
-}
-
-/// The root of the mean of the squares, on the tensor's device; rows first, since a device adds up one
-/// row with one block of threads.
-fn root_mean_square(x: &Tensor) -> Result<Tensor> {
-    let squares = x.sqr()?;
-    let rows = if x.rank() > 1 { squares.mean(D::Minus1)? } else { squares };
-    rows.mean_all()?.sqrt()
 }

@@ -1,8 +1,5 @@
 //! Adam (Kingma and Ba, 2014) and `AdamW` (Loshchilov and Hutter, 2017), as `PyTorch` computes them.
 
-use candle_core::{Result, Tensor};
-
-use super::limited;
 use crate::network::kernels::{AdamUpdate, Limits};
 
 /// Adam's usual constants.
@@ -33,28 +30,4 @@ impl Adam {
             epsilon: EPSILON as f32,
         }
     }
-}
-
-/// One step in candle's operations, on any device: the new values. The kernel for main memory is
-/// [`adam`](crate::network::kernels::adam).
-///
-/// At the peak there are four arrays of the parameter's size beside its values, its gradient, and
-/// their means.
-pub(super) fn composed(
-    update: &AdamUpdate,
-    values: &Tensor,
-    gradient: &Tensor,
-    mean: &mut Tensor,
-    square: &mut Tensor,
-) -> Result<Tensor> {
-    let gradient = limited(gradient, update.limits)?;
-    *mean = (&*mean + ((&gradient - &*mean)? * f64::from(update.new_mean))?)?;
-    let new_square = (gradient.sqr()? * f64::from(update.new_square))?;
-    // Where nothing is limited it is the sum itself, which stays.
-    drop(gradient);
-    *square = ((&*square * f64::from(update.old_square))? + new_square)?;
-    let (scale, epsilon) = (1.0 / f64::from(update.root_bias), f64::from(update.epsilon));
-    let root = square.sqrt()?.affine(scale, epsilon)?;
-    let change = ((&*mean * f64::from(update.step))? / root)?;
-    (values * f64::from(update.decay))? - change
 }

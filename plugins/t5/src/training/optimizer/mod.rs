@@ -1,10 +1,9 @@
 //! Optimizers, in place on the parameters.
 //!
-//! There are two ways to take a step, which agree up to rounding: [`Slot::host`] in main memory, with
-//! loops over the values of all arrays at once, and [`Slot::composed`] on any device, in candle's
-//! operations.
+//! There are two ways to take a step, which agree up to rounding: [`Slot::host`] in main memory, and
+//! [`Slot::on_gpu`] with [`gpu_kernels`]. Both go over the values of all arrays at once.
 
-mod adafactor;
+pub(crate) mod adafactor;
 mod adam;
 mod in_place;
 #[cfg(test)]
@@ -13,8 +12,8 @@ mod tests;
 use candle_core::{DType, Result, Tensor, Var, bail};
 
 use crate::config::{self, TrainerConfig};
+use crate::gpu_kernels::{self, Targets};
 use crate::network::kernels::{self, AdamUpdate, Limits};
-use crate::network::ops::is_host;
 
 use adafactor::{Adafactor, AdafactorUpdate};
 use adam::Adam;
@@ -93,17 +92,8 @@ impl Optimizer {
 }
 
 impl Slot {
-    /// Applies the gradient to the parameter, which is f32, and sets it back to zero.
-    pub(crate) fn apply(&mut self, parameter: &Var, update: &Update) -> Result<()> {
-        if is_host(parameter.as_tensor()) {
-            self.host(parameter, update)
-        } else {
-            self.composed(parameter, update)
-        }
-    }
-
-    /// A step in main memory.
-    fn host(&mut self, parameter: &Var, update: &Update) -> Result<()> {
+    /// Applies the gradient to values in main memory, and sets it back to zero.
+    pub(crate) fn host(&mut self, parameter: &Var, update: &Update) -> Result<()> {
         let (values, gradient) = (parameter.as_tensor(), &self.gradient);
         match (&self.moments, update) {
             (Moments::Adam { mean, square }, Update::Adam(update)) => {
@@ -132,35 +122,31 @@ impl Slot {
         }
     }
 
-    /// A step on any device.
-    fn composed(&mut self, parameter: &Var, update: &Update) -> Result<()> {
-        // Detached: candle would keep a graph of the step.
-        let (values, gradient) = (&parameter.as_detached_tensor(), &self.gradient);
-        let new_values = match (&mut self.moments, update) {
+    /// The same on a GPU; `working` gets the new values rounded, if there is such a copy.
+    pub(crate) fn on_gpu(
+        &mut self,
+        parameter: &Var,
+        working: Option<&Var>,
+        update: &Update,
+    ) -> Result<()> {
+        let on = Targets {
+            values: parameter.as_tensor(),
+            working: working.map(Var::as_tensor),
+            gradient: &self.gradient,
+        };
+        match (&self.moments, update) {
             (Moments::Adam { mean, square }, Update::Adam(update)) => {
-                adam::composed(update, values, gradient, mean, square)?
+                gpu_kernels::adam(on, mean, square, update)
             }
             (Moments::Factored { rows, columns }, Update::Adafactor(update)) => {
-                adafactor::composed(update, values, gradient, |gradient| {
-                    adafactor::normalised_matrix(update, gradient, rows, columns)
-                })?
+                gpu_kernels::adafactor_matrix(on, rows, columns, update)
             }
             (Moments::Unfactored { square }, Update::Adafactor(update)) => {
-                adafactor::composed(update, values, gradient, |gradient| {
-                    adafactor::normalised(update, gradient, square)
-                })?
+                gpu_kernels::adafactor_vector(on, square, update)
             }
-            _ => return another_optimizers(),
-        };
-        parameter.set(&new_values)?;
-        self.gradient.zero_set()
+            _ => another_optimizers(),
+        }
     }
-}
-
-/// The gradient as it is used: the sum itself where nothing is limited.
-fn limited(gradient: &Tensor, Limits { scale, clip }: Limits) -> Result<Tensor> {
-    let scaled = if scale < 1.0 { (gradient * f64::from(scale))? } else { gradient.clone() };
-    if clip.is_finite() { scaled.clamp(-f64::from(clip), f64::from(clip)) } else { Ok(scaled) }
 }
 
 /// What only a defect of ours explains.

@@ -1,0 +1,86 @@
+//! Attention's probabilities and their gradients: `attention.cu`.
+
+use candle_core::{DType, Result, Tensor, bail};
+
+use super::launch::{ATTENTION, Argument, Blocks, WARPS, empty, launch, of_type};
+
+/// The probabilities of scores `[inputs, heads, queries, keys]`, with a bias `[heads, queries, keys]` or
+/// of each input by itself; `lengths` has each input's keys that are no padding, as `u32`.
+pub(crate) fn attend(
+    scores: &Tensor,
+    bias: Option<&Tensor>,
+    lengths: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (inputs, heads, queries, keys) = scores.dims4()?;
+    let scores = scores.contiguous()?;
+    let bias = bias.map(|bias| bias.to_dtype(scores.dtype())?.contiguous()).transpose()?;
+    let biases = match bias.as_ref().map(Tensor::dims) {
+        None => 1,
+        Some(&[h, q, k]) if [h, q, k] == [heads, queries, keys] => heads * queries,
+        Some(dims) if dims == scores.dims() => inputs * heads * queries,
+        Some(dims) => bail!("position bias {dims:?} for scores {:?}", scores.dims()),
+    };
+    if lengths.is_some_and(|lengths| lengths.dims() != [inputs] || lengths.dtype() != DType::U32) {
+        bail!("lengths {lengths:?} for {inputs} inputs")
+    }
+    let probs = empty(scores.shape(), scores.dtype(), &scores)?;
+    let rows = inputs * heads * queries;
+    let arguments = [
+        Argument::count(rows),
+        Argument::count(keys),
+        Argument::count(heads * queries),
+        Argument::count(biases),
+        Argument::array(&scores)?,
+        Argument::array_or_none(bias.as_ref())?,
+        Argument::array_or_none(lengths)?,
+        Argument::array(&probs)?,
+    ];
+    launch(&ATTENTION, &of_type("attend", &scores)?, &scores, by_warps(rows), &arguments)?;
+    Ok(probs)
+}
+
+/// The gradient of the scores, and, where it is wanted, that of a bias that all inputs share.
+pub(crate) fn attend_backward(
+    probs: &Tensor,
+    grad: &Tensor,
+    wants_bias: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let (inputs, heads, queries, keys) = probs.dims4()?;
+    let (probs, grad) = (probs.contiguous()?, grad.to_dtype(probs.dtype())?.contiguous()?);
+    let rows = inputs * heads * queries;
+    let scores_grad = empty(probs.shape(), probs.dtype(), &probs)?;
+    let dots = empty(rows, DType::F32, &probs)?;
+    let arguments = [
+        Argument::count(rows),
+        Argument::count(keys),
+        Argument::array(&probs)?,
+        Argument::array(&grad)?,
+        Argument::array(&scores_grad)?,
+        Argument::array(&dots)?,
+    ];
+    let kernel = of_type("attend_backward", &probs)?;
+    launch(&ATTENTION, &kernel, &probs, by_warps(rows), &arguments)?;
+    let of_bias = || -> Result<Tensor> {
+        let bias_grad = empty((heads, queries, keys), probs.dtype(), &probs)?;
+        let count = heads * queries * keys;
+        let arguments = [
+            Argument::count(inputs),
+            Argument::count(count),
+            Argument::count(keys),
+            Argument::array(&probs)?,
+            Argument::array(&grad)?,
+            Argument::array(&dots)?,
+            Argument::array(&bias_grad)?,
+        ];
+        let kernel = of_type("attend_bias_backward", &probs)?;
+        launch(&ATTENTION, &kernel, &probs, Blocks::over(count), &arguments)?;
+        Ok(bias_grad)
+    };
+    let bias_grad = wants_bias.then(of_bias).transpose()?;
+    Ok((scores_grad, bias_grad))
+}
+
+/// One warp for each row.
+fn by_warps(rows: usize) -> Blocks {
+    Blocks(rows.div_ceil(WARPS), 1)
+}

@@ -1,0 +1,65 @@
+// Numbers of 16 and 32 bits, and sums over threads in the same order every time.
+#pragma once
+
+#include <cuda_bf16.h>
+
+// Threads of a block. The launches in Rust take the same number.
+constexpr unsigned THREADS = 256;
+constexpr unsigned WARP = 32;
+constexpr unsigned WARPS = THREADS / WARP;
+
+__device__ inline float wide(float x) { return x; }
+__device__ inline float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+// Rounds to the nearest number of the type of the place.
+__device__ inline void put(float *place, float x) { *place = x; }
+__device__ inline void put(__nv_bfloat16 *place, float x) { *place = __float2bfloat16_rn(x); }
+
+// What the threads of a grid take of an array: every `stride()`th element from `first()` on.
+__device__ inline size_t first() { return size_t(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ inline size_t stride() { return size_t(gridDim.x) * blockDim.x; }
+
+// Over the threads of a warp: each of them gets the sum.
+__device__ inline float warp_sum(float x) {
+	for (unsigned distance = WARP / 2; distance > 0; distance /= 2)
+		x += __shfl_xor_sync(0xffffffff, x, distance);
+	return x;
+}
+
+__device__ inline float warp_max(float x) {
+	for (unsigned distance = WARP / 2; distance > 0; distance /= 2)
+		x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, distance));
+	return x;
+}
+
+// Over the threads of a block, all of which must call it: each of them gets the sum.
+__device__ inline float block_sum(float x) {
+	__shared__ float of_warps[WARPS];
+	x = warp_sum(x);
+	if (threadIdx.x % WARP == 0) of_warps[threadIdx.x / WARP] = x;
+	__syncthreads();
+	float sum = 0;
+	for (unsigned warp = 0; warp < WARPS; warp++) sum += of_warps[warp];
+	// The next sum may not be written before this one is read.
+	__syncthreads();
+	return sum;
+}
+
+// Over columns: a block takes WARP columns of some rows, its warps the rows in turns. `of` gives a
+// number for a row and a column; `sums` has a row for each block in the direction of y.
+template <typename Of>
+__device__ void column_sums(size_t rows, size_t columns, size_t rows_of_block, float *sums, Of of) {
+	__shared__ float of_warps[WARPS][WARP];
+	const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+	const size_t column = size_t(blockIdx.x) * WARP + lane;
+	const size_t begin = size_t(blockIdx.y) * rows_of_block;
+	const size_t end = begin + rows_of_block < rows ? begin + rows_of_block : rows;
+	float sum = 0;
+	if (column < columns)
+		for (size_t row = begin + warp; row < end; row += WARPS) sum += of(row, column);
+	of_warps[warp][lane] = sum;
+	__syncthreads();
+	if (warp > 0 || column >= columns) return;
+	for (unsigned other = 1; other < WARPS; other++) sum += of_warps[other][lane];
+	sums[size_t(blockIdx.y) * columns + column] = sum;
+}

@@ -1,0 +1,95 @@
+//! The layer norm's gradients and the gated activation: `layers.cu`.
+
+use candle_core::{DType, Result, Tensor, bail};
+
+use super::launch::{Argument, Blocks, LAYERS, WARP, blocks_of_rows, empty, launch, of_type};
+
+/// The gradients of the norm of each row of `x`: of `x`, and, where it is wanted, of the weight.
+pub(crate) fn rms_norm_backward(
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+    epsilon: f32,
+    wants_weight: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let width = weight.elem_count();
+    let ([x, grad], weight) = (alike([x, grad])?, weight.to_dtype(x.dtype())?.contiguous()?);
+    if x.dims().last() != Some(&width) {
+        bail!("a norm's weight of {width} for {:?}", x.dims())
+    }
+    let rows = x.elem_count() / width;
+    let x_grad = empty(x.shape(), x.dtype(), &x)?;
+    let scales = empty(rows, DType::F32, &x)?;
+    let arguments = [
+        Argument::count(width),
+        Argument::array(&x)?,
+        Argument::array(&weight)?,
+        Argument::array(&grad)?,
+        Argument::array(&x_grad)?,
+        Argument::array(&scales)?,
+        Argument::Number(epsilon),
+    ];
+    launch(&LAYERS, &of_type("rms_norm_backward", &x)?, &x, Blocks(rows, 1), &arguments)?;
+    let of_weight = || -> Result<Tensor> {
+        let (rows_of_block, blocks) = blocks_of_rows(rows);
+        let sums = empty((blocks, width), DType::F32, &x)?;
+        let arguments = [
+            Argument::count(rows),
+            Argument::count(width),
+            Argument::count(rows_of_block),
+            Argument::array(&x)?,
+            Argument::array(&grad)?,
+            Argument::array(&scales)?,
+            Argument::array(&sums)?,
+        ];
+        let (kernel, grid) =
+            (of_type("rms_norm_weight_backward", &x)?, Blocks(width.div_ceil(WARP), blocks));
+        launch(&LAYERS, &kernel, &x, grid, &arguments)?;
+        sums.sum(0)?.to_dtype(weight.dtype())
+    };
+    let weight_grad = wants_weight.then(of_weight).transpose()?;
+    Ok((x_grad, weight_grad))
+}
+
+/// `gelu(a) · b`.
+pub(crate) fn gated_gelu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let [a, b] = alike([a, b])?;
+    let (out, count) = (empty(a.shape(), a.dtype(), &a)?, a.elem_count());
+    let arguments = [
+        Argument::count(count),
+        Argument::array(&a)?,
+        Argument::array(&b)?,
+        Argument::array(&out)?,
+    ];
+    launch(&LAYERS, &of_type("gated_gelu", &a)?, &a, Blocks::over(count), &arguments)?;
+    Ok(out)
+}
+
+/// The gradients of `a` and `b`.
+pub(crate) fn gated_gelu_backward(a: &Tensor, b: &Tensor, grad: &Tensor) -> Result<[Tensor; 2]> {
+    let [a, b, grad] = alike([a, b, grad])?;
+    let count = a.elem_count();
+    let [a_grad, b_grad] = [empty(a.shape(), a.dtype(), &a)?, empty(a.shape(), a.dtype(), &a)?];
+    let arguments = [
+        Argument::count(count),
+        Argument::array(&a)?,
+        Argument::array(&b)?,
+        Argument::array(&grad)?,
+        Argument::array(&a_grad)?,
+        Argument::array(&b_grad)?,
+    ];
+    let kernel = of_type("gated_gelu_backward", &a)?;
+    launch(&LAYERS, &kernel, &a, Blocks::over(count), &arguments)?;
+    Ok([a_grad, b_grad])
+}
+
+/// Tensors of the shape and type of the first, whole.
+fn alike<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
+    let first = tensors[0];
+    if let Some(other) = tensors.iter().find(|other| other.dims() != first.dims()) {
+        bail!("{:?} and {:?} are not of one shape", first.dims(), other.dims())
+    }
+    let whole = tensors.map(|tensor| tensor.to_dtype(first.dtype())?.contiguous());
+    let whole: Vec<Tensor> = whole.into_iter().collect::<Result<_>>()?;
+    Ok(<[Tensor; N]>::try_from(whole).expect("as many as there were"))
+}

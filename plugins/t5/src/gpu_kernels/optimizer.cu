@@ -1,0 +1,185 @@
+// Steps of the optimizers, in place: see `training/optimizer` for what they compute, and where their
+// numbers come from. Gradients are limited as there, and zero afterwards. `working` is what the network
+// computes with, where that is another array than the values, or null.
+#include "common.cuh"
+
+// As in main memory: what is no number stays none.
+__device__ inline float limited(float gradient, float scale, float clip) {
+	gradient *= scale;
+	return gradient < -clip ? -clip : gradient > clip ? clip : gradient;
+}
+
+__device__ inline void set(float *values, __nv_bfloat16 *working, size_t at, float value) {
+	values[at] = value;
+	if (working) working[at] = __float2bfloat16_rn(value);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) adam(
+	size_t count, float *values, float *gradient, float *mean, float *square, __nv_bfloat16 *working,
+	float scale, float clip, float decay, float new_mean, float old_square, float new_square, float step,
+	float root_bias, float epsilon
+) {
+	for (size_t at = first(); at < count; at += stride()) {
+		const float g = limited(gradient[at], scale, clip);
+		gradient[at] = 0;
+		const float m = mean[at] + (g - mean[at]) * new_mean;
+		const float s = square[at] * old_square + g * g * new_square;
+		mean[at] = m;
+		square[at] = s;
+		set(values, working, at, values[at] * decay - step * m / (sqrtf(s) / root_bias + epsilon));
+	}
+}
+
+// Adafactor. The numbers that its kernels hand on: the mean of `of_rows`, the length of the values that
+// the rate is a share of, and of the step the factors of the change and of the values.
+enum { MEAN, SIZE, STEP, DECAY };
+
+// Added to squares.
+constexpr float SQUARE_EPSILON = 1e-30f;
+
+// The new memory of the squares: the share `fresh` of the next ones, the rest of the old. It is one less
+// β₂, which f32 would round.
+__device__ inline float remembered(float memory, float next, float fresh) {
+	return memory + (next - memory) * fresh;
+}
+
+// How much slower than the rate, for a change of this sum of squares: its root mean square is at most 1.
+__device__ inline float shortened(float rate, float squares, float count) {
+	return rate / fmaxf(sqrtf(squares / count), 1.0f);
+}
+
+// What the rate is a share of; `min_size` below 0: of nothing.
+__device__ inline float size_of(float squares, float count, float min_size) {
+	return min_size < 0 ? 1.0f : fmaxf(sqrtf(squares / count), min_size);
+}
+
+// The memory of a row's squares, and the squares of its values; one block for a row.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_rows(
+	size_t columns, const float *values, const float *gradient, float *of_rows, float *squares_of_values,
+	float scale, float clip, float fresh
+) {
+	const size_t row = size_t(blockIdx.x) * columns;
+	float squares = 0, of_values = 0;
+	for (size_t at = row + threadIdx.x; at < row + columns; at += THREADS) {
+		const float g = limited(gradient[at], scale, clip);
+		squares += g * g + SQUARE_EPSILON;
+		of_values += values[at] * values[at];
+	}
+	squares = block_sum(squares);
+	of_values = block_sum(of_values);
+	if (threadIdx.x > 0) return;
+	of_rows[blockIdx.x] = remembered(of_rows[blockIdx.x], squares / columns, fresh);
+	squares_of_values[blockIdx.x] = of_values;
+}
+
+// The squares of the columns, summed over the rows of a block: see `column_sums`.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_columns(
+	size_t rows, size_t columns, size_t rows_of_block, const float *gradient, float *sums, float scale,
+	float clip
+) {
+	column_sums(rows, columns, rows_of_block, sums, [&](size_t row, size_t column) {
+		const float g = limited(gradient[row * columns + column], scale, clip);
+		return g * g + SQUARE_EPSILON;
+	});
+}
+
+// The memory of the columns' squares, from the sums of all blocks.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_remember_columns(
+	size_t rows, size_t columns, size_t blocks, const float *sums, float *of_columns, float fresh
+) {
+	for (size_t column = first(); column < columns; column += stride()) {
+		float squares = 0;
+		for (size_t block = 0; block < blocks; block++) squares += sums[block * columns + column];
+		of_columns[column] = remembered(of_columns[column], squares / rows, fresh);
+	}
+}
+
+// Of one block: the mean of the rows' memory, and the length of the values.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_means(
+	size_t rows, size_t columns, const float *of_rows, const float *squares_of_values, float *numbers,
+	float min_size
+) {
+	float mean = 0, squares = 0;
+	for (size_t row = threadIdx.x; row < rows; row += THREADS) {
+		mean += of_rows[row];
+		squares += squares_of_values[row];
+	}
+	mean = block_sum(mean) / rows;
+	squares = block_sum(squares);
+	if (threadIdx.x > 0) return;
+	numbers[MEAN] = mean;
+	numbers[SIZE] = size_of(squares, float(rows) * columns, min_size);
+}
+
+// The gradient over the root of its squares, as rows and columns tell them.
+//
+// Roots before quotients: the mean over a row's square may be too large for f32.
+__device__ inline float change(float gradient, float mean, float of_row, float of_column) {
+	return gradient * (sqrtf(mean) / sqrtf(of_row)) / sqrtf(of_column);
+}
+
+// The squares of a row's change; one block for a row.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_changes(
+	size_t columns, const float *gradient, const float *of_rows, const float *of_columns,
+	const float *numbers, float *squares_of_changes, float scale, float clip
+) {
+	const size_t row = size_t(blockIdx.x) * columns;
+	float squares = 0;
+	for (size_t column = threadIdx.x; column < columns; column += THREADS) {
+		const float g = limited(gradient[row + column], scale, clip);
+		const float c = change(g, numbers[MEAN], of_rows[blockIdx.x], of_columns[column]);
+		squares += c * c;
+	}
+	squares = block_sum(squares);
+	if (threadIdx.x == 0) squares_of_changes[blockIdx.x] = squares;
+}
+
+// Of one block: the step's factors.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_factors(
+	size_t rows, size_t columns, const float *squares_of_changes, float *numbers, float rate,
+	float weight_decay
+) {
+	float squares = 0;
+	for (size_t row = threadIdx.x; row < rows; row += THREADS) squares += squares_of_changes[row];
+	squares = block_sum(squares);
+	if (threadIdx.x > 0) return;
+	rate *= numbers[SIZE];
+	numbers[STEP] = shortened(rate, squares, float(rows) * columns);
+	numbers[DECAY] = 1.0f - rate * weight_decay;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_step(
+	size_t columns, float *values, float *gradient, const float *of_rows, const float *of_columns,
+	const float *numbers, __nv_bfloat16 *working, float scale, float clip
+) {
+	const size_t row = size_t(blockIdx.x) * columns;
+	for (size_t column = threadIdx.x; column < columns; column += THREADS) {
+		const size_t at = row + column;
+		const float g = limited(gradient[at], scale, clip);
+		gradient[at] = 0;
+		const float c = change(g, numbers[MEAN], of_rows[blockIdx.x], of_columns[column]);
+		set(values, working, at, values[at] * numbers[DECAY] - c * numbers[STEP]);
+	}
+}
+
+// All of it for a vector, by one block: a square is remembered for each of its elements.
+extern "C" __global__ void __launch_bounds__(THREADS) adafactor_vector(
+	size_t count, float *values, float *gradient, float *square, __nv_bfloat16 *working, float scale,
+	float clip, float fresh, float min_size, float rate, float weight_decay
+) {
+	float squares = 0, squares_of_changes = 0;
+	for (size_t at = threadIdx.x; at < count; at += THREADS) {
+		const float g = limited(gradient[at], scale, clip);
+		square[at] = remembered(square[at], g * g + SQUARE_EPSILON, fresh);
+		gradient[at] = g / sqrtf(square[at]);
+		squares += values[at] * values[at];
+		squares_of_changes += gradient[at] * gradient[at];
+	}
+	squares = block_sum(squares);
+	rate *= size_of(squares, count, min_size);
+	const float step = shortened(rate, block_sum(squares_of_changes), count);
+	for (size_t at = threadIdx.x; at < count; at += THREADS) {
+		set(values, working, at, values[at] * (1.0f - rate * weight_decay) - gradient[at] * step);
+		gradient[at] = 0;
+	}
+}
