@@ -1,7 +1,7 @@
 # Everything is built once, with the profile `release`, into one folder: target/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build avx512 cuda plugins bench deps
+.PHONY: help demo test lint build avx512 cuda emulated plugins bench deps
 .NOTPARALLEL:
 
 # Plugins outside the workspace: the example, and those that the whole-program tests load.
@@ -42,24 +42,24 @@ avx512: build ## a second build of the plugin faiss, which processors with AVX-5
 		cargo build --release --locked -p deft-faiss
 	cp target/avx512/release/libdeft_faiss.so target/release/libdeft_faiss.x86-64-v4.so
 
-# In a folder of its own: from candle on, the two builds have nothing in common. Kernels for compute
-# capability 8.0 run on every later GPU, too. The compiler is the one that NVCC names, that on the path or
-# in a toolkit's usual place, or one that is downloaded; cudarc looks for it on the path alone.
 cuda: ## a second build of the plugin t5, which uses an NVIDIA GPU where there is one (docs/gpu.md)
-	set -e; case $${NVCC:-} in \
-	'' | nvcc | */nvcc.sh) first= ;; \
-	*) export DEFT_NVCC="$$NVCC"; first=$$(dirname "$$NVCC"): ;; \
-	esac; \
-	export PATH="$$first$$PATH$${CUDA_HOME:+:$$CUDA_HOME/bin}:/usr/local/cuda/bin"; \
-	if [ -z "$${DEFT_NVCC:-}" ] && ! command -v nvcc >/dev/null; then \
-		exports=$$(plugins/t5/cuda/toolkit.sh target/cuda-toolkit); eval "$$exports"; \
-	fi; \
-	echo "kernels are made by $${DEFT_NVCC:-$$(command -v nvcc)}"; \
-	NVCC="$(CURDIR)/plugins/t5/cuda/nvcc.sh" CUDA_COMPUTE_CAP="$${CUDA_COMPUTE_CAP:-80}" \
-		CARGO_TARGET_DIR="$(CURDIR)/target/cuda" \
-		cargo build --release --locked -p deft-t5 --features cuda
+	plugins/t5/cuda/with-toolkit.sh cargo build --release --locked -p deft-t5 --features cuda
 	plugins/t5/cuda/check.sh target/cuda/release/libdeft_t5.so
 	@echo "use it with --plugin-dir target/cuda/release, or put it in the place of target/release/libdeft_t5.so"
+
+# A library that computes on the CPU, under the names of CUDA's.
+EMULATOR := $(CURDIR)/target/gpu-emulator
+
+emulated: cuda ## the tests of t5 with CUDA, on a GPU that is emulated (docs/gpu.md)
+	cargo build --release --workspace --all-targets --locked
+	mkdir -p $(EMULATOR)
+	set -e; for name in libcuda.so.1 libcublas.so.12 libcublas.so.13 libcurand.so.10; do \
+		ln -sf ../release/libgpu_emulator.so $(EMULATOR)/$$name; \
+	done
+	DEFT_CUDA_LIB_DIR=$(EMULATOR) DEFT_T5_DEVICE=cuda:0 plugins/t5/cuda/with-toolkit.sh \
+		cargo test --release --locked -p deft-t5 --features cuda --lib
+	DEFT_CUDA_LIB_DIR=$(EMULATOR) DEFT_CUDA_PLUGIN_DIR=$(CURDIR)/target/cuda/release \
+		cargo test --release --workspace --locked --test emulated_gpu
 
 plugins: ## the plugins outside the workspace, into target/examples/release
 	set -e; for project in $(OUTSIDE); do \
