@@ -57,7 +57,7 @@ emulated: cuda ## the tests of t5 with CUDA, on a GPU that is emulated (docs/gpu
 		ln -sf ../release/libgpu_emulator.so $(EMULATOR)/$$name; \
 	done
 	DEFT_CUDA_LIB_DIR=$(EMULATOR) DEFT_T5_DEVICE=cuda:0 plugins/t5/cuda/with-toolkit.sh \
-		cargo test --release --locked -p deft-t5 --features cuda --lib
+		cargo test --release --locked -p deft-t5 --features cuda --lib -- --skip memorise
 	DEFT_CUDA_LIB_DIR=$(EMULATOR) DEFT_CUDA_PLUGIN_DIR=$(CURDIR)/target/cuda/release \
 		cargo test --release --workspace --locked --test emulated_gpu
 

@@ -70,7 +70,7 @@ fn auto_computes_on_the_cpu_where_no_gpu_can_be_used_and_says_why_once() {
     for Fault { setting: (name, value), message, remedy } in [OLD_DRIVER, NO_GPU, OLD_GPU] {
         let project = Emulated::new("", "").unwrap();
         let stderr = project.call("index").env(name, value).succeed().stderr;
-        for part in [&format!("t5: computing on the CPU: {message}"), remedy] {
+        for part in [format!("t5: computing on the CPU: {message}").as_str(), remedy] {
             assert_eq!(stderr.matches(part).count(), 1, "«{part}» is not said once in:\n{stderr}");
         }
         assert!(!stderr.contains(ELSE_CPU), "it is what is done:\n{stderr}");

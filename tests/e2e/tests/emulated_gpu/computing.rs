@@ -105,7 +105,7 @@ fn vectors_of_two_gpus_are_those_of_one() {
     assert!(log.launches(0, "attend_f32") > 1, "several batches: {log:?}");
 
     let call = project.encode(&options("cuda:all"), "two.npy").env(GPUS, "2");
-    // Those that have a batch: a third one makes the next.
+    // More threads than GPUs: none of these waits for a batch.
     let stderr = call.args(&["--threads", "3"]).succeed().stderr;
     let log = project.take_log();
     for gpu in [0, 1] {

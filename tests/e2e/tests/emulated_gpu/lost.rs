@@ -2,6 +2,7 @@
 //! been.
 
 use std::fs;
+use std::path::PathBuf;
 
 use deft_e2e::assert_same_results;
 
@@ -16,7 +17,7 @@ fn undisturbed(encoder: &str, trainer: &str, command: &str) -> Option<(Emulated,
     let project = Emulated::new(encoder, trainer)?;
     project.call(command).succeed();
     let launches = project.take_log().all_launches();
-    assert!(launches > 100, "it was on the GPU: {launches} launches");
+    assert!(launches > 30, "it was on the GPU: {launches} launches");
     Some((project, launches))
 }
 
@@ -56,8 +57,8 @@ fn a_training_whose_gpu_was_lost_goes_on_from_its_checkpoint_to_the_same_bytes()
 
 /// How many checkpoints the training has left.
 fn checkpoints(project: &Emulated) -> usize {
-    let entries = |dir| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let is = |path: &std::path::PathBuf, name: &str| {
+    let entries = |dir: PathBuf| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let is = |path: &PathBuf, name: &str| {
         path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
     };
     let scratch = entries(project.trained()).filter(|path| is(path, "scratch-"));

@@ -45,8 +45,9 @@ impl Deref for Emulated {
 }
 
 impl Emulated {
-    /// A project with options more for the encoder and for the trainer: `, device: cuda:0`. `None`, and
-    /// a note, where no build of the plugin is named.
+    /// A project with options more for the encoder and for the trainer: `, device: cuda:0`.
+    ///
+    /// `None`, and a note, where no build of the plugin is named.
     pub(crate) fn new(encoder: &str, trainer: &str) -> Option<Self> {
         let Some(plugins) = std::env::var_os("DEFT_CUDA_PLUGIN_DIR") else {
             skipped("DEFT_CUDA_PLUGIN_DIR names no build of t5 with CUDA");
@@ -64,7 +65,8 @@ impl Emulated {
         self.on_machine(self.project.deft(command))
     }
 
-    /// A call that encodes the texts of the pool into a `.npy` file, with options more for the encoder.
+    /// A call that encodes the texts of the pool into a `.npy` file, with options more for the
+    /// encoder.
     pub(crate) fn encode(&self, options: &str, output: &str) -> Deft {
         let model = self.path("model");
         let model = model.display();
@@ -74,7 +76,7 @@ impl Emulated {
         self.on_machine(call)
     }
 
-    /// The folder of the emulator is inherited.
+    /// Finds the plugin and keeps a log; `DEFT_CUDA_LIB_DIR` is inherited.
     fn on_machine(&self, call: Deft) -> Deft {
         call.arg("--plugin-dir").arg(&self.plugins).env(LOG, self.path("gpu.log"))
     }
@@ -119,7 +121,7 @@ impl Emulated {
     }
 }
 
-/// Two passes over 24 examples, three steps each, and a checkpoint after every second of the six.
+/// Vectors as the encoder made them; six steps of four examples, a checkpoint after every second.
 fn manifest(encoder: &str, trainer: &str) -> String {
     format!(
         "\
@@ -164,12 +166,15 @@ fn without_repetition(pool: &str) -> String {
 pub(crate) struct Log(BTreeMap<String, u64>);
 
 impl Log {
-    /// Lines like `gpu 0 launches adam 12`.
+    /// Reads lines like `gpu 0 launches adam 12`.
     fn read(text: &str) -> Self {
         let mut all = BTreeMap::new();
         for line in text.lines() {
             let (what, number) = line.rsplit_once(' ').unwrap();
-            *all.entry(what.to_owned()).or_default() += number.parse::<u64>().unwrap();
+            let number: u64 = number.parse().unwrap();
+            let known = all.entry(what.to_owned()).or_default();
+            // Processes come one after the other.
+            *known = if what.ends_with(" peak") { number.max(*known) } else { *known + number };
         }
         Self(all)
     }
@@ -185,7 +190,7 @@ impl Log {
         launches.map(|(_, count)| count).sum()
     }
 
-    /// Bytes of a GPU's memory that one process has had in use at once, at most.
+    /// Bytes of a GPU's memory that were in use at once, at most.
     pub(crate) fn peak(&self, gpu: usize) -> u64 {
         self.of(&format!("gpu {gpu} peak"))
     }
@@ -212,15 +217,17 @@ pub(crate) fn fails(call: Deft, code: i32, parts: &[&str]) {
 /// length of the wanted one.
 pub(crate) fn apart(found: &[f32], wanted: &[f32]) -> f32 {
     assert_eq!(found.len(), wanted.len());
-    let length =
-        |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| x * x).sum::<f32>().sqrt();
     let rows = found.chunks_exact(DIMENSION).zip(wanted.chunks_exact(DIMENSION));
     let shares = rows.map(|(found, wanted)| {
-        let distance = length(&mut found.iter().zip(wanted).map(|(a, b)| a - b));
-        distance / length(&mut wanted.iter().copied())
+        let difference = found.iter().zip(wanted).map(|(a, b)| a - b);
+        length(difference) / length(wanted.iter().copied())
     });
     // What is no number is the largest, whatever its sign.
     shares.map(f32::abs).max_by(f32::total_cmp).unwrap()
+}
+
+fn length(numbers: impl Iterator<Item = f32>) -> f32 {
+    numbers.map(|x| x * x).sum::<f32>().sqrt()
 }
 
 /// The numbers of a `.npy` file of f32.
