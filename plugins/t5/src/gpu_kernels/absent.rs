@@ -18,10 +18,13 @@ absent! {
     adafactor_matrix(Targets<'_>, &Tensor, &Tensor, &AdafactorUpdate) -> ();
     adafactor_vector(Targets<'_>, &Tensor, &AdafactorUpdate) -> ();
     adam(Targets<'_>, &Tensor, &Tensor, &AdamUpdate) -> ();
+    add(&Tensor, &Tensor) -> Tensor;
     attend(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Tensor;
     attend_backward(&Tensor, &Tensor, bool) -> (Tensor, Option<Tensor>);
     gated_gelu(&Tensor, &Tensor) -> Tensor;
     gated_gelu_backward(&Tensor, &Tensor, &Tensor) -> [Tensor; 2];
     largest(&Tensor) -> Vec<Option<u32>>;
+    rms_norm(&Tensor, &Tensor, f32) -> Tensor;
     rms_norm_backward(&Tensor, &Tensor, &Tensor, f32, bool) -> (Tensor, Option<Tensor>);
+    swap_middle(&Tensor) -> Tensor;
 }

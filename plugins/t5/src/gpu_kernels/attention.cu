@@ -1,6 +1,6 @@
-// Attention's probabilities and their gradients; one warp computes one row of scores.
+// Attention's probabilities and their gradients, and heads apart and together.
 //
-// scores, probs, grad: [inputs, heads, queries, keys], in rows of `keys`.
+// scores, probs, grad: [inputs, heads, queries, keys], in rows of `keys`; one warp computes one row.
 #include "common.cuh"
 
 // The row of this warp.
@@ -8,8 +8,59 @@ __device__ inline size_t row_of_warp() {
 	return size_t(blockIdx.x) * WARPS + threadIdx.x / WARP;
 }
 
-// probs = softmax(scores + bias) over the keys that are not padding.
-//
+__device__ inline unsigned lane() { return threadIdx.x % WARP; }
+
+// One row: probs = softmax(scores + bias) over the first `length` keys, 0 for the others. `bias` may be
+// null. The row is read once and kept: its keys are at most MOST packs for each thread of the warp.
+template <typename T, unsigned MOST>
+__device__ void attend_in_packs(unsigned keys, unsigned length, const T *scores, const T *bias, T *probs) {
+	constexpr unsigned N = PACK<T>;
+	float x[MOST][N];
+	float largest = -INFINITY, sum = 0;
+	for (unsigned pack = 0; pack < MOST; pack++) {
+		const unsigned first = (pack * WARP + lane()) * N;
+		if (first >= keys) break;
+		load(scores + first, x[pack]);
+		if (bias) {
+			float more[N];
+			load(bias + first, more);
+			for (unsigned i = 0; i < N; i++) x[pack][i] += more[i];
+		}
+		for (unsigned i = 0; i < N; i++) {
+			if (first + i >= length) x[pack][i] = -INFINITY;
+			largest = fmaxf(largest, x[pack][i]);
+		}
+	}
+	largest = warp_max(largest);
+	for (unsigned pack = 0; pack < MOST; pack++) {
+		if ((pack * WARP + lane()) * N >= keys) break;
+		for (unsigned i = 0; i < N; i++) {
+			x[pack][i] = exponential<T>(x[pack][i] - largest);
+			sum += x[pack][i];
+		}
+	}
+	const float share = 1.0f / warp_sum(sum);
+	for (unsigned pack = 0; pack < MOST; pack++) {
+		const unsigned first = (pack * WARP + lane()) * N;
+		if (first >= keys) break;
+		for (unsigned i = 0; i < N; i++) x[pack][i] *= share;
+		store(probs + first, x[pack]);
+	}
+}
+
+// The same for any number of keys, which are read three times.
+template <typename T>
+__device__ void attend_one_by_one(unsigned keys, unsigned length, const T *scores, const T *bias, T *probs) {
+	auto score = [&](unsigned key) { return wide(scores[key]) + (bias ? wide(bias[key]) : 0.0f); };
+	float largest = -INFINITY, sum = 0;
+	for (unsigned key = lane(); key < length; key += WARP) largest = fmaxf(largest, score(key));
+	largest = warp_max(largest);
+	for (unsigned key = lane(); key < length; key += WARP) sum += exponential<T>(score(key) - largest);
+	const float share = 1.0f / warp_sum(sum);
+	for (unsigned key = lane(); key < keys; key += WARP)
+		put(probs + key, key < length ? exponential<T>(score(key) - largest) * share : 0.0f);
+}
+
 // bias: `biases` rows, which all rows of scores take in turns, or null. lengths: the keys of each input
 // that are no padding, for `rows_of_input` rows each, or null.
 template <typename T>
@@ -19,52 +70,82 @@ __device__ void attend(
 ) {
 	const size_t row = row_of_warp();
 	if (row >= rows) return;
-	const unsigned lane = threadIdx.x % WARP;
-	const size_t length = lengths ? lengths[row / rows_of_input] : keys;
-	const T *row_scores = scores + row * keys, *row_bias = bias ? bias + row % biases * keys : nullptr;
-	T *row_probs = probs + row * keys;
-	auto score = [&](size_t key) {
-		return wide(row_scores[key]) + (row_bias ? wide(row_bias[key]) : 0.0f);
-	};
-	float largest = -INFINITY, sum = 0;
-	for (size_t key = lane; key < length; key += WARP) largest = fmaxf(largest, score(key));
-	largest = warp_max(largest);
-	for (size_t key = lane; key < length; key += WARP) sum += expf(score(key) - largest);
-	sum = warp_sum(sum);
-	for (size_t key = lane; key < keys; key += WARP)
-		put(row_probs + key, key < length ? expf(score(key) - largest) / sum : 0.0f);
+	const unsigned length = lengths ? lengths[row / rows_of_input] : keys;
+	const size_t packs = (keys + PACK<T> * WARP - 1) / (PACK<T> * WARP);
+	const bool fits = in_packs<T>(keys, scores, bias, probs);
+	scores += row * keys;
+	bias = bias ? bias + row % biases * keys : nullptr;
+	probs += row * keys;
+	if (!fits || packs > 8) attend_one_by_one(keys, length, scores, bias, probs);
+	else if (packs > 4) attend_in_packs<T, 8>(keys, length, scores, bias, probs);
+	else if (packs > 2) attend_in_packs<T, 4>(keys, length, scores, bias, probs);
+	else if (packs > 1) attend_in_packs<T, 2>(keys, length, scores, bias, probs);
+	else attend_in_packs<T, 1>(keys, length, scores, bias, probs);
 }
 
-// The gradient of the scores, probs · (grad − dot), and each row's dot = Σ probs · grad.
+// One row: the gradient of the scores, probs · (grad − dot); returns dot = Σ probs · grad.
+template <typename T, unsigned N>
+__device__ float attend_row_backward(size_t keys, const T *probs, const T *grad, T *scores_grad) {
+	float p[N], g[N], dot = 0;
+	for (size_t key = lane() * N; key < keys; key += WARP * N) {
+		load(probs + key, p);
+		load(grad + key, g);
+		for (unsigned i = 0; i < N; i++) dot += p[i] * g[i];
+	}
+	dot = warp_sum(dot);
+	for (size_t key = lane() * N; key < keys; key += WARP * N) {
+		load(probs + key, p);
+		load(grad + key, g);
+		for (unsigned i = 0; i < N; i++) p[i] *= g[i] - dot;
+		store(scores_grad + key, p);
+	}
+	return dot;
+}
+
 template <typename T>
 __device__ void attend_backward(
 	size_t rows, size_t keys, const T *probs, const T *grad, T *scores_grad, float *dots
 ) {
 	const size_t row = row_of_warp();
 	if (row >= rows) return;
-	const unsigned lane = threadIdx.x % WARP;
-	const T *row_probs = probs + row * keys, *row_grad = grad + row * keys;
-	float dot = 0;
-	for (size_t key = lane; key < keys; key += WARP) dot += wide(row_probs[key]) * wide(row_grad[key]);
-	dot = warp_sum(dot);
-	for (size_t key = lane; key < keys; key += WARP)
-		put(scores_grad + row * keys + key, wide(row_probs[key]) * (wide(row_grad[key]) - dot));
-	if (lane == 0) dots[row] = dot;
+	const bool fits = in_packs<T>(keys, probs, grad, scores_grad);
+	probs += row * keys;
+	grad += row * keys;
+	scores_grad += row * keys;
+	const float dot = fits ? attend_row_backward<T, PACK<T>>(keys, probs, grad, scores_grad)
+	                       : attend_row_backward<T, 1>(keys, probs, grad, scores_grad);
+	if (lane() == 0) dots[row] = dot;
 }
 
 // The gradient of a bias that all inputs share: that of the scores, summed over the inputs before it
 // is rounded. `count` are the numbers of the bias.
-template <typename T>
+template <typename T, unsigned N>
 __device__ void attend_bias_backward(
 	size_t inputs, size_t count, size_t keys, const T *probs, const T *grad, const float *dots, T *bias_grad
 ) {
-	for (size_t at = first(); at < count; at += stride()) {
-		float sum = 0;
+	each<N>(count, [&](size_t at) {
+		float sum[N] = {}, p[N], g[N];
 		for (size_t input = 0; input < inputs; input++) {
 			const size_t place = input * count + at;
-			sum += wide(probs[place]) * (wide(grad[place]) - dots[place / keys]);
+			const float dot = dots[place / keys];
+			load(probs + place, p);
+			load(grad + place, g);
+			for (unsigned i = 0; i < N; i++) sum[i] += p[i] * (g[i] - dot);
 		}
-		put(bias_grad + at, sum);
+		store(bias_grad + at, sum);
+	});
+}
+
+// [outer, a, b, width] → [outer, b, a, width]. One block takes an a, of all the outer ones.
+template <typename T, unsigned N>
+__device__ void swap_middle(size_t a, size_t b, size_t width, const T *x, T *out) {
+	const size_t outer = blockIdx.x / a, row = blockIdx.x % a;
+	const unsigned width_in_packs = width / N, packs = b * width_in_packs;
+	const auto *from = reinterpret_cast<const Pack<T, N> *>(x) + size_t(blockIdx.x) * packs;
+	auto *to = reinterpret_cast<Pack<T, N> *>(out) + outer * a * packs;
+	for (unsigned pack = threadIdx.x; pack < packs; pack += THREADS) {
+		const unsigned column = pack / width_in_packs, rest = pack % width_in_packs;
+		to[(column * a + row) * width_in_packs + rest] = from[pack];
 	}
 }
 
@@ -79,7 +160,17 @@ __device__ void attend_bias_backward(
 	extern "C" __global__ void __launch_bounds__(THREADS) attend_bias_backward_##NAME(               \
 		size_t inputs, size_t count, size_t keys, const T *probs, const T *grad,                     \
 		const float *dots, T *bias_grad                                                              \
-	) { attend_bias_backward(inputs, count, keys, probs, grad, dots, bias_grad); }
+	) {                                                                                              \
+		if (in_packs<T>(keys, probs, grad, bias_grad))                                               \
+			attend_bias_backward<T, PACK<T>>(inputs, count, keys, probs, grad, dots, bias_grad);     \
+		else attend_bias_backward<T, 1>(inputs, count, keys, probs, grad, dots, bias_grad);          \
+	}                                                                                                \
+	extern "C" __global__ void __launch_bounds__(THREADS) swap_middle_##NAME(                        \
+		size_t a, size_t b, size_t width, const T *x, T *out                                         \
+	) {                                                                                              \
+		if (in_packs<T>(width, x, out)) swap_middle<T, PACK<T>>(a, b, width, x, out);                \
+		else swap_middle<T, 1>(a, b, width, x, out);                                                 \
+	}
 
 KERNELS(float, f32)
 KERNELS(__nv_bfloat16, bf16)

@@ -80,6 +80,18 @@ pub(crate) fn attend_backward(
     Ok((scores_grad, bias_grad))
 }
 
+/// `[outer, a, b, width]` → `[outer, b, a, width]`, whole.
+pub(crate) fn swap_middle(x: &Tensor) -> Result<Tensor> {
+    let (outer, a, b, width) = x.dims4()?;
+    let x = x.contiguous()?;
+    let out = empty((outer, b, a, width), x.dtype(), &x)?;
+    let [of_a, of_b, of_width] = [a, b, width].map(Argument::count);
+    let arguments = [of_a, of_b, of_width, Argument::array(&x)?, Argument::array(&out)?];
+    let kernel = of_type("swap_middle", &x)?;
+    launch(&ATTENTION, &kernel, &x, Blocks(outer * a, 1), &arguments)?;
+    Ok(out)
+}
+
 /// One warp for each row.
 fn by_warps(rows: usize) -> Blocks {
     Blocks(rows.div_ceil(WARPS), 1)

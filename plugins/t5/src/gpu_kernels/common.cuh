@@ -1,4 +1,4 @@
-// Numbers of 16 and 32 bits, and sums over threads in the same order every time.
+// Numbers of 16 and 32 bits, alone and in packs, and sums over threads in the same order every time.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -15,9 +15,50 @@ __device__ inline float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
 __device__ inline void put(float *place, float x) { *place = x; }
 __device__ inline void put(__nv_bfloat16 *place, float x) { *place = __float2bfloat16_rn(x); }
 
-// What the threads of a grid take of an array: every `stride()`th element from `first()` on.
-__device__ inline size_t first() { return size_t(blockIdx.x) * blockDim.x + threadIdx.x; }
-__device__ inline size_t stride() { return size_t(gridDim.x) * blockDim.x; }
+// Numbers that are read and written together.
+template <typename T, unsigned N>
+struct alignas(sizeof(T) * N) Pack {
+	T at[N];
+};
+
+// How many of them make the 16 bytes that a thread can read at once.
+template <typename T>
+constexpr unsigned PACK = 16 / sizeof(T);
+
+template <unsigned N, typename T>
+__device__ inline void load(const T *from, float (&to)[N]) {
+	const auto pack = *reinterpret_cast<const Pack<T, N> *>(from);
+	for (unsigned i = 0; i < N; i++) to[i] = wide(pack.at[i]);
+}
+
+template <unsigned N, typename T>
+__device__ inline void store(T *to, const float (&from)[N]) {
+	Pack<T, N> pack;
+	for (unsigned i = 0; i < N; i++) put(pack.at + i, from[i]);
+	*reinterpret_cast<Pack<T, N> *>(to) = pack;
+}
+
+// Whether arrays can be read in packs: they begin at a multiple of 16 bytes (a view of another array may
+// not), and so do their rows of `width` numbers.
+template <typename T, typename... Arrays>
+__device__ inline bool in_packs(size_t width, Arrays... arrays) {
+	size_t bits = width * sizeof(T);
+	((bits |= reinterpret_cast<size_t>(arrays)), ...);
+	return bits % 16 == 0;
+}
+
+// Goes over an array with the threads of a grid, N numbers at a time, which `count` is a multiple of.
+template <unsigned N, typename Of>
+__device__ inline void each(size_t count, Of of) {
+	const size_t stride = size_t(gridDim.x) * blockDim.x * N;
+	for (size_t at = (size_t(blockIdx.x) * blockDim.x + threadIdx.x) * N; at < count; at += stride) of(at);
+}
+
+// e to a power. For results of 8 bits the GPU's own approximation is exact enough.
+template <typename T>
+__device__ inline float exponential(float x) { return expf(x); }
+template <>
+__device__ inline float exponential<__nv_bfloat16>(float x) { return __expf(x); }
 
 // Over the threads of a warp: each of them gets the sum.
 __device__ inline float warp_sum(float x) {

@@ -1,8 +1,24 @@
-//! The layer norm's gradients and the gated activation: `layers.cu`.
+//! The layer norm, the gated activation and sums of states: `layers.cu`.
 
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::launch::{Argument, Blocks, LAYERS, WARP, blocks_of_rows, empty, launch, of_type};
+
+/// The norm of each row of `x`.
+pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tensor> {
+    let (x, weight) = (x.contiguous()?, weight.to_dtype(x.dtype())?.contiguous()?);
+    let (rows, width) = rows_of(&x, &weight)?;
+    let out = empty(x.shape(), x.dtype(), &x)?;
+    let arguments = [
+        Argument::count(width),
+        Argument::array(&x)?,
+        Argument::array(&weight)?,
+        Argument::array(&out)?,
+        Argument::Number(epsilon),
+    ];
+    launch(&LAYERS, &of_type("rms_norm", &x)?, &x, Blocks(rows, 1), &arguments)?;
+    Ok(out)
+}
 
 /// The gradients of the norm of each row of `x`: of `x`, and, where it is wanted, of the weight.
 pub(crate) fn rms_norm_backward(
@@ -12,12 +28,8 @@ pub(crate) fn rms_norm_backward(
     epsilon: f32,
     wants_weight: bool,
 ) -> Result<(Tensor, Option<Tensor>)> {
-    let width = weight.elem_count();
     let ([x, grad], weight) = (alike([x, grad])?, weight.to_dtype(x.dtype())?.contiguous()?);
-    if x.dims().last() != Some(&width) {
-        bail!("a norm's weight of {width} for {:?}", x.dims())
-    }
-    let rows = x.elem_count() / width;
+    let (rows, width) = rows_of(&x, &weight)?;
     let x_grad = empty(x.shape(), x.dtype(), &x)?;
     let scales = empty(rows, DType::F32, &x)?;
     let arguments = [
@@ -51,8 +63,27 @@ pub(crate) fn rms_norm_backward(
     Ok((x_grad, weight_grad))
 }
 
+/// How many rows there are, and how wide they are.
+fn rows_of(x: &Tensor, weight: &Tensor) -> Result<(usize, usize)> {
+    let width = weight.elem_count();
+    if x.dims().last() != Some(&width) {
+        bail!("a norm's weight of {width} for {:?}", x.dims())
+    }
+    Ok((x.elem_count() / width, width))
+}
+
 /// `gelu(a) · b`.
 pub(crate) fn gated_gelu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    of_two("gated_gelu", a, b)
+}
+
+/// `a + b`.
+pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    of_two("add", a, b)
+}
+
+/// What a kernel makes of each two numbers.
+fn of_two(kernel: &str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = alike([a, b])?;
     let (out, count) = (empty(a.shape(), a.dtype(), &a)?, a.elem_count());
     let arguments = [
@@ -61,7 +92,7 @@ pub(crate) fn gated_gelu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Argument::array(&b)?,
         Argument::array(&out)?,
     ];
-    launch(&LAYERS, &of_type("gated_gelu", &a)?, &a, Blocks::over(count), &arguments)?;
+    launch(&LAYERS, &of_type(kernel, &a)?, &a, Blocks::over(count), &arguments)?;
     Ok(out)
 }
 

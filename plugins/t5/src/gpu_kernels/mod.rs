@@ -22,16 +22,13 @@ mod optimizer;
 use candle_core::{DType, Tensor};
 
 #[cfg(not(feature = "cuda"))]
-pub(crate) use absent::{
-    adafactor_matrix, adafactor_vector, adam, attend, attend_backward, gated_gelu,
-    gated_gelu_backward, largest, rms_norm_backward,
-};
+pub(crate) use absent::*;
 #[cfg(feature = "cuda")]
-pub(crate) use attention::{attend, attend_backward};
+pub(crate) use attention::{attend, attend_backward, swap_middle};
 #[cfg(feature = "cuda")]
 pub(crate) use generation::largest;
 #[cfg(feature = "cuda")]
-pub(crate) use layers::{gated_gelu, gated_gelu_backward, rms_norm_backward};
+pub(crate) use layers::{add, gated_gelu, gated_gelu_backward, rms_norm, rms_norm_backward};
 #[cfg(feature = "cuda")]
 pub(crate) use optimizer::{adafactor_matrix, adafactor_vector, adam};
 

@@ -14,20 +14,46 @@ __device__ inline void set(float *values, __nv_bfloat16 *working, size_t at, flo
 	if (working) working[at] = __float2bfloat16_rn(value);
 }
 
+// The numbers of one step of Adam, in the order of the kernel's last arguments.
+struct Adam {
+	float scale, clip, decay, new_mean, old_square, new_square, step, root_bias, epsilon;
+};
+
+template <unsigned N>
+__device__ void adam_step(
+	size_t count, float *values, float *gradient, float *mean, float *square, __nv_bfloat16 *working,
+	const Adam &by
+) {
+	each<N>(count, [&](size_t at) {
+		float v[N], g[N], m[N], s[N];
+		load(values + at, v);
+		load(gradient + at, g);
+		load(mean + at, m);
+		load(square + at, s);
+		for (unsigned i = 0; i < N; i++) {
+			g[i] = limited(g[i], by.scale, by.clip);
+			m[i] += (g[i] - m[i]) * by.new_mean;
+			s[i] = s[i] * by.old_square + g[i] * g[i] * by.new_square;
+			v[i] = v[i] * by.decay - by.step * m[i] / (sqrtf(s[i]) / by.root_bias + by.epsilon);
+			g[i] = 0;
+		}
+		store(values + at, v);
+		store(gradient + at, g);
+		store(mean + at, m);
+		store(square + at, s);
+		if (working) store(working + at, v);
+	});
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS) adam(
 	size_t count, float *values, float *gradient, float *mean, float *square, __nv_bfloat16 *working,
 	float scale, float clip, float decay, float new_mean, float old_square, float new_square, float step,
 	float root_bias, float epsilon
 ) {
-	for (size_t at = first(); at < count; at += stride()) {
-		const float g = limited(gradient[at], scale, clip);
-		gradient[at] = 0;
-		const float m = mean[at] + (g - mean[at]) * new_mean;
-		const float s = square[at] * old_square + g * g * new_square;
-		mean[at] = m;
-		square[at] = s;
-		set(values, working, at, values[at] * decay - step * m / (sqrtf(s) / root_bias + epsilon));
-	}
+	const Adam by = {scale, clip, decay, new_mean, old_square, new_square, step, root_bias, epsilon};
+	if (in_packs<float>(count, values, gradient, mean, square, working))
+		adam_step<PACK<float>>(count, values, gradient, mean, square, working, by);
+	else adam_step<1>(count, values, gradient, mean, square, working, by);
 }
 
 // Adafactor. The numbers that its kernels hand on: the mean of `of_rows`, the length of the values that
@@ -87,11 +113,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) adafactor_columns(
 extern "C" __global__ void __launch_bounds__(THREADS) adafactor_remember_columns(
 	size_t rows, size_t columns, size_t blocks, const float *sums, float *of_columns, float fresh
 ) {
-	for (size_t column = first(); column < columns; column += stride()) {
+	each<1>(columns, [&](size_t column) {
 		float squares = 0;
 		for (size_t block = 0; block < blocks; block++) squares += sums[block * columns + column];
 		of_columns[column] = remembered(of_columns[column], squares / rows, fresh);
-	}
+	});
 }
 
 // Of one block: the mean of the rows' memory, and the length of the values.

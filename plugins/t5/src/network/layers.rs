@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor, bail};
 use super::attention::Attend;
 use super::config::NetworkConfig;
 use super::feed_forward::{FeedForward, Norm};
-use super::ops::{Add, apply1, apply2, is_host, product};
+use super::ops::{Add, apply1, apply2, is_host, product, swap_middle};
 use super::parameters::Part;
 use super::position::Positions;
 use super::projection::{Adapting, Projection};
@@ -213,14 +213,14 @@ impl Attention {
             Some(Bias::Whole(bias)) => mix(&queries, memory, Some(bias), attend, pass)?,
             None => mix(&queries, memory, None, attend, pass)?,
         };
-        let mixed = mixed.transpose(1, 2)?.reshape((rows, length, self.heads * self.d_kv))?;
+        let mixed = swap_middle(&mixed)?.reshape((rows, length, self.heads * self.d_kv))?;
         self.output.forward(&mixed, pass)
     }
 
     /// `[rows, length, heads · d_kv]` → `[inputs, heads, rows / inputs · length, d_kv]`: the rows
     /// that belong to one input stand behind each other and share its keys.
     fn split(&self, x: &Tensor, inputs: usize) -> Result<Tensor> {
-        let x = x.reshape((inputs, (), self.heads, self.d_kv))?.transpose(1, 2)?;
+        let x = swap_middle(&x.reshape((inputs, (), self.heads, self.d_kv))?)?;
         // A matrix product takes one batch stride: with one input the heads' is enough.
         if inputs == 1 && is_host(&x) { Ok(x) } else { x.contiguous() }
     }

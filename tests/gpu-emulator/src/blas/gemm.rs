@@ -6,7 +6,7 @@ use super::multiply::{Sum, multiply};
 use super::numbers::{Rounding, Type};
 use super::{Answer, PointerMode, Status};
 use crate::driver::Gpu;
-use crate::machine::launch::Memory;
+use crate::machine::launch::{Memory, Work};
 
 /// A product that was asked for; its lengths fit together.
 #[derive(Debug, Clone)]
@@ -55,8 +55,8 @@ impl Gemm {
     /// `EXECUTION_FAILED` if a matrix, or a factor that is to be on the GPU, is not in its memory: that
     /// stays with the GPU; or if the GPU has failed before.
     pub(super) fn run(&self, gpu: &mut Gpu, mode: PointerMode) -> Answer {
-        gpu.launch(&format!("cublas_gemm_{}", self.a.kind.name()))
-            .map_err(|_| Status::EXECUTION_FAILED)?;
+        let name = format!("cublas_gemm_{}", self.a.kind.name());
+        gpu.launch(&name).map_err(|_| Status::EXECUTION_FAILED)?;
         if let Err(text) = self.check(gpu, mode) {
             gpu.fail(crate::driver::Status::ILLEGAL_ADDRESS, &text);
             return Err(Status::EXECUTION_FAILED);
@@ -66,7 +66,16 @@ impl Gemm {
         } else {
             self.compute::<f32>();
         }
+        gpu.add_work(&name, self.work());
         Ok(())
+    }
+
+    /// The multiplications, and the bytes of the three matrices.
+    fn work(&self) -> Work {
+        let batch = self.batch as u64;
+        let bytes: usize = [self.a, self.b, self.c].iter().map(Matrix::bytes).sum();
+        let instructions = batch * (self.m * self.n * self.k) as u64;
+        Work { instructions, bytes: batch * bytes as u64 }
     }
 
     /// Says which matrix is not in a GPU's memory.

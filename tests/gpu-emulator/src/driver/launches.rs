@@ -54,7 +54,8 @@ fn run(state: &mut State, gpu: usize, function: &Function, launch: &Launch<'_>) 
     state.gpus[gpu].launch(&function.name)?;
     let (module, kernel) = kernel(state, function)?;
     let ended = machine::run(module, kernel, launch, &state.gpus[gpu].memory);
-    ended.map_err(|fault| {
+    let noted = ended.map(|work| state.gpus[gpu].add_work(&function.name, work));
+    noted.map_err(|fault| {
         let (status, text) = match fault {
             Fault::Address(text) => (Status::ILLEGAL_ADDRESS, text),
             Fault::Failed(text) => (Status::LAUNCH_FAILED, text),

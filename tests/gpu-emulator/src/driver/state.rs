@@ -12,7 +12,7 @@ use super::modules::{Function, Loaded};
 use super::settings::Settings;
 use super::status::{Answer, Status};
 use crate::blas::PointerMode;
-use crate::machine::launch::Memory;
+use crate::machine::launch::{Memory, Work};
 use crate::random::Generator;
 
 /// What a program has instead of a pointer to something of ours; never 0, and never given twice.
@@ -48,8 +48,8 @@ pub(crate) struct Gpu {
     pub(crate) memory: Allocations,
     /// What every call answers since something has gone wrong.
     pub(crate) error: Option<Status>,
-    /// How often each kernel was launched.
-    pub(crate) launches: BTreeMap<String, u64>,
+    /// How often each kernel was launched, and what all its launches have cost.
+    pub(crate) launches: BTreeMap<String, (u64, Work)>,
     /// How many launches are left before the GPU is lost; `None` if it is not to be lost.
     left: Option<u64>,
 }
@@ -169,10 +169,17 @@ impl Gpu {
         }
         self.left = self.left.map(|left| left - 1);
         match self.launches.get_mut(kernel) {
-            Some(count) => *count += 1,
-            None => drop(self.launches.insert(kernel.to_owned(), 1)),
+            Some((count, _)) => *count += 1,
+            None => drop(self.launches.insert(kernel.to_owned(), (1, Work::default()))),
         }
         Ok(())
+    }
+
+    /// Notes what a launch of a kernel has cost.
+    pub(crate) fn add_work(&mut self, kernel: &str, work: Work) {
+        if let Some((_, all)) = self.launches.get_mut(kernel) {
+            *all += work;
+        }
     }
 
     /// Lets the GPU be lost after so many launches more.

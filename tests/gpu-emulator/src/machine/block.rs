@@ -7,7 +7,8 @@ use super::threads::{Arrival, Block, State, Thread};
 use crate::ptx::Kernel;
 use crate::ptx::operation::Reduce;
 
-/// Runs a block's threads to their ends. `threads` are kept from block to block for their memory.
+/// Runs a block's threads to their ends, and counts their instructions. `threads` are kept from block to
+/// block for their memory.
 ///
 /// # Errors
 ///
@@ -18,21 +19,27 @@ pub(super) fn run(
     arguments: &[Vec<u8>],
     spaces: &mut Spaces<'_>,
     threads: &mut Vec<Thread>,
-) -> Result<(), Fault> {
+) -> Result<u64, Fault> {
     let [x, y, z] = block.threads;
     let count = x * y * z;
     spaces.shared.fill(0);
     // Where nobody waits, the threads can have the same registers one after the other.
     let kept = if kernel.waits { count } else { 1 };
     threads.resize_with(kept as usize, Thread::default);
+    let mut instructions = 0;
     for number in 0..count {
         let thread = &mut threads[(number % kept) as usize];
         thread.start(number, kernel.function, block, arguments)?;
         if !kernel.waits {
             thread.proceed(block, spaces)?;
+            instructions += thread.clock;
         }
     }
-    if kernel.waits { take_turns(threads, block, spaces) } else { Ok(()) }
+    if kernel.waits {
+        take_turns(threads, block, spaces)?;
+        instructions = threads.iter().map(|thread| thread.clock).sum();
+    }
+    Ok(instructions)
 }
 
 fn take_turns(

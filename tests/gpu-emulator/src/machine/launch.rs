@@ -1,5 +1,7 @@
 //! What a launch is given, and how it can fail: the seam between the driver and the machine.
 
+use std::ops::AddAssign;
+
 /// A kernel's grid, and its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch<'a> {
@@ -12,6 +14,22 @@ pub(crate) struct Launch<'a> {
     /// One pointer for each parameter, to as many bytes as the kernel declares for it
     /// ([`Kernel::parameters`](crate::ptx::Kernel)), as `cuLaunchKernel` takes them; copied already.
     pub(crate) arguments: &'a [Vec<u8>],
+}
+
+/// What a launch has cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Instructions of all threads.
+    pub(crate) instructions: u64,
+    /// Bytes of global memory that they have read and written, each time that they did.
+    pub(crate) bytes: u64,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, more: Self) {
+        self.instructions += more.instructions;
+        self.bytes += more.bytes;
+    }
 }
 
 /// Which addresses a kernel may use: what the driver has allocated.

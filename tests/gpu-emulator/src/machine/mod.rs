@@ -24,7 +24,7 @@ mod space;
 mod tests;
 mod threads;
 
-use self::launch::{Fault, Launch, Memory};
+use self::launch::{Fault, Launch, Memory, Work};
 use self::space::Spaces;
 use self::threads::Block;
 use crate::ptx::{Kernel, Module};
@@ -35,7 +35,7 @@ const MOST_SHARED_BYTES: usize = 163 << 10;
 /// Bytes: where the launch's shared memory begins is a multiple of this.
 const SHARED_ALIGN: usize = 128;
 
-/// Runs a kernel of a module to its end.
+/// Runs a kernel of a module to its end, and counts its work.
 ///
 /// `memory` must allow the same addresses until then, and nobody else may write there.
 ///
@@ -47,7 +47,7 @@ pub(crate) fn run(
     kernel: &Kernel,
     launch: &Launch<'_>,
     memory: &dyn Memory,
-) -> Result<(), Fault> {
+) -> Result<Work, Fault> {
     run_blocks(module, kernel, launch, memory).map_err(|fault| named(fault, kernel))
 }
 
@@ -56,21 +56,21 @@ fn run_blocks(
     kernel: &Kernel,
     launch: &Launch<'_>,
     memory: &dyn Memory,
-) -> Result<(), Fault> {
+) -> Result<Work, Fault> {
     let declared = module.functions[kernel.function].shared_bytes as usize;
     let is_alone = launch.shared_bytes == 0;
     let fixed_bytes = if is_alone { declared } else { declared.next_multiple_of(SHARED_ALIGN) };
     let shared_bytes = fixed_bytes.saturating_add(launch.shared_bytes);
     check(kernel, launch, shared_bytes)?;
     let mut spaces = Spaces::new(memory, &module.globals, shared_bytes);
-    let mut threads = Vec::new();
+    let (mut threads, mut instructions) = (Vec::new(), 0);
     let [x, y, z] = launch.grid;
     for at in (0..z).flat_map(|z| (0..y).flat_map(move |y| (0..x).map(move |x| [x, y, z]))) {
         let dynamic = (fixed_bytes as u64, launch.shared_bytes as u64);
         let block = Block { module, grid: launch.grid, threads: launch.block, at, dynamic };
-        block::run(kernel, &block, launch.arguments, &mut spaces, &mut threads)?;
+        instructions += block::run(kernel, &block, launch.arguments, &mut spaces, &mut threads)?;
     }
-    Ok(())
+    Ok(Work { instructions, bytes: spaces.bytes() })
 }
 
 fn check(kernel: &Kernel, launch: &Launch<'_>, shared_bytes: usize) -> Result<(), Fault> {

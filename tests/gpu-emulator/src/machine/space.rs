@@ -24,6 +24,8 @@ pub(super) struct Spaces<'m> {
     pub(super) shared: Vec<u8>,
     /// Numbers of pages that a kernel may use as a whole, each at a place that the number tells.
     known: [Cell<u64>; PAGES],
+    /// Bytes of global memory that were asked for.
+    bytes: Cell<u64>,
 }
 
 /// Bytes that may be used.
@@ -43,7 +45,13 @@ impl<'m> Spaces<'m> {
         shared_bytes: usize,
     ) -> Spaces<'m> {
         let known = [const { Cell::new(u64::MAX) }; PAGES];
-        Spaces { memory, globals, shared: vec![0; shared_bytes], known }
+        let bytes = Cell::new(0);
+        Spaces { memory, globals, shared: vec![0; shared_bytes], known, bytes }
+    }
+
+    /// Bytes of global memory that `find` has found, each time that it did.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
     }
 
     /// Finds the bytes at an address; `align` is a power of two.
@@ -64,7 +72,10 @@ impl<'m> Spaces<'m> {
                 (Place::Shared(at as usize), fits(at, length, self.shared.len()))
             }
             (Space::Local, at) => (Place::Local(at as usize), fits(at, length, local_bytes)),
-            (_, at) => (Place::Global(at), self.holds(at, length)),
+            (_, at) => {
+                self.bytes.set(self.bytes.get() + length as u64);
+                (Place::Global(at), self.holds(at, length))
+            }
         };
         if is_held && address & (align as u64 - 1) == 0 {
             return Ok(place);

@@ -42,7 +42,7 @@ fn run_in(text: &str, array: &mut [u32], threads: u32) -> Result<(), Fault> {
     let launch =
         Launch { grid: [1; 3], block: [threads, 1, 1], shared_bytes: 64, arguments: &arguments };
     let kernel = module.kernel("it").expect("the test's text has this kernel");
-    super::run(&module, kernel, &launch, &memory)
+    super::run(&module, kernel, &launch, &memory).map(|_| ())
 }
 
 /// What a kernel of one thread leaves in an array of zeros.

@@ -6,6 +6,7 @@ use deft_neural::Values;
 
 use super::composed::{Composed2, Way, wanted};
 use super::{fused, gradient, kernels, last, product, slice, wide};
+use crate::gpu_kernels;
 
 /// `x · weightᵀ` over the last dimension of `x`; `weight` is `[out, in]` as in `PyTorch`.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl CustomOp2 for Add {
 
 impl Composed2 for Add {
     fn forward(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-        x + y
+        if gpu_kernels::are_for(x) { gpu_kernels::add(x, y) } else { x + y }
     }
 
     fn backward(&self, way: &Way<'_>, wants: [bool; 2]) -> Result<[Option<Tensor>; 2]> {

@@ -13,6 +13,7 @@
 
 mod arithmetic;
 mod composed;
+mod heads;
 mod norm;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use super::kernels;
 
 pub(crate) use arithmetic::{Add, Linear, Scale};
 pub(crate) use composed::{Composed1, Composed2, Way, apply1, apply2, wanted};
+pub(crate) use heads::swap_middle;
 pub(crate) use norm::{GatedGelu, RmsNorm};
 
 /// Whether a tensor is f32 in main memory: what the fused forms, and slices of it, are for.

@@ -52,6 +52,9 @@ impl CustomOp2 for RmsNorm {
 
 impl Composed2 for RmsNorm {
     fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        if gpu_kernels::are_for(x) {
+            return gpu_kernels::rms_norm(x, weight, self.epsilon);
+        }
         // In main memory candle's own rounds the root mean square to the numbers' type.
         if x.device().is_cpu() {
             return candle_nn::ops::rms_norm_slow(x, weight, self.epsilon);

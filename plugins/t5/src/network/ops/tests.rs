@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use crate::config::Precision;
 use crate::device::Placement;
 
-use super::{Add, GatedGelu, Linear, RmsNorm, Scale, apply1, apply2, product};
+use super::{Add, GatedGelu, Linear, RmsNorm, Scale, apply1, apply2, product, swap_middle};
 use crate::network::Lengths;
 use crate::network::attention::{Attend, PositionBias};
 use crate::network::dropout::{Dropout, Masked};
@@ -17,7 +17,7 @@ use crate::testing;
 type Op = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
 /// Every operation of two arguments with the shapes of these.
-fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 12] {
+fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 16] {
     [
         ("linear", |x, w| apply2(x, w, Linear), [&[3, 4], &[5, 4]]),
         ("scale", |x, v| apply2(x, v, Scale), [&[3, 4], &[4]]),
@@ -32,6 +32,11 @@ fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 12] {
         ("norm of many rows", |x, w| apply2(x, w, NORM), [&[600, 40], &[40]]),
         ("gated gelu of many", |a, b| apply2(a, b, GatedGelu), [&[9, 130], &[9, 130]]),
         ("attend to many keys", attend_to_many, [&[2, 3, 5, 70], &[3, 5, 70]]),
+        // In packs, of as many sizes as there are.
+        ("attend to 72 keys", attend_to_many, [&[2, 3, 5, 72], &[3, 5, 72]]),
+        ("attend to 600 keys", attend_to_many, [&[2, 1, 3, 600], &[1, 3, 600]]),
+        ("attend to 1096 keys", attend_to_many, [&[2, 1, 2, 1096], &[1, 2, 1096]]),
+        ("gated gelu of many more", |a, b| apply2(a, b, GatedGelu), [&[9, 136], &[9, 136]]),
     ]
 }
 
@@ -164,6 +169,10 @@ fn operations_of_one_argument_are_the_fused_ones_everywhere() {
         }
     };
     check("attend", &attend, &[2, 2, 3, 4]);
+    let swap = |all: &[Tensor]| swap_middle(&all[0])?.contiguous();
+    for width in [5, 64] {
+        check("swap", &swap, &[2, 3, 7, width]);
+    }
     for (queries, keys) in [(1, 5), (2, 1), (4, 4), (3, 7)] {
         check("position bias", &bias(queries, keys), &[6, 2]);
     }
