@@ -43,7 +43,7 @@ static PLUGIN: LazyLock<Option<Arc<dyn Encoder>>> = LazyLock::new(|| {
                docs/examples/hash-encoder/Cargo.toml";
     let plugin = support::load("../examples/release", "hash_encoder", how)?;
     let options = json!({"dimension": DIMENSION});
-    let created = plugin.create(&context(), Kind::Encoder, "hash", &options, &Children::none());
+    let created = plugin.create(&context(), Kind::Encoder, "hash", "", &options, &Children::none());
     match created.expect("valid options") {
         Handle::Encoder(encoder) => Some(encoder),
         other => panic!("not an encoder: {other:?}"),

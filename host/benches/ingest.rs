@@ -40,7 +40,7 @@ const ROUNDS: usize = 11;
 
 static READER: LazyLock<Option<Arc<dyn Reader>>> = LazyLock::new(|| {
     let plugin = support::load(".", "p3", "cargo build --release -p deft-p3")?;
-    let created = plugin.create(&context(), Kind::Reader, "p3", &json!({}), &Children::none());
+    let created = plugin.create(&context(), Kind::Reader, "p3", "", &json!({}), &Children::none());
     match created.expect("valid options") {
         Handle::Reader(reader) => Some(reader),
         other => panic!("not a reader: {other:?}"),

@@ -242,10 +242,8 @@ impl Plan {
             }
         }
         let children = Children::new(children);
-        let handle = self
-            .plugin
-            .create(ctx, self.kind, &self.name, &self.options, &children)
-            .map_err(|error| error.within_option(&self.path))?;
+        let Self { plugin, kind, name, path, options, .. } = self;
+        let handle = plugin.create(ctx, *kind, name, path, options, &children)?;
         cache.0.insert(key, handle.clone());
         Ok(handle)
     }

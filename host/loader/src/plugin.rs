@@ -89,7 +89,7 @@ impl Plugin {
             .or_error(ErrorKind::Unexpected, "the plugin's options are no JSON")
     }
 
-    /// Builds a component.
+    /// Builds a component; `place` is the path of its options, for errors about one of them.
     ///
     /// # Errors
     ///
@@ -99,12 +99,13 @@ impl Plugin {
         ctx: &Context<'_>,
         kind: Kind,
         name: &str,
+        place: &str,
         options: &Value,
         children: &Children,
     ) -> Result<Handle> {
         let options = options.to_string();
         let (children, options) = (v1::export_children(children), options.as_str());
-        let origin = self.origin(kind, name);
+        let origin = self.origin(kind, name).at(place);
         let component = origin.call(Method::Create, || {
             v1::with_exported(ctx, |ctx| {
                 let (kind, name) = (RStr::from(kind.as_str()), RStr::from(name));

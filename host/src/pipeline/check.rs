@@ -107,8 +107,12 @@ impl Run {
         Ok(())
     }
 
-    /// An error about something else than the manifest, with the place in it that names this.
+    /// An error about something else than the manifest, with the place in it that names this; one
+    /// about an option has a place of its own.
     pub(super) fn at_option(&self, error: Error, option: &str) -> Error {
+        if error.option().is_some() {
+            return self.document.locate(error);
+        }
         let place = self.document.locate(Error::option_at(option, ""));
         error.with_context("at", place.context("at").unwrap_or_default())
     }

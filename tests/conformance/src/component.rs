@@ -47,7 +47,7 @@ impl Component {
         }
         let services = TestServices::new();
         let (ctx, children) = (services.context(SEED, 2), Children::new(children));
-        self.library.0.create(&ctx, self.kind, &self.name, &options, &children)
+        self.library.0.create(&ctx, self.kind, &self.name, "", &options, &children)
     }
 
     fn info(&self) -> Option<&ComponentInfo> {

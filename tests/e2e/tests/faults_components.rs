@@ -81,7 +81,7 @@ fn built(kind: Kind, panic_in: &str) -> Handle {
     let plugin = Plugin::load(&examples_dir().join("libdeft_panicky.so")).unwrap();
     let ctx = Context::new(&NoServices, 0, 1);
     let options = plugin.complete(kind, "panicky", &json!({ "panic_in": panic_in })).unwrap();
-    plugin.create(&ctx, kind, "panicky", &options, &Children::none()).unwrap()
+    plugin.create(&ctx, kind, "panicky", "", &options, &Children::none()).unwrap()
 }
 
 #[track_caller]

@@ -10,6 +10,8 @@ pub struct Origin {
     component: String,
     /// Name and version; empty inside a plugin that was handed the component as a child.
     plugin: String,
+    /// Where its options stand among all others: `retriever.encoder`.
+    place: String,
     /// How its calls are told of while they run; none inside a plugin.
     label: Option<Label>,
 }
@@ -19,16 +21,23 @@ impl Origin {
     pub fn of_plugin(kind: Kind, component: &str, name: &str, version: &str) -> Self {
         let plugin = format!("{name} {version}");
         let label = Label::of(kind, component, &plugin);
-        Self { kind, component: component.to_owned(), plugin, label }
+        Self { kind, component: component.to_owned(), plugin, place: String::new(), label }
+    }
+
+    /// The same, with the path of the block of options that the component is built with.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        Self { place: place.to_owned(), ..self }
     }
 
     /// A child that a plugin imports from the host, which has named its plugin already.
     pub(crate) fn of_child(kind: Kind, component: &str) -> Self {
-        Self { kind, component: component.to_owned(), plugin: String::new(), label: None }
+        let (component, plugin, place) = (component.to_owned(), String::new(), String::new());
+        Self { kind, component, plugin, place, label: None }
     }
 
     /// Makes a call of the component, seen in [`super::running`] while it runs, and names the
-    /// component in its error.
+    /// component in its error, with the whole path of an option that the error is about.
     ///
     /// # Errors
     ///
@@ -52,6 +61,7 @@ impl Origin {
                 return error;
             }
             error
+                .within_option(&self.place)
                 .with_context("component", format!("{} {}", self.kind, self.component))
                 .with_context("plugin", &self.plugin)
         })

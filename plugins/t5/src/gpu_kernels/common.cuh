@@ -17,7 +17,7 @@ __device__ inline void put(__nv_bfloat16 *place, float x) { *place = __float2bfl
 
 // Numbers that are read and written together.
 template <typename T, unsigned N>
-struct alignas(sizeof(T) * N) Pack {
+struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
 	T at[N];
 };
 
@@ -47,7 +47,7 @@ __device__ inline bool in_packs(size_t width, Arrays... arrays) {
 	return bits % 16 == 0;
 }
 
-// Goes over an array with the threads of a grid, N numbers at a time, which `count` is a multiple of.
+// Goes over an array with the threads of a grid, N numbers at a time.
 template <unsigned N, typename Of>
 __device__ inline void each(size_t count, Of of) {
 	const size_t stride = size_t(gridDim.x) * blockDim.x * N;

@@ -30,6 +30,7 @@ macro_rules! source {
 }
 
 pub(super) const ATTENTION: Source = source!("attention");
+pub(super) const DROPOUT: Source = source!("dropout");
 pub(super) const GENERATION: Source = source!("generation");
 pub(super) const LAYERS: Source = source!("layers");
 pub(super) const OPTIMIZER: Source = source!("optimizer");
@@ -86,6 +87,11 @@ impl Blocks {
     /// A grid that goes over an array of `count` numbers in turns.
     pub(super) fn over(count: usize) -> Self {
         Self(count.div_ceil(THREADS as usize).min(MOST_BLOCKS), 1)
+    }
+
+    /// How many blocks there are.
+    pub(super) fn count(self) -> usize {
+        self.0 * self.1
     }
 }
 

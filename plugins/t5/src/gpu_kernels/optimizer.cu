@@ -1,7 +1,50 @@
-// Steps of the optimizers, in place: see `training/optimizer` for what they compute, and where their
+// Sums of gradients, and steps of the optimizers, in place: see `training/optimizer` for what they compute, and where their
 // numbers come from. Gradients are limited as there, and zero afterwards. `working` is what the network
 // computes with, where that is another array than the values, or null.
 #include "common.cuh"
+
+// sum += x
+template <typename T, unsigned N>
+__device__ void accumulate(size_t count, float *sum, const T *x) {
+	each<N>(count, [&](size_t at) {
+		float old[N], more[N];
+		load(sum + at, old);
+		load(x + at, more);
+		for (unsigned i = 0; i < N; i++) old[i] += more[i];
+		store(sum + at, old);
+	});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) accumulate_f32(size_t count, float *sum, const float *x) {
+	if (in_packs<float>(count, sum, x)) accumulate<float, PACK<float>>(count, sum, x);
+	else accumulate<float, 1>(count, sum, x);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) accumulate_bf16(
+	size_t count, float *sum, const __nv_bfloat16 *x
+) {
+	if (in_packs<__nv_bfloat16>(count, sum, x)) accumulate<__nv_bfloat16, PACK<__nv_bfloat16>>(count, sum, x);
+	else accumulate<__nv_bfloat16, 1>(count, sum, x);
+}
+
+// The sum of the squares that each block of the grid goes over.
+template <unsigned N>
+__device__ float squares_of_thread(size_t count, const float *x) {
+	float sum = 0;
+	each<N>(count, [&](size_t at) {
+		float values[N];
+		load(x + at, values);
+		for (unsigned i = 0; i < N; i++) sum += values[i] * values[i];
+	});
+	return sum;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) squares(size_t count, const float *x, float *sums) {
+	const bool fits = in_packs<float>(count, x);
+	const float sum = fits ? squares_of_thread<PACK<float>>(count, x) : squares_of_thread<1>(count, x);
+	const float of_block = block_sum(sum);
+	if (threadIdx.x == 0) sums[blockIdx.x] = of_block;
+}
 
 // As in main memory: what is no number stays none.
 __device__ inline float limited(float gradient, float scale, float clip) {

@@ -1,11 +1,32 @@
-//! Steps of the optimizers: `optimizer.cu`.
+//! Sums of gradients, and steps of the optimizers: `optimizer.cu`.
 
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::Targets;
-use super::launch::{Argument, Blocks, OPTIMIZER, WARP, blocks_of_rows, empty, launch};
+use super::launch::{Argument, Blocks, OPTIMIZER, WARP, blocks_of_rows, empty, launch, of_type};
 use crate::network::kernels::{AdamUpdate, Limits};
 use crate::training::optimizer::adafactor::{AdafactorUpdate, MIN_SIZE};
+
+/// `sum += x`, in place; `sum` is f32.
+pub(crate) fn accumulate(sum: &Tensor, x: &Tensor) -> Result<()> {
+    if sum.dtype() != DType::F32 || sum.dims() != x.dims() {
+        bail!("{x:?} cannot be added to {sum:?}")
+    }
+    let (x, count) = (x.contiguous()?, sum.elem_count());
+    let arguments = [Argument::count(count), Argument::array(sum)?, Argument::array(&x)?];
+    launch(&OPTIMIZER, &of_type("accumulate", &x)?, sum, Blocks::over(count), &arguments)
+}
+
+/// The sum of the squares of f32, in parts.
+pub(crate) fn squares(x: &Tensor) -> Result<Tensor> {
+    check_lengths(x, [x])?;
+    let (x, count) = (x.contiguous()?, x.elem_count());
+    let blocks = Blocks::over(count);
+    let sums = empty(blocks.count(), DType::F32, &x)?;
+    let arguments = [Argument::count(count), Argument::array(&x)?, Argument::array(&sums)?];
+    launch(&OPTIMIZER, "squares", &x, blocks, &arguments)?;
+    Ok(sums)
+}
 
 /// One step of Adam in one pass over its arrays, in place.
 pub(crate) fn adam(

@@ -1,12 +1,13 @@
 //! Dropout as an operation.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use deft_neural::Values;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::kernels;
 use super::ops::{Composed1, slice, wide};
+use crate::gpu_kernels::{self, Mask};
 
 /// Zeroes elements with a probability and scales the rest up; backward draws the same mask again.
 #[derive(Debug)]
@@ -18,32 +19,33 @@ pub(crate) struct Dropout {
     pub(crate) stream: u64,
 }
 
-/// Dropout of which the mask is there: what is composed.
-#[derive(Debug)]
-pub(crate) struct Masked {
-    pub(crate) rate: f32,
-    /// 0 where an element is dropped, else 1; of bytes, in the argument's shape.
-    pub(crate) mask: Tensor,
-}
-
 impl Dropout {
-    /// The mask for a tensor, where the tensor is.
-    ///
-    /// In main memory it is the one that [`Dropout::apply`] draws, for any type of numbers. A GPU
-    /// draws from the generator of its own, which goes on from mask to mask: the same masks need the
-    /// same seed before the first of them and the same order.
-    pub(crate) fn mask(&self, of: &Tensor) -> Result<Tensor> {
-        if of.device().is_cpu() {
-            let kept = self.apply(&vec![1.0; of.elem_count()]);
-            let kept = kept.into_iter().map(|x| u8::from(x != 0.0)).collect();
-            return Tensor::from_vec(kept, of.shape(), of.device());
+    /// In any other form than the fused one: with the same mask.
+    fn scaled(&self, x: &Tensor) -> Result<Tensor> {
+        if gpu_kernels::are_for(x) {
+            return gpu_kernels::drop_out(x, &self.mask());
         }
-        Tensor::rand(0f32, 1f32, of.elem_count(), of.device())?.ge(self.rate)?.reshape(of.shape())
+        let factors = self.apply(&vec![1.0; x.elem_count()]);
+        let factors = Tensor::from_vec(factors, x.shape(), x.device())?;
+        let wide = wide(x)?;
+        (&wide * factors.to_dtype(wide.dtype())?)?.to_dtype(x.dtype())
     }
 
-    /// A seed for the generator of a GPU.
-    pub(crate) fn device_seed(&self) -> u64 {
-        self.rng().next_u64()
+    fn mask(&self) -> Mask {
+        let seed = self.rng().get_seed();
+        let (words, _) = seed.as_chunks();
+        let key = std::array::from_fn(|at| u64::from_le_bytes(words[at]));
+        Mask { key, stream: self.stream, dropped: self.dropped(), scale: self.scale() }
+    }
+
+    /// An element is dropped if its two bytes are below this.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rate < 1")]
+    fn dropped(&self) -> u16 {
+        (self.rate * 65536.0) as u16
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (1.0 - self.rate)
     }
 
     fn rng(&self) -> ChaCha8Rng {
@@ -54,9 +56,7 @@ impl Dropout {
 
     fn apply(&self, x: &[f32]) -> Vec<f32> {
         let mut rng = self.rng();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rate < 1")]
-        let dropped = (self.rate * 65536.0) as u16;
-        let scale = 1.0 / (1.0 - self.rate);
+        let (dropped, scale) = (self.dropped(), self.scale());
         let mut out = vec![0.0; x.len()];
         // Two random bytes an element, drawn in blocks: one by one they would cost more than
         // attention itself.
@@ -85,27 +85,7 @@ impl CustomOp1 for Dropout {
     }
 }
 
-impl Masked {
-    fn scaled(&self, x: &Tensor) -> Result<Tensor> {
-        // The factor itself is of more bits than a number may have.
-        let wide = wide(x)?;
-        let factor = 1.0 / f64::from(1.0 - self.rate);
-        let kept = self.mask.to_dtype(DType::F32)?.to_dtype(wide.dtype())?.affine(factor, 0.0)?;
-        (wide * kept)?.to_dtype(x.dtype())
-    }
-}
-
-impl CustomOp1 for Masked {
-    fn name(&self) -> &'static str {
-        "t5-masked"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        bail!("f32 in main memory has dropout of its own")
-    }
-}
-
-impl Composed1 for Masked {
+impl Composed1 for Dropout {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.scaled(x)
     }

@@ -1,14 +1,13 @@
 //! One way through the network, and what goes along.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 
 use candle_core::{Error, Result, Tensor, Var};
 use deft_core::Context;
 
 use super::LookedUp;
-use super::dropout::{Dropout, Masked};
-use super::ops::{apply1, is_host};
+use super::dropout::Dropout;
+use super::ops::apply1;
 use crate::model::defect;
 
 /// One way through the network: inference, or training with dropout.
@@ -31,13 +30,6 @@ struct Masks {
     next: Cell<u64>,
     /// The next of those that are drawn for the decoder's memory.
     of_memory: Cell<u64>,
-    /// Those of a GPU that were drawn on a way without a graph, by their numbers: what is computed
-    /// again drops the same. They stay until then, a byte for each number that dropout looks at, of
-    /// which attention has most: 8 texts of 512 tokens are 67 MB in each of the 24 blocks of T5-XL's
-    /// encoder, 1.6 GB together.
-    kept: RefCell<HashMap<u64, Tensor>>,
-    /// Whether the GPU's generator has got the seed.
-    is_seeded: Cell<bool>,
 }
 
 /// The numbers of the next masks.
@@ -61,8 +53,7 @@ impl<'a> Pass<'a> {
     pub(crate) fn training(rate: f32, seed: u64, micro_batch: u64) -> Self {
         let first = micro_batch << 16;
         let (next, of_memory) = (Cell::new(first), Cell::new(first | OF_MEMORY));
-        let (kept, is_seeded) = (RefCell::default(), Cell::new(false));
-        let masks = Masks { rate, seed, next, of_memory, kept, is_seeded };
+        let masks = Masks { rate, seed, next, of_memory };
         Self { ctx: None, masks: Some(masks), looked_up: Some(RefCell::default()) }
     }
 
@@ -152,29 +143,6 @@ impl<'a> Pass<'a> {
 impl Masks {
     fn drop_out(&self, x: &Tensor, rate: f32) -> Result<Tensor> {
         let stream = self.next.replace(self.next.get() + 1);
-        let dropout = Dropout { rate, seed: self.seed, stream };
-        if is_host(x) {
-            return x.apply_op1(dropout);
-        }
-        // By itself: what is drawn is kept, too.
-        let kept = self.kept.borrow_mut().remove(&stream);
-        let mask = match kept {
-            Some(mask) => mask,
-            None => self.draw(&dropout, x)?,
-        };
-        apply1(x, Masked { rate, mask })
-    }
-
-    fn draw(&self, dropout: &Dropout, of: &Tensor) -> Result<Tensor> {
-        let is_on_gpu = !of.device().is_cpu();
-        if is_on_gpu && !self.is_seeded.replace(true) {
-            // The numbers of a micro-batch's masks begin with its own.
-            of.device().set_seed(dropout.device_seed())?;
-        }
-        let mask = dropout.mask(of)?;
-        if is_on_gpu && !of.track_op() {
-            self.kept.borrow_mut().insert(dropout.stream, mask.clone());
-        }
-        Ok(mask)
+        apply1(x, Dropout { rate, seed: self.seed, stream })
     }
 }

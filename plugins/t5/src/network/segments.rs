@@ -3,9 +3,7 @@
 //!
 //! Two networks share their values: one whose tensors are variables, and a plain one for the way
 //! forward, with which candle keeps no graph. Masks of dropout are drawn by number, so that what is
-//! computed again drops the same again. On a GPU, whose generator draws them in one order only, those
-//! of the way forward are kept beside the starts until the way back takes them: a byte for each
-//! number that dropout looks at, of all blocks.
+//! computed again drops the same again.
 
 use std::sync::Arc;
 

@@ -42,11 +42,16 @@ pub(super) fn add_rows(table: &Tensor, ids: &[u32], rows: &Tensor) -> Result<()>
 pub(super) mod composed {
     use candle_core::{D, DType, Result, Tensor};
 
+    use crate::gpu_kernels;
+
     /// The sum of the squares of each of some arrays, which a device is waited for once.
     ///
-    /// At the peak there is one array more, or two of f64 where the squares are too large for f32.
+    /// At the peak there are two arrays of f64 more where the squares are too large for f32.
     pub(in super::super) fn squares(all: &[&Tensor]) -> Result<Vec<f64>> {
-        let sums = all.iter().map(|x| total(&x.sqr()?)).collect::<Result<Vec<_>>>()?;
+        let sum = |x: &&Tensor| {
+            total(&if gpu_kernels::are_for(x) { gpu_kernels::squares(x)? } else { x.sqr()? })
+        };
+        let sums = all.iter().map(sum).collect::<Result<Vec<_>>>()?;
         let mut sums: Vec<f64> = Tensor::stack(&sums, 0)?.to_vec1()?;
         for (sum, x) in sums.iter_mut().zip(all).filter(|(sum, _)| !sum.is_finite()) {
             *sum = total(&x.to_dtype(DType::F64)?.sqr()?)?.to_scalar()?;

@@ -51,7 +51,7 @@ pub(crate) fn component(
     name: &str,
     options: &Value,
 ) -> Result<Handle> {
-    plugin.create(&context(services), kind, name, options, &Children::none())
+    plugin.create(&context(services), kind, name, "", options, &Children::none())
 }
 
 /// A reader of a built library.

@@ -22,6 +22,7 @@ use candle_core::{CpuStorage, DType, Device, Layout, Result, Shape, Tensor, bail
 use deft_neural::{Values, in_place};
 
 use super::kernels;
+use crate::gpu_kernels;
 
 pub(crate) use arithmetic::{Add, Linear, Scale};
 pub(crate) use composed::{Composed1, Composed2, Way, apply1, apply2, wanted};
@@ -47,13 +48,17 @@ pub(crate) fn to_host(tensor: &Tensor) -> Result<Tensor> {
     tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()
 }
 
-/// `sum += x`, of one shape; `sum` is f32. In place in main memory, elsewhere a new tensor.
+/// `sum += x`, of one shape; `sum` is f32. In place in main memory and on a GPU, elsewhere a new
+/// tensor.
 pub(crate) fn add_to(sum: &mut Tensor, x: &Tensor) -> Result<()> {
     if is_host(sum) && is_host(x) {
         let x = x.contiguous()?;
         let values = Values::of(&x);
         let values = values.get()?;
         return in_place(sum, |sum| kernels::add_to(sum, values));
+    }
+    if gpu_kernels::are_for(x) {
+        return gpu_kernels::accumulate(sum, x);
     }
     *sum = (&*sum + x.to_dtype(sum.dtype())?)?;
     Ok(())

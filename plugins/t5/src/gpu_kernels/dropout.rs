@@ -1,0 +1,31 @@
+//! Dropout: `dropout.cu`.
+
+use candle_core::{Result, Tensor};
+
+use super::Mask;
+use super::launch::{Argument, Blocks, DROPOUT, empty, launch, of_type};
+
+/// Numbers that a thread takes at a time.
+const OF_THREAD: usize = 32;
+
+/// Drops numbers and scales the others up.
+pub(crate) fn drop_out(x: &Tensor, mask: &Mask) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let (out, count) = (empty(x.shape(), x.dtype(), &x)?, x.elem_count());
+    let [a, b, c, d] = mask.key.map(Argument::Count);
+    let arguments = [
+        Argument::count(count),
+        Argument::array(&x)?,
+        Argument::array(&out)?,
+        a,
+        b,
+        c,
+        d,
+        Argument::Count(mask.stream),
+        Argument::Count(mask.dropped.into()),
+        Argument::Number(mask.scale),
+    ];
+    let blocks = Blocks::over(count.div_ceil(OF_THREAD));
+    launch(&DROPOUT, &of_type("drop_out", &x)?, &x, blocks, &arguments)?;
+    Ok(out)
+}
