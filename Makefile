@@ -52,13 +52,13 @@ EMULATOR := $(CURDIR)/target/gpu-emulator
 
 emulated: cuda ## the tests of t5 with CUDA, on a GPU that is emulated (docs/gpu.md)
 	cargo build --release --workspace --all-targets --locked
-	mkdir -p $(EMULATOR)
+	mkdir -p "$(EMULATOR)"
 	set -e; for name in libcuda.so.1 libcublas.so.12 libcublas.so.13 libcurand.so.10; do \
-		ln -sf ../release/libgpu_emulator.so $(EMULATOR)/$$name; \
+		ln -sf ../release/libgpu_emulator.so "$(EMULATOR)/$$name"; \
 	done
-	DEFT_CUDA_LIB_DIR=$(EMULATOR) DEFT_T5_DEVICE=cuda:0 plugins/t5/cuda/with-toolkit.sh \
+	DEFT_CUDA_LIB_DIR="$(EMULATOR)" DEFT_T5_DEVICE=cuda:0 plugins/t5/cuda/with-toolkit.sh \
 		cargo test --release --locked -p deft-t5 --features cuda --lib -- --skip memorise
-	DEFT_CUDA_LIB_DIR=$(EMULATOR) DEFT_CUDA_PLUGIN_DIR=$(CURDIR)/target/cuda/release \
+	DEFT_CUDA_LIB_DIR="$(EMULATOR)" DEFT_CUDA_PLUGIN_DIR="$(CURDIR)/target/cuda/release" \
 		cargo test --release --workspace --locked --test emulated_gpu
 
 plugins: ## the plugins outside the workspace, into target/examples/release

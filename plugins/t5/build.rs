@@ -12,10 +12,11 @@ const LIBRARIES: [&str; 6] = ["cuda", "cublas", "cublasLt", "curand", "nvrtc", "
 const EMPTY: &[u8] = b"!<arch>\n";
 
 /// What decides which compiler makes the kernels, and for which GPU.
-const VARIABLES: [&str; 5] = ["CUDA_COMPUTE_CAP", "CUDA_HOME", "CUDA_PATH", "DEFT_NVCC", "NVCC"];
+const VARIABLES: [&str; 6] =
+    ["CUDA_COMPUTE_CAP", "CUDA_HOME", "CUDA_PATH", "DEFT_NVCC", "NVCC", "NVCC_CCBIN"];
 
 /// The folder of our own kernels, each file of which is compiled by itself.
-const KERNELS: &str = "src/gpu_kernels";
+const KERNELS: &str = "src/gpu_kernels/cuda";
 
 /// The front of the compiler that makes nothing of the kernels that call the CUDA runtime.
 const FRONT: &str = "nvcc.sh";
@@ -39,20 +40,30 @@ fn main() {
 
 /// Compiles our own kernels, for GPUs of a capability (`80`) and later ones.
 fn kernels(capability: &str) {
-    println!("cargo::rerun-if-changed={KERNELS}");
     let files = fs::read_dir(KERNELS).expect("the folder of kernels can be read");
-    let files = files.map(|file| file.expect("the folder of kernels can be read").path());
-    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "cu")) {
-        let name = file.file_stem().expect("a file has a name").to_owned();
-        let ptx = folder().join(name).with_extension("ptx");
-        let mut command = Command::new(compiler());
-        command
-            .args(["--ptx", "-O3", "-std=c++17"])
-            .arg(format!("--gpu-architecture=sm_{capability}"));
-        let status = command.arg(&file).arg("-o").arg(&ptx).status();
-        let is_done = status.as_ref().is_ok_and(ExitStatus::success);
-        assert!(is_done, "{}: the CUDA compiler failed: {status:?}", file.display());
+    for file in files.map(|file| file.expect("the folder of kernels can be read").path()) {
+        let is = |wanted: &str| file.extension().is_some_and(|extension| extension == wanted);
+        if is("cu") || is("cuh") {
+            println!("cargo::rerun-if-changed={}", file.display());
+        }
+        if is("cu") {
+            compile(&file, capability);
+        }
     }
+}
+
+/// Compiles one file, with the options that candle-kernels has for its own.
+fn compile(file: &Path, capability: &str) {
+    let name = file.file_stem().expect("a file has a name");
+    let mut command = Command::new(compiler());
+    command.args(["--ptx", "-O3", "-std=c++17"]).arg(format!("--gpu-architecture=sm_{capability}"));
+    if let Some(compiler) = env::var_os("NVCC_CCBIN") {
+        command.args(["-allow-unsupported-compiler", "-ccbin"]).arg(compiler);
+    }
+    command.arg(file).arg("-o").arg(folder().join(name).with_extension("ptx"));
+    let status = command.status();
+    let is_done = status.as_ref().is_ok_and(ExitStatus::success);
+    assert!(is_done, "{}: the CUDA compiler failed: {status:?}", file.display());
 }
 
 /// Cargo's folder for what is made here.

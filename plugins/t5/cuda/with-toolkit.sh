@@ -9,16 +9,20 @@
 set -eu
 
 [ $# -gt 0 ] || { echo "usage: $0 COMMAND …" >&2; exit 2; }
-here=$(cd "$(dirname "$0")" && pwd)
-target=$(cd "$here/../../.." && pwd)/target
+unset CDPATH # with it `cd` prints
+here=$(cd -- "$(dirname -- "$0")" && pwd)
+target=$(cd -- "$here/../../.." && pwd)/target
 
 case ${NVCC:-} in
 '' | nvcc | */nvcc.sh) ;;
 *)
-	export DEFT_NVCC="$NVCC"
-	PATH=$(dirname "$NVCC"):$PATH # cudarc looks for a compiler on the path alone
+	DEFT_NVCC=$(command -v "$NVCC") || { echo "$NVCC: no such command (NVCC)" >&2; exit 2; }
+	# Build scripts run elsewhere.
+	export DEFT_NVCC="$(cd -- "$(dirname -- "$DEFT_NVCC")" && pwd)/$(basename -- "$DEFT_NVCC")"
 	;;
 esac
+# cudarc looks for a compiler on the path alone.
+[ -z "${DEFT_NVCC:-}" ] || PATH=$(dirname -- "$DEFT_NVCC"):$PATH
 export PATH="$PATH${CUDA_HOME:+:$CUDA_HOME/bin}:/usr/local/cuda/bin"
 if [ -z "${DEFT_NVCC:-}" ] && ! command -v nvcc >/dev/null; then
 	exports=$("$here/toolkit.sh" "$target/cuda-toolkit")

@@ -2,46 +2,40 @@
 //! again: a step of an optimizer is a dozen operations, the gradient of attention's probabilities
 //! seven, each of which reads and writes what the next one reads.
 //!
-//! `*.cu` are compiled by `build.rs` for the feature `cuda` alone. Every kernel has a twin in main
-//! memory, which it is tested against: the functions of [`kernels`](crate::network::kernels) and
-//! of [`optimizer`](crate::training::optimizer).
+//! | in `cuda/` | what for | twin on the CPU |
+//! |---|---|---|
+//! | `attention` | softmax with bias and padding; heads apart and together | [`network::attention`](crate::network) |
+//! | `layers` | layer norm, gated GELU, sums of states | `network::ops` |
+//! | `dropout` | the same masks as in main memory | `network::dropout` |
+//! | `generation` | the likeliest id of each row of logits | [`kernels::largest`](crate::network::kernels) |
+//! | `optimizer` | sums of gradients; Adam, Adafactor | [`training::optimizer`](crate::training::optimizer) |
+//!
+//! Each is a `.cu` file, which `build.rs` compiles for the feature `cuda` alone, and a `.rs` file with
+//! what checks the arguments and launches it; `launch.rs` is common to all. A new kernel wants both,
+//! a line in `absent.rs`, and a test against its twin on the device that `DEFT_T5_DEVICE` names
+//! (`make emulated` has one where there is no GPU).
+//!
+//! Whoever calls a kernel has asked [`are_for`]. Launches are not waited for: all of a GPU's work is
+//! on one stream. What is summed is summed in the same order every time.
 
 #[cfg(not(feature = "cuda"))]
 mod absent;
 #[cfg(feature = "cuda")]
-mod attention;
-#[cfg(feature = "cuda")]
-mod dropout;
-#[cfg(feature = "cuda")]
-mod generation;
-#[cfg(feature = "cuda")]
-mod launch;
-#[cfg(feature = "cuda")]
-mod layers;
-#[cfg(feature = "cuda")]
-mod optimizer;
+mod cuda;
 
 use candle_core::{DType, Tensor};
 
 #[cfg(not(feature = "cuda"))]
 pub(crate) use absent::*;
 #[cfg(feature = "cuda")]
-pub(crate) use attention::{attend, attend_backward, swap_middle};
-#[cfg(feature = "cuda")]
-pub(crate) use dropout::drop_out;
-#[cfg(feature = "cuda")]
-pub(crate) use generation::largest;
-#[cfg(feature = "cuda")]
-pub(crate) use layers::{add, gated_gelu, gated_gelu_backward, rms_norm, rms_norm_backward};
-#[cfg(feature = "cuda")]
-pub(crate) use optimizer::{accumulate, adafactor_matrix, adafactor_vector, adam, squares};
+pub(crate) use cuda::*;
 
 /// Whether the kernels are for a tensor: on a GPU, in numbers of 32 bits or bf16.
 pub(crate) fn are_for(tensor: &Tensor) -> bool {
     tensor.device().is_cuda() && matches!(tensor.dtype(), DType::F32 | DType::BF16)
 }
 
-/// Where a step writes a parameter's values.
+/// Where a step writes a parameter's values; nobody else may use these arrays meanwhile.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only kernels read it"))]
 pub(crate) struct Targets<'a> {

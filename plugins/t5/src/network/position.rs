@@ -61,7 +61,8 @@ impl Positions {
         match &self.square {
             Some(square) if longest <= REMEMBERED => {
                 let square = self.square(square, longest)?;
-                square.narrow(1, first, queries)?.narrow(2, 0, keys)
+                // Whole: every block reads it.
+                square.narrow(1, first, queries)?.narrow(2, 0, keys)?.contiguous()
             }
             _ => self.compute(first, queries, keys),
         }

@@ -3,15 +3,18 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::{Failure, Tokenised};
-use crate::device::{self, Placement, split_on_oom};
+use crate::device::{self, Computing, Placement, split_on_oom};
 use crate::network::NetworkConfig;
 
 /// Padded tokens of a batch on a CPU: so few suit its caches.
 const ON_CPU: usize = 2048;
-/// Most padded tokens of a batch on a GPU: as many as the examples of one call have.
+/// Most padded tokens of a batch on a GPU: more make it little faster.
 const MOST_ON_GPU: usize = 16_384;
 /// Logits for each token: 32 MB of them on a CPU.
 const LOGITS: usize = 4096;
+/// Bytes that a logit takes on a GPU, counted as if all that is made of it were there at once, and as
+/// much again to spare.
+const LOGIT_BYTES: u64 = 32;
 
 /// An example with its place among those of a call.
 pub(super) type Numbered<'a> = (usize, &'a Tokenised);
@@ -21,6 +24,7 @@ pub(super) type Numbered<'a> = (usize, &'a Tokenised);
 pub(crate) struct Budget {
     placement: Placement,
     tokens: usize,
+    logits: usize,
     /// Padded tokens that are tried at once: fewer, where so many have had no room.
     most_tokens: AtomicUsize,
 }
@@ -28,18 +32,24 @@ pub(crate) struct Budget {
 impl Budget {
     /// That of what is free now, for inputs of up to `longest` tokens.
     pub(crate) fn of(placement: &Placement, network: &NetworkConfig, longest: usize) -> Self {
-        let free = placement.free_bytes();
-        let tokens = free.map_or(ON_CPU, |free| {
-            device::batch_tokens(Some(free), network, longest, placement.precision).min(MOST_ON_GPU)
-        });
-        Self { placement: placement.clone(), tokens, most_tokens: AtomicUsize::new(usize::MAX) }
+        let Some(free) = placement.free_bytes() else {
+            return Self::new(placement, ON_CPU, ON_CPU * LOGITS);
+        };
+        let tokens = device::batch_tokens(Some(free), network, longest, placement.precision);
+        let tokens = tokens.min(MOST_ON_GPU);
+        let logits = usize::try_from(free / LOGIT_BYTES).unwrap_or(usize::MAX);
+        Self::new(placement, tokens, logits.min(tokens * LOGITS))
+    }
+
+    fn new(placement: &Placement, tokens: usize, logits: usize) -> Self {
+        let most_tokens = AtomicUsize::new(usize::MAX);
+        Self { placement: placement.clone(), tokens, logits, most_tokens }
     }
 
     /// That of a CPU.
     #[cfg(test)]
     pub(super) fn on_cpu() -> Self {
-        let most_tokens = AtomicUsize::new(usize::MAX);
-        Self { placement: Placement::host(), tokens: ON_CPU, most_tokens }
+        Self::new(&Placement::host(), ON_CPU, ON_CPU * LOGITS)
     }
 
     /// Padded tokens of a batch, inputs and what is scored or generated for them.
@@ -49,22 +59,26 @@ impl Budget {
 
     /// Logits that are there at once.
     pub(super) fn logits(&self) -> usize {
-        self.tokens * LOGITS
+        self.logits
     }
 
-    /// Computes something of each of a batch's examples, in parts where a GPU has no memory for all.
+    /// Computes something of each of a batch's examples, in parts where a GPU has no memory for all;
+    /// `tokens` are those of an example that the batch is made by.
     pub(super) fn in_parts<T>(
         &self,
         batch: &[Numbered<'_>],
+        tokens: impl Fn(&Tokenised) -> usize,
         compute: impl Fn(&[Numbered<'_>]) -> Result<Vec<T>, Failure>,
-    ) -> Result<Vec<T>, Failure> {
+    ) -> Result<Vec<T>, Failed> {
         let compute = |part: &[Numbered<'_>]| {
             compute(part).map_err(|failure| match failure {
-                Failure::NotFinite { row } => Failure::Example(part[row].0),
-                other => other,
+                Failure::Network(error) => Failed::Network(error),
+                Failure::NotFinite { row } => Failed::NotFinite { example: part[row].0 },
             })
         };
-        let padded = |part: &[Numbered<'_>]| part.len() * longest(part);
+        let padded = |part: &[Numbered<'_>]| {
+            part.len() * part.iter().map(|(_, example)| tokens(example)).max().unwrap_or(0)
+        };
         split_on_oom(batch, &padded, &self.placement, &self.most_tokens, &compute)
     }
 
@@ -76,6 +90,25 @@ impl Budget {
     ) -> Option<deft_core::Error> {
         let what = format!("predictions for an input of {} tokens", longest(batch));
         device::failure(error, Some(&self.placement), &what)
+    }
+}
+
+/// Why a batch has no predictions, whatever its parts were.
+#[derive(Debug)]
+pub(super) enum Failed {
+    Network(candle_core::Error),
+    /// What the network makes of this example of the call are no numbers.
+    NotFinite {
+        example: usize,
+    },
+}
+
+impl Computing for Failed {
+    fn cause(&self) -> Option<&candle_core::Error> {
+        match self {
+            Self::Network(error) => Some(error),
+            Self::NotFinite { .. } => None,
+        }
     }
 }
 
@@ -116,9 +149,10 @@ mod tests {
                 }
             }
         };
-        let found = budget.in_parts(&batch, compute(usize::MAX)).expect("numbers");
+        let tokens = |example: &Tokenised| example.input.ids.len();
+        let found = budget.in_parts(&batch, tokens, compute(usize::MAX)).expect("numbers");
         assert_eq!((found, tried.take()), (vec![10, 11, 12, 13], vec![4, 2, 2]));
-        let failure = budget.in_parts(&batch, compute(13)).expect_err("not finite");
-        assert!(matches!(failure, Failure::Example(13)), "{failure:?}");
+        let failed = budget.in_parts(&batch, tokens, compute(13)).expect_err("not finite");
+        assert!(matches!(failed, Failed::NotFinite { example: 13 }), "{failed:?}");
     }
 }

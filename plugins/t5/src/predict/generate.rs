@@ -66,7 +66,9 @@ impl Predicting<'_> {
             batches.len(),
             |task| {
                 let pass = Pass::interruptible(ctx);
-                let texts = self.compute(&numbered(&batches[task], examples), &pass, |part| {
+                let batch = numbered(&batches[task], examples);
+                let tokens = |example: &Tokenised| how.tokens(&example.input.ids, self.budget);
+                let texts = self.compute(&batch, tokens, &pass, |part| {
                     let inputs = part.iter().map(|(_, example)| example.input.ids.as_slice());
                     generate(self.network, &inputs.collect::<Vec<_>>(), how, &pass)
                 })?;

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use deft_core::prelude::*;
 
 use crate::config::TrainerConfig;
-use crate::device::{Computing, Lease, Placement};
+use crate::device::{Lease, Placement};
 use crate::model::{Model, WHOLE};
 use crate::network::{Pass, T5};
 use crate::threads::Threads;
 use deft_neural::Encoded;
 use deft_neural::Workers;
 
-use budget::Numbered;
+use budget::{Failed, Numbered};
 
 pub(crate) use budget::Budget;
 #[cfg(test)]
@@ -62,8 +62,6 @@ pub(crate) enum Failure {
     NotFinite {
         row: usize,
     },
-    /// The same of this example of the call.
-    Example(usize),
 }
 
 impl T5Predictor {
@@ -191,15 +189,15 @@ impl Predicting<'_> {
     fn compute<T>(
         &self,
         batch: &[Numbered<'_>],
+        tokens: impl Fn(&Tokenised) -> usize,
         pass: &Pass<'_>,
         compute: impl Fn(&[Numbered<'_>]) -> Result<Vec<T>, Failure>,
     ) -> Result<Vec<T>> {
-        self.budget.in_parts(batch, compute).map_err(|failure| match failure {
-            Failure::Network(error) => {
+        self.budget.in_parts(batch, tokens, compute).map_err(|failed| match failed {
+            Failed::Network(error) => {
                 self.budget.failure(&error, batch).unwrap_or_else(|| pass.error(&error))
             }
-            Failure::NotFinite { row } => not_finite(batch[row].0),
-            Failure::Example(number) => not_finite(number),
+            Failed::NotFinite { example } => not_finite(example),
         })
     }
 }
@@ -216,15 +214,6 @@ fn not_finite(example: usize) -> Error {
 /// The examples of a batch with their places among those of a call.
 fn numbered<'a>(batch: &[usize], examples: &'a [Tokenised]) -> Vec<Numbered<'a>> {
     batch.iter().map(|&at| (at, &examples[at])).collect()
-}
-
-impl Computing for Failure {
-    fn cause(&self) -> Option<&candle_core::Error> {
-        match self {
-            Self::Network(error) => Some(error),
-            Self::NotFinite { .. } | Self::Example(_) => None,
-        }
-    }
 }
 
 impl From<candle_core::Error> for Failure {

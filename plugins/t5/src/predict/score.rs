@@ -26,7 +26,7 @@ impl Predicting<'_> {
             batches.len(),
             |task| {
                 let pass = Pass::interruptible(ctx);
-                self.compute(&numbered(&batches[task], examples), &pass, |part| {
+                self.compute(&numbered(&batches[task], examples), tokens, &pass, |part| {
                     self.score(part, room(part, self.budget.tokens()), &pass)
                 })
             },
@@ -125,6 +125,12 @@ fn batches(examples: &[Tokenised], budget: usize) -> Vec<Vec<usize>> {
         widest = longest(at);
     }
     batches
+}
+
+/// Tokens of an example and all its options, these padded.
+fn tokens(example: &Tokenised) -> usize {
+    let longest = example.options.iter().map(|option| option.ids.len()).max().unwrap_or(0);
+    example.input.ids.len() + example.options.len() * longest
 }
 
 /// Padded tokens of options that go through the decoder at once: what the inputs leave of a batch,

@@ -139,8 +139,8 @@ impl Matrix {
         if rows == 0 || columns == 0 {
             return 0;
         }
-        // The factors come from 31 bits each.
-        ((columns - 1) * self.leading + rows) * self.kind.size()
+        // The numbers fit: they come from 31 bits each. Too many bytes are nowhere in memory.
+        ((columns - 1) * self.leading + rows).saturating_mul(self.kind.size())
     }
 
     /// The number at a place of the product's operand.

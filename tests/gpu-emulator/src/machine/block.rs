@@ -1,11 +1,11 @@
 //! The threads of a block, in turns: each runs until it waits for others or has ended.
 
+use super::FRESH;
 use super::exchange::{self, LANES};
 use super::launch::Fault;
 use super::space::Spaces;
-use super::threads::{Arrival, Block, State, Thread};
+use super::threads::{Block, State, Thread};
 use crate::ptx::Kernel;
-use crate::ptx::operation::Reduce;
 
 /// Runs a block's threads to their ends, and counts their instructions. `threads` are kept from block to
 /// block for their memory.
@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> Result<u64, Fault> {
     let [x, y, z] = block.threads;
     let count = x * y * z;
-    spaces.shared.fill(0);
+    spaces.shared.fill(FRESH);
     // Where nobody waits, the threads can have the same registers one after the other.
     let kept = if kernel.waits { count } else { 1 };
     threads.resize_with(kept as usize, Thread::default);
@@ -58,62 +58,24 @@ fn take_turns(
         for warp in threads.chunks_mut(LANES) {
             goes_on |= exchange::settle(warp)?;
         }
-        if !goes_on && !open_barriers(threads) && !tell_who_is_active(threads) {
+        if !goes_on && !open_barrier(threads) {
             let what = "the threads wait for each other, and none can go on";
             return Err(Fault::Failed(what.to_owned()));
         }
     }
 }
 
-fn arrival(thread: &Thread) -> Option<Arrival> {
-    if let State::AtBarrier(arrival) = thread.state { Some(arrival) } else { None }
-}
-
-/// Opens the barriers that all have reached who have to; false where there are none.
-fn open_barriers(threads: &mut [Thread]) -> bool {
-    let alive = threads.iter().filter(|thread| thread.state != State::Ended).count() as u64;
-    let mut has_opened = false;
-    for at in 0..threads.len() {
-        let Some(first) = arrival(&threads[at]) else { continue };
-        let arrived = threads.iter().filter_map(arrival).filter(|it| it.id == first.id);
-        let (count, set) = arrived
-            .fold((0_u64, 0_u64), |(count, set), it| (count + 1, set + u64::from(it.predicate)));
-        if count < first.threads.unwrap_or(alive).min(alive) {
-            continue;
-        }
-        for thread in &mut *threads {
-            let Some(own) = arrival(thread).filter(|it| it.id == first.id) else { continue };
-            match own.reduce {
-                Some(Reduce::Count) => thread.set(own.to, set),
-                Some(Reduce::All) => thread.set(own.to, u64::from(set == count)),
-                Some(Reduce::Any) => thread.set(own.to, u64::from(set > 0)),
-                None => {}
-            }
-            thread.state = State::Ready;
-        }
-        has_opened = true;
+/// Opens the barrier that all threads have reached that have not ended; false where there is none.
+fn open_barrier(threads: &mut [Thread]) -> bool {
+    let mut waiting = threads.iter().filter(|thread| thread.state != State::Ended);
+    let Some(State::AtBarrier(first)) = waiting.next().map(|thread| thread.state) else {
+        return false;
+    };
+    if !waiting.all(|thread| thread.state == State::AtBarrier(first)) {
+        return false;
     }
-    has_opened
-}
-
-/// Lanes that have asked at the same instruction learn of each other; false where nobody has asked.
-fn tell_who_is_active(threads: &mut [Thread]) -> bool {
-    let mut has_told = false;
-    for warp in threads.chunks_mut(LANES) {
-        for lane in 0..warp.len() {
-            let State::AsksWhoIsActive(to) = warp[lane].state else { continue };
-            let place = warp[lane].waits_at();
-            let asks = |thread: &Thread| {
-                thread.state == State::AsksWhoIsActive(to) && thread.waits_at() == place
-            };
-            let bits = warp.iter().enumerate().map(|(at, thread)| u64::from(asks(thread)) << at);
-            let mask: u64 = bits.sum();
-            for thread in warp.iter_mut().filter(|thread| asks(thread)) {
-                thread.set(to, mask);
-                thread.state = State::Ready;
-            }
-            has_told = true;
-        }
+    for thread in threads.iter_mut().filter(|thread| thread.state != State::Ended) {
+        thread.state = State::Ready;
     }
-    has_told
+    true
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::float::{decode, flushed};
-use crate::ptx::operation::{Class, Combine, Relation, Test};
+use crate::ptx::operation::{Combine, Relation, Test};
 use crate::ptx::scalar::{Scalar, low_bits};
 
 /// The comparison and its opposite, each combined with another predicate as the test says.
@@ -22,15 +22,8 @@ pub(super) fn test(test: Test, [a, b]: [u64; 2], also: bool) -> (bool, bool) {
     }
 }
 
-/// 1.0 or all ones of a type where the comparison holds, else 0; for a pair, in each half.
+/// 1.0 or all ones of a type where the comparison holds, else 0.
 pub(super) fn set(it: Test, into: Scalar, from: [u64; 2], also: bool) -> u64 {
-    if it.kind.is_pair() {
-        let one = Test { kind: it.kind.of_one(), ..it };
-        // `set.u32.f16x2` has all ones in a half as well.
-        let half = if into.is_pair() { into.of_one() } else { Scalar::U16 };
-        let high = from.map(|pair| pair >> 16);
-        return set(one, half, high, also) << 16 | set(one, half, from, also);
-    }
     let value = match into {
         Scalar::F32 => 0x3f80_0000,
         Scalar::F16 => 0x3c00,
@@ -67,22 +60,5 @@ fn holds(relation: Relation, order: Option<Ordering>) -> bool {
         Relation::Geu => order.is_none_or(Ordering::is_ge),
         Relation::Num => order.is_some(),
         Relation::Nan => order.is_none(),
-    }
-}
-
-/// Whether a number is of a class.
-pub(super) fn is_of(class: Class, kind: Scalar, bits: u64) -> bool {
-    let value = decode(kind, bits);
-    let is_subnormal = match kind {
-        Scalar::F32 => f32::from_bits(bits as u32).is_subnormal(),
-        _ => value.is_subnormal(),
-    };
-    match class {
-        Class::Finite => value.is_finite(),
-        Class::Infinite => value.is_infinite(),
-        Class::Number => !value.is_nan(),
-        Class::NotANumber => value.is_nan(),
-        Class::Normal => value.is_finite() && value != 0.0 && !is_subnormal,
-        Class::Subnormal => is_subnormal,
     }
 }

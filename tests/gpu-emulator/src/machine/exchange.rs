@@ -1,9 +1,8 @@
-//! What the lanes of a warp give each other: shuffles, votes, sums.
+//! What the lanes of a warp give each other: shuffles and votes.
 
-use super::integer;
 use super::launch::Fault;
 use super::threads::{State, Thread};
-use crate::ptx::operation::{Exchange, Integer, Slot};
+use crate::ptx::operation::{Exchange, Slot};
 use crate::ptx::scalar::Scalar;
 
 /// Lanes of a warp.
@@ -62,7 +61,7 @@ pub(super) fn settle(warp: &mut [Thread]) -> Result<bool, Fault> {
     Ok(has_settled)
 }
 
-fn lanes(mask: u32) -> impl DoubleEndedIterator<Item = usize> {
+fn lanes(mask: u32) -> impl Iterator<Item = usize> {
     (0..LANES).filter(move |lane| mask >> lane & 1 == 1)
 }
 
@@ -75,9 +74,6 @@ fn give(
 ) {
     let value = |lane: usize| offers[lane].map(|offer| offer.kind.extend(offer.from[0]));
     let agree = |wanted: u64| lanes(members).all(|lane| value(lane) == Some(wanted));
-    let equal = |wanted: Option<u64>| -> u32 {
-        lanes(members).filter(|&lane| value(lane) == wanted).map(|lane| 1 << lane).sum()
-    };
     let result = match own.what {
         Exchange::Wait => None,
         Exchange::ShuffleUp
@@ -92,10 +88,10 @@ fn give(
         }
         Exchange::VoteAll => Some(u64::from(agree(1))),
         Exchange::VoteAny => Some(u64::from(!agree(0))),
-        Exchange::VoteUniform => Some(u64::from(agree(0) || agree(1))),
-        Exchange::Ballot => Some(u64::from(equal(Some(1)))),
-        Exchange::MatchAny => Some(u64::from(equal(value(lane)))),
-        _ => Some(reduced(own, lanes(members).filter_map(value))),
+        Exchange::Ballot => {
+            let voted = lanes(members).filter(|&lane| value(lane) == Some(1));
+            Some(voted.map(|lane| 1 << lane).sum())
+        }
     };
     if let Some(result) = result {
         thread.set(own.to, result);
@@ -121,16 +117,4 @@ fn source(lane: u64, own: &Offer) -> (usize, bool) {
         }
     };
     ((if is_valid { from } else { lane }) as usize & 31, is_valid)
-}
-
-fn reduced(own: Offer, values: impl Iterator<Item = u64>) -> u64 {
-    let what = match own.what {
-        Exchange::ReduceMin => Integer::Min,
-        Exchange::ReduceMax => Integer::Max,
-        Exchange::ReduceAnd => Integer::And,
-        Exchange::ReduceOr => Integer::Or,
-        Exchange::ReduceXor => Integer::Xor,
-        _ => Integer::Add,
-    };
-    values.reduce(|a, b| integer::compute(what, own.kind, [a, b, 0, 0])).unwrap_or_default()
 }

@@ -2,8 +2,8 @@
 
 use super::exchange::Offer;
 use super::launch::Fault;
-use super::space::{Spaces, from_generic, is_in, to_generic};
-use super::threads::{Arrival, Block, Flow, State, Thread};
+use super::space::{Spaces, from_generic, to_generic};
+use super::threads::{Block, Flow, State, Thread};
 use super::{atomic, compare, convert, float, integer};
 use crate::ptx::operation::{
     Address, Atomic, Call, Carry, CarryFlags, Instruction, Op, Slot, Space,
@@ -63,13 +63,6 @@ impl Thread {
             Op::Set { test, into, to, from, also } => {
                 self.set(to, compare::set(test, into, self.all(from), self.is_set(also)));
             }
-            Op::Classify { class, kind, to, from } => {
-                self.set(to, u64::from(compare::is_of(class, kind, self.get(from))));
-            }
-            Op::SelectBySign { kind, by, to, from: [a, b], number } => {
-                let chosen = if is_positive(by, self.get(number)) { a } else { b };
-                self.set(to, low_bits(self.get(chosen), kind.bits()));
-            }
             Op::Pack { bits, count, to, from } => self.pack(bits, &from[..usize::from(count)], to),
             Op::Unpack { bits, count, to, from } => {
                 self.unpack(bits, &to[..usize::from(count)], from);
@@ -78,13 +71,9 @@ impl Thread {
                 let convert = if back { from_generic } else { to_generic };
                 self.set(to, convert(space, self.get(from)));
             }
-            Op::IsSpace { space, to, from } => {
-                self.set(to, u64::from(is_in(space, self.get(from))));
-            }
             Op::Atomic { what, kind, address, to, from } => {
                 self.change(address, (what, kind), (to, from), spaces)?;
             }
-            Op::Clock { to } => self.set(to, self.clock),
             _ => return self.turn(op, block, spaces),
         }
         Ok(Flow::Next)
@@ -96,16 +85,11 @@ impl Thread {
             Op::Call(call) => return self.begin_call(call, block, spaces),
             Op::Return => self.leave(block)?,
             Op::Exit => self.state = State::Ended,
-            &Op::Barrier { id, threads, reduce, to, predicate } => {
-                let (id, threads) = (self.get(id), threads.map(|slot| self.get(slot)));
-                let predicate = self.is_set(predicate);
-                self.state = State::AtBarrier(Arrival { id, threads, reduce, predicate, to });
-            }
+            &Op::Barrier { id } => self.state = State::AtBarrier(self.get(id)),
             &Op::Exchange { what, kind, to, valid, from, mask } => {
                 let (from, mask) = (self.all(from), self.get(mask) as u32);
                 self.state = State::Exchanges(Offer { what, kind, to, valid, from, mask });
             }
-            &Op::ActiveMask { to } => self.state = State::AsksWhoIsActive(to),
             Op::Trap => return Err(Fault::Failed("`trap`".to_owned())),
             Op::Unknown(text) => {
                 return Err(Fault::Failed(format!("an unknown instruction `{text}`")));
@@ -217,9 +201,4 @@ impl Thread {
         self.set(to, old);
         Ok(())
     }
-}
-
-/// Whether a number is 0 or more; what is not a number is not.
-fn is_positive(kind: Scalar, bits: u64) -> bool {
-    if kind.is_float() { float::decode(kind, bits) >= 0.0 } else { kind.extend(bits) as i64 >= 0 }
 }

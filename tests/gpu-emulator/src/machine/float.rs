@@ -43,19 +43,14 @@ pub(super) fn encode(kind: Scalar, exact: Exact, rounding: Rounding) -> u64 {
     }
 }
 
-/// What `.ftz`, `.sat` and `.relu` make of a result.
+/// What `.ftz` and `.sat` make of a result.
 pub(super) fn styled(bits: u64, style: Style, kind: Scalar) -> u64 {
     let bits = if style.flush { flushed(bits, kind) } else { bits };
-    if !(style.saturate || style.relu) {
+    if !style.saturate {
         return bits;
     }
     let value = decode(kind, bits);
-    let value = match (value.is_nan(), style.saturate) {
-        (true, true) => 0.0,
-        (true, false) => return bits,
-        (false, true) => value.clamp(0.0, 1.0),
-        (false, false) => value.max(0.0),
-    };
+    let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
     // Adding 0 makes -0 a 0.
     encode(kind, Exact::of(value + 0.0), Rounding::NearestEven)
 }
@@ -178,12 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn saturation_and_relu_take_what_is_not_a_number_as_they_should() {
+    fn what_is_not_a_number_is_0_where_results_are_saturated() {
         let nan = u64::from(f32::NAN.to_bits());
         let saturated = Style { saturate: true, ..Style::default() };
         assert_eq!(compute(Float::Add, saturated, Scalar::F32, [nan, 0, 0]), 0);
-        let relu = Style { relu: true, ..Style::default() };
-        assert_eq!(compute(Float::Mul, relu, Scalar::Bf16, [0xbf80, 0x3f80, 0]), 0);
-        assert_eq!(compute(Float::Mul, relu, Scalar::Bf16, [0x7fc0, 0x3f80, 0]), 0x7fff);
+        let two = u64::from(2.0_f32.to_bits());
+        assert_eq!(compute(Float::Add, saturated, Scalar::F32, [two, 0, 0]), 0x3f80_0000);
     }
 }

@@ -35,10 +35,6 @@ pub(super) fn compute(what: Integer, kind: Scalar, from: [u64; 4]) -> u64 {
         Integer::IsZero => u64::from(a == 0),
         Integer::ShiftLeft => shift_left(a, low_bits(from[1], 32)),
         Integer::ShiftRight => shift_right(kind, a, low_bits(from[1], 32)),
-        Integer::AbsoluteDifference if kind.is_signed() => {
-            (a as i64).abs_diff(b as i64).wrapping_add(c)
-        }
-        Integer::AbsoluteDifference => a.abs_diff(b).wrapping_add(c),
         _ => return bits::compute(what, kind, from),
     };
     low_bits(result, kind.bits())
@@ -131,7 +127,6 @@ mod tests {
             (Integer::ShiftRight, Scalar::S32, [minus(-8), 99, 0], minus(-1)),
             (Integer::ShiftRight, Scalar::U16, [0x8000, 16, 0], 0),
             (Integer::Min, Scalar::S16, [0x8000, 1, 0], 0x8000),
-            (Integer::AbsoluteDifference, Scalar::S32, [minus(-2), 3, 10], 15),
             (Integer::Not, Scalar::Pred, [1, 0, 0], 0),
             (Integer::Neg, Scalar::S16, [1, 0, 0], 0xffff),
         ];

@@ -11,8 +11,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) block: [u32; 3],
     /// Bytes of shared memory that the kernel does not declare itself.
     pub(crate) shared_bytes: usize,
-    /// One pointer for each parameter, to as many bytes as the kernel declares for it
-    /// ([`Kernel::parameters`](crate::ptx::Kernel)), as `cuLaunchKernel` takes them; copied already.
+    /// The bytes of each parameter, as many as the kernel declares
+    /// ([`Kernel::parameters`](crate::ptx::Kernel)).
     pub(crate) arguments: &'a [Vec<u8>],
 }
 

@@ -29,9 +29,13 @@ use self::space::Spaces;
 use self::threads::Block;
 use crate::ptx::{Kernel, Module};
 
-/// Most threads of a block, and most bytes of its shared memory: an A100's.
+/// Most threads of a block, and most bytes of its shared memory: what every GPU from 8.0 on has, as
+/// the driver says.
 const MOST_THREADS: u64 = 1024;
-const MOST_SHARED_BYTES: usize = 163 << 10;
+const MOST_SHARED_BYTES: usize = 99 << 10;
+/// What memory of a block and of a thread is full of at first: a kernel that reads what it has not
+/// written shows it.
+const FRESH: u8 = 0xCB;
 /// Bytes: where the launch's shared memory begins is a multiple of this.
 const SHARED_ALIGN: usize = 128;
 
@@ -66,8 +70,8 @@ fn run_blocks(
     let (mut threads, mut instructions) = (Vec::new(), 0);
     let [x, y, z] = launch.grid;
     for at in (0..z).flat_map(|z| (0..y).flat_map(move |y| (0..x).map(move |x| [x, y, z]))) {
-        let dynamic = (fixed_bytes as u64, launch.shared_bytes as u64);
-        let block = Block { module, grid: launch.grid, threads: launch.block, at, dynamic };
+        let (grid, dynamic_shared) = (launch.grid, fixed_bytes as u64);
+        let block = Block { module, grid, threads: launch.block, at, dynamic_shared };
         instructions += block::run(kernel, &block, launch.arguments, &mut spaces, &mut threads)?;
     }
     Ok(Work { instructions, bytes: spaces.bytes() })

@@ -179,7 +179,3 @@ pub(super) fn from_generic(space: Space, address: u64) -> u64 {
         _ => address,
     }
 }
-
-pub(super) fn is_in(space: Space, address: u64) -> bool {
-    where_is(Space::Generic, address).0 == space
-}

@@ -1,11 +1,12 @@
 //! One thread of a block: its registers, its functions' frames, and where it is.
 
-use super::exchange::Offer;
+use super::FRESH;
+use super::exchange::{LANES, Offer};
 use super::launch::Fault;
 use super::space::Spaces;
 use crate::ptx::Module;
 use crate::ptx::function::{Function, Initial, Special};
-use crate::ptx::operation::{Call, Instruction, Op, Reduce, Slot};
+use crate::ptx::operation::{Call, Instruction, Op, Slot};
 
 /// Most registers and bytes of frames of a thread, and most calls in each other.
 const MOST_REGISTERS: usize = 1 << 17;
@@ -13,7 +14,7 @@ const MOST_LOCAL_BYTES: usize = 1 << 20;
 const MOST_CALLS: usize = 256;
 /// Instructions of one thread: more than a minute's. A loop that waits for another thread without a
 /// barrier would never end here, for threads run in turns.
-const MOST_INSTRUCTIONS: u64 = 1 << 33;
+const MOST_INSTRUCTIONS: u64 = if cfg!(test) { 1 << 16 } else { 1 << 33 };
 
 /// What all threads of a block have in common.
 pub(super) struct Block<'m> {
@@ -22,30 +23,18 @@ pub(super) struct Block<'m> {
     pub(super) threads: [u32; 3],
     /// The block's place in the grid.
     pub(super) at: [u32; 3],
-    /// Where the launch's shared memory begins, and its bytes.
-    pub(super) dynamic: (u64, u64),
+    /// Where the launch's shared memory begins.
+    pub(super) dynamic_shared: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum State {
     #[default]
     Ready,
-    AtBarrier(Arrival),
+    /// At the barrier with this number.
+    AtBarrier(u64),
     Exchanges(Offer),
-    /// Waits until the other lanes of its warp can go no further, to learn who is here.
-    AsksWhoIsActive(Slot),
     Ended,
-}
-
-/// A thread at a barrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Arrival {
-    pub(super) id: u64,
-    /// How many threads the barrier waits for; `None`: all of the block.
-    pub(super) threads: Option<u64>,
-    pub(super) reduce: Option<Reduce>,
-    pub(super) predicate: bool,
-    pub(super) to: Slot,
 }
 
 /// A function that is executed, or that has called another one.
@@ -174,11 +163,6 @@ impl Thread {
         self.now.at = target as usize;
     }
 
-    /// The instruction at which the thread waits, as one number.
-    pub(super) fn waits_at(&self) -> (usize, usize) {
-        (self.now.function, self.now.at)
-    }
-
     /// Calls a function of the module: its parameters are copied from the caller's frame.
     pub(super) fn call(
         &mut self,
@@ -244,13 +228,13 @@ impl Thread {
             return Err(Fault::Failed(format!("`{}` needs too much memory", function.name)));
         }
         self.registers.resize(registers + slots, 0);
-        self.local.resize(local + bytes, 0);
+        self.local.resize(local + bytes, FRESH);
         self.now = Frame { function: index, at: 0, registers, local };
         for &(slot, initial) in &function.initial {
             let value = match initial {
                 Initial::Literal(value) => value,
                 Initial::Frame(offset) => local as u64 + u64::from(offset),
-                Initial::DynamicShared => block.dynamic.0,
+                Initial::DynamicShared => block.dynamic_shared,
                 Initial::Special(special) => self.special(special, block),
             };
             self.set(slot, value);
@@ -259,9 +243,7 @@ impl Thread {
     }
 
     fn special(&self, special: Special, block: &Block<'_>) -> u64 {
-        let [x, y, z] = block.threads;
-        let (lane, count) = (self.number % 32, x * y * z);
-        let only = 1_u32 << lane;
+        let [x, y, _] = block.threads;
         u64::from(match special {
             Special::Thread(0) => self.number % x,
             Special::Thread(1) => self.number / x % y,
@@ -269,14 +251,7 @@ impl Thread {
             Special::Threads(direction) => block.threads[usize::from(direction)],
             Special::Block(direction) => block.at[usize::from(direction)],
             Special::Blocks(direction) => block.grid[usize::from(direction)],
-            Special::Lane => lane,
-            Special::Warp => self.number / 32,
-            Special::Warps => count.div_ceil(32),
-            Special::LaneOnly => only,
-            Special::LanesBelow { also_self } => (only - 1) | (only * u32::from(also_self)),
-            Special::LanesAbove { also_self } => !(only - 1) & !(only * u32::from(!also_self)),
-            Special::DynamicSharedBytes => block.dynamic.1 as u32,
-            Special::Zero => 0,
+            Special::Lane => self.number % LANES as u32,
         })
     }
 }

@@ -26,19 +26,10 @@ pub(crate) enum Integer {
     IsZero,
     ShiftLeft,
     ShiftRight,
-    /// `sad`: the distance of two numbers plus a third.
-    AbsoluteDifference,
     CountOnes,
     LeadingZeros,
-    ReverseBits,
-    FindHighest,
-    /// How far the highest bit is from the top.
-    HighestFromTop,
-    Extract,
     Insert,
     Permute,
-    /// `lop3`: a function of three bits as a table of eight.
-    Logic,
     FunnelLeft {
         wrap: bool,
     },
@@ -107,8 +98,6 @@ pub(crate) struct Style {
     pub(crate) flush: bool,
     /// `.sat`: into 0..=1, not a number becomes 0; for integers, into the type's range.
     pub(crate) saturate: bool,
-    /// `.relu`: negative numbers become 0.
-    pub(crate) relu: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,17 +134,6 @@ pub(crate) enum Combine {
     And,
     Or,
     Xor,
-}
-
-/// What `testp` asks of a floating-point number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Finite,
-    Infinite,
-    Number,
-    NotANumber,
-    Normal,
-    Subnormal,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

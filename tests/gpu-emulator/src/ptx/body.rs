@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::cursor::{Cursor, text, wrong};
 use super::declaration::declarations;
-use super::decoder::{Decoder, Refused};
+use super::decode::{self, Refused};
 use super::function::{Function, Initial, Place};
+use super::module;
 use super::operation::{Instruction, Op};
 use super::scope::{Scope, Variable};
-use super::{call, decode, operand, read};
 
 /// Reads a list of parameters or results in parentheses.
 ///
@@ -129,7 +129,7 @@ impl Body<'_, '_> {
                     self.scope.place(it.name, it.bytes, it.align);
                 }
                 ("shared", _) => {
-                    let address = u64::from(read::shared(&it, &mut self.shared_bytes));
+                    let address = u64::from(module::shared(&it, &mut self.shared_bytes));
                     self.scope.name(it.name, Variable::Place(Initial::Literal(address)));
                     if !self.is_kernel {
                         // Its caller has put its own shared variables in the same place.
@@ -155,17 +155,11 @@ impl Body<'_, '_> {
         let Some((opcode, rest)) = tokens.split_first() else {
             return Err(wrong(line, "an instruction is missing", &tokens));
         };
-        let mut before = Vec::new();
-        let op = match (opcode.text.split('.').next(), operand::operands(rest)) {
-            (Some("call"), _) => call::decode(rest, &mut self.scope),
-            (Some("bra"), _) => Ok(self.branch(rest.last().map_or("", |token| token.text), line)),
-            (_, Err(())) => Err(Refused::Unknown),
-            (_, Ok(operands)) => {
-                let mut decoder = Decoder::new(&mut self.scope, opcode.text, operands);
-                let op = decode::op(&mut decoder);
-                before = decoder.before;
-                op
-            }
+        let (before, op) = if opcode.text.split('.').next() == Some("bra") {
+            let label = rest.last().map_or("", |token| token.text);
+            (Vec::new(), Ok(self.branch(label, line)))
+        } else {
+            decode::statement(opcode.text, rest, &mut self.scope)
         };
         let op = match op {
             Ok(op) => op,

@@ -48,18 +48,6 @@ pub(crate) enum Special {
     Block(u8),
     Blocks(u8),
     Lane,
-    Warp,
-    Warps,
-    LanesBelow {
-        also_self: bool,
-    },
-    LanesAbove {
-        also_self: bool,
-    },
-    LaneOnly,
-    DynamicSharedBytes,
-    /// What is always 0 here: the multiprocessor, the grid's number.
-    Zero,
 }
 
 impl Special {
@@ -76,15 +64,6 @@ impl Special {
             ("%ctaid", 0..=2) => Special::Block(direction),
             ("%nctaid", 0..=2) => Special::Blocks(direction),
             ("%laneid", _) => Special::Lane,
-            ("%warpid", _) => Special::Warp,
-            ("%nwarpid", _) => Special::Warps,
-            ("%lanemask_eq", _) => Special::LaneOnly,
-            ("%lanemask_lt", _) => Special::LanesBelow { also_self: false },
-            ("%lanemask_le", _) => Special::LanesBelow { also_self: true },
-            ("%lanemask_gt", _) => Special::LanesAbove { also_self: false },
-            ("%lanemask_ge", _) => Special::LanesAbove { also_self: true },
-            ("%dynamic_smem_size", _) => Special::DynamicSharedBytes,
-            ("%smid" | "%gridid", _) => Special::Zero,
             _ => return None,
         })
     }
@@ -93,9 +72,7 @@ impl Special {
 impl Function {
     /// Whether a thread may have to wait for another one, apart from what it calls.
     pub(super) fn waits(&self) -> bool {
-        let waits = |op: &Op| {
-            matches!(op, Op::Barrier { .. } | Op::Exchange { .. } | Op::ActiveMask { .. })
-        };
+        let waits = |op: &Op| matches!(op, Op::Barrier { .. } | Op::Exchange { .. });
         self.code.iter().any(|instruction| waits(&instruction.op))
     }
 

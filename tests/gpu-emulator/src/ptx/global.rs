@@ -51,7 +51,8 @@ impl Globals {
         let align = align.max(8);
         let words: Box<[AtomicU64]> =
             (0..(bytes.len() + align).div_ceil(8)).map(|_| AtomicU64::new(0)).collect();
-        let start = words.as_ptr().addr();
+        // A kernel comes back with it as a number.
+        let start = words.as_ptr().expose_provenance();
         let skipped = (start.next_multiple_of(align) - start) / 8;
         for (word, chunk) in words[skipped..].iter().zip(bytes.chunks(8)) {
             let mut whole = [0; 8];

@@ -12,20 +12,14 @@
 
 mod arithmetic;
 mod body;
-mod call;
 mod cursor;
 mod declaration;
 mod decode;
-mod decode_float;
-mod decode_memory;
-mod decode_warp;
-mod decoder;
 pub(crate) mod function;
 mod global;
 mod literal;
-mod operand;
+mod module;
 pub(crate) mod operation;
-mod read;
 pub(crate) mod scalar;
 mod scope;
 mod tokens;
@@ -66,7 +60,7 @@ impl Module {
     ///
     /// The line and the text of what is not understood.
     pub(crate) fn parse(text: &str) -> Result<Module, String> {
-        read::module(text)
+        module::read(text)
     }
 
     pub(crate) fn kernel(&self, name: &str) -> Option<&Kernel> {

@@ -2,7 +2,7 @@
 //! text leaves open (literals, addresses, special registers) is in slots as well.
 
 pub(crate) use super::arithmetic::{
-    Carry, CarryFlags, Class, Combine, Conversion, Float, Integer, Relation, Rounding, Style, Test,
+    Carry, CarryFlags, Combine, Conversion, Float, Integer, Relation, Rounding, Style, Test,
 };
 use super::scalar::Scalar;
 
@@ -62,25 +62,11 @@ pub(crate) enum Op {
         from: [Slot; 2],
         also: Slot,
     },
-    Classify {
-        class: Class,
-        kind: Scalar,
-        to: Slot,
-        from: Slot,
-    },
     Select {
         kind: Scalar,
         to: Slot,
         from: [Slot; 2],
         predicate: Slot,
-    },
-    /// `slct`: the first operand where the number is not negative.
-    SelectBySign {
-        kind: Scalar,
-        by: Scalar,
-        to: Slot,
-        from: [Slot; 2],
-        number: Slot,
     },
     Convert {
         conversion: Conversion,
@@ -104,11 +90,6 @@ pub(crate) enum Op {
     Generic {
         space: Space,
         back: bool,
-        to: Slot,
-        from: Slot,
-    },
-    IsSpace {
-        space: Space,
         to: Slot,
         from: Slot,
     },
@@ -139,12 +120,9 @@ pub(crate) enum Op {
     Return,
     Exit,
     Trap,
+    /// Waits for all threads of the block that have not ended.
     Barrier {
         id: Slot,
-        threads: Option<Slot>,
-        reduce: Option<Reduce>,
-        to: Slot,
-        predicate: Slot,
     },
     Exchange {
         what: Exchange,
@@ -153,12 +131,6 @@ pub(crate) enum Op {
         valid: Slot,
         from: [Slot; 3],
         mask: Slot,
-    },
-    ActiveMask {
-        to: Slot,
-    },
-    Clock {
-        to: Slot,
     },
     Nothing,
     /// What the decoder does not know, in the text's words.
@@ -208,14 +180,6 @@ pub(crate) struct Call {
     pub(crate) results: Vec<u32>,
 }
 
-/// How `bar.red` joins the threads' predicates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reduce {
-    Count,
-    All,
-    Any,
-}
-
 /// What the lanes of a warp give each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exchange {
@@ -225,16 +189,7 @@ pub(crate) enum Exchange {
     ShuffleIndex,
     VoteAll,
     VoteAny,
-    VoteUniform,
     Ballot,
-    /// `match.any`: the lanes that have the same value.
-    MatchAny,
-    ReduceAdd,
-    ReduceMin,
-    ReduceMax,
-    ReduceAnd,
-    ReduceOr,
-    ReduceXor,
     /// `bar.warp.sync`.
     Wait,
 }

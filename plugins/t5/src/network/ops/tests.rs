@@ -7,17 +7,19 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::config::Precision;
 use crate::device::Placement;
+use crate::gpu_kernels;
 
 use super::{Add, GatedGelu, Linear, RmsNorm, Scale, apply1, apply2, product, swap_middle};
 use crate::network::Lengths;
 use crate::network::attention::{Attend, PositionBias};
 use crate::network::dropout::Dropout;
+use crate::network::kernels;
 use crate::testing;
 
 type Op = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
 /// Every operation of two arguments with the shapes of these.
-fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 16] {
+fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 21] {
     [
         ("linear", |x, w| apply2(x, w, Linear), [&[3, 4], &[5, 4]]),
         ("scale", |x, v| apply2(x, v, Scale), [&[3, 4], &[4]]),
@@ -29,22 +31,28 @@ fn operations() -> [(&'static str, Op, [&'static [usize]; 2]); 16] {
         ("attend causally", attend_causally, [&[2, 2, 3, 4], &[6, 2]]),
         // More than a warp, a block and a grid of a GPU take at once.
         ("norm of wide rows", |x, w| apply2(x, w, NORM), [&[5, 700], &[700]]),
+        ("norm of wider rows", |x, w| apply2(x, w, NORM), [&[3, 2056], &[2056]]),
         ("norm of many rows", |x, w| apply2(x, w, NORM), [&[600, 40], &[40]]),
         ("gated gelu of many", |a, b| apply2(a, b, GatedGelu), [&[9, 130], &[9, 130]]),
-        ("attend to many keys", attend_to_many, [&[2, 3, 5, 70], &[3, 5, 70]]),
-        // In packs, of as many sizes as there are.
+        ("gated gelu of many more", |a, b| apply2(a, b, GatedGelu), [&[9, 1360], &[9, 1360]]),
+        ("sum of many", |a, b| apply2(a, b, Add), [&[9, 1360], &[9, 1360]]),
+        ("attend to 70 keys", attend_to_many, [&[2, 3, 5, 70], &[3, 5, 70]]),
+        // In as many packs of 16 bytes for each thread as there are, and in more.
         ("attend to 72 keys", attend_to_many, [&[2, 3, 5, 72], &[3, 5, 72]]),
+        ("attend to 200 keys", attend_to_many, [&[2, 2, 3, 200], &[2, 3, 200]]),
+        ("attend to 512 keys", attend_to_many, [&[2, 1, 3, 512], &[1, 3, 512]]),
         ("attend to 600 keys", attend_to_many, [&[2, 1, 3, 600], &[1, 3, 600]]),
         ("attend to 1096 keys", attend_to_many, [&[2, 1, 2, 1096], &[1, 2, 1096]]),
-        ("gated gelu of many more", |a, b| apply2(a, b, GatedGelu), [&[9, 136], &[9, 136]]),
+        ("attend to 2056 keys", attend_to_many, [&[2, 1, 2, 2056], &[1, 2, 2056]]),
     ]
 }
 
 const NORM: RmsNorm = RmsNorm { epsilon: 1e-6 };
 
-/// Of two rows with up to 70 keys.
+/// Of two rows, one of which has padding for almost half of its keys.
 fn attend_to_many(scores: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let lengths = Some(Arc::new(Lengths::new(vec![33, 70])));
+    let keys = scores.dim(3)?;
+    let lengths = Some(Arc::new(Lengths::new(vec![keys / 2 + 1, keys])));
     apply2(scores, bias, Attend { lengths, causal: false })
 }
 
@@ -211,4 +219,32 @@ fn a_product_takes_matrices_that_are_parts_of_others() {
     let found = product(&a, &b).expect("a product");
     let wanted = a.contiguous().and_then(|a| a.matmul(&b.contiguous()?)).expect("a product");
     assert_eq!(values(&found), values(&wanted));
+}
+
+#[test]
+fn the_likeliest_ids_are_those_of_main_memory() {
+    let Some(place) = testing::gpu(Precision::F32) else { return };
+    let width = 1000;
+    let row = |set: &[(usize, f32)]| {
+        let mut row: Vec<f32> = (0..width).map(|n| (n * 37 % 101) as f32 / 128.0).collect();
+        set.iter().for_each(|&(at, value)| row[at] = value);
+        row
+    };
+    // Equal ones in one thread and in two; what is no number first, last and between.
+    let rows = [
+        row(&[(3, 2.0), (259, 2.0)]),
+        row(&[(259, 2.0), (4, 2.0)]),
+        row(&[(999, 3.0)]),
+        row(&[(0, f32::NAN)]),
+        row(&[(999, f32::INFINITY), (3, 4.0)]),
+        row(&[(500, f32::NEG_INFINITY)]),
+        vec![-5.0; width],
+    ];
+    let wanted: Vec<_> = rows.iter().map(|row| kernels::largest(row)).collect();
+    assert_eq!((wanted[0], wanted[1], wanted[3], wanted[6]), (Some(3), Some(4), None, Some(0)));
+    let logits = Tensor::from_vec(rows.concat(), (rows.len(), width), &place.device);
+    let logits = logits.expect("a tensor");
+    assert_eq!(gpu_kernels::largest(&logits).expect("positions"), wanted);
+    let rounded = logits.to_dtype(DType::BF16).expect("bf16");
+    assert_eq!(gpu_kernels::largest(&rounded).expect("positions")[..4], wanted[..4]);
 }

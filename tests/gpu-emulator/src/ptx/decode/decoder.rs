@@ -1,15 +1,15 @@
 //! What all instructions have in common: modifiers, types and operands.
 
-use super::function::Initial;
-use super::literal::literal;
 use super::operand::Operand;
-use super::operation::{Address, Op, Rounding, Slot, Space, Style};
-use super::scalar::Scalar;
-use super::scope::{Scope, Variable};
+use crate::ptx::function::Initial;
+use crate::ptx::literal::literal;
+use crate::ptx::operation::{Address, Op, Rounding, Slot, Space, Style};
+use crate::ptx::scalar::Scalar;
+use crate::ptx::scope::{Scope, Variable};
 
 /// Why there is no instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::ptx) enum Refused {
     /// It may be right, but it is not known here.
     Unknown,
     /// The text cannot be right.
@@ -70,7 +70,6 @@ impl<'s, 'a> Decoder<'s, 'a> {
             rounding: self.one(rounding).unwrap_or_default(),
             flush: self.has("ftz"),
             saturate: self.has("sat"),
-            relu: self.has("relu"),
         }
     }
 
@@ -145,7 +144,7 @@ impl<'s, 'a> Decoder<'s, 'a> {
                 let Variable::Register { slot: from, .. } = self.find(text)? else {
                     return Err(Refused::Unknown);
                 };
-                let (to, what) = (self.scope.spare(), super::operation::Integer::IsZero);
+                let (to, what) = (self.scope.spare(), crate::ptx::operation::Integer::IsZero);
                 self.before.push(Op::Integer { what, kind: Scalar::Pred, to, from: [from; 4] });
                 Ok(to)
             }

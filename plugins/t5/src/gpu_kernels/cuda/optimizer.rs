@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use super::Targets;
+use super::super::Targets;
 use super::launch::{Argument, Blocks, OPTIMIZER, WARP, blocks_of_rows, empty, launch, of_type};
 use crate::network::kernels::{AdamUpdate, Limits};
 use crate::training::optimizer::adafactor::{AdafactorUpdate, MIN_SIZE};
@@ -14,7 +14,8 @@ pub(crate) fn accumulate(sum: &Tensor, x: &Tensor) -> Result<()> {
     }
     let (x, count) = (x.contiguous()?, sum.elem_count());
     let arguments = [Argument::count(count), Argument::array(sum)?, Argument::array(&x)?];
-    launch(&OPTIMIZER, &of_type("accumulate", &x)?, sum, Blocks::over(count), &arguments)
+    // SAFETY: as `accumulate` declares; both are of one shape.
+    unsafe { launch(&OPTIMIZER, &of_type("accumulate", &x)?, sum, Blocks::over(count), &arguments) }
 }
 
 /// The sum of the squares of f32, in parts.
@@ -24,7 +25,8 @@ pub(crate) fn squares(x: &Tensor) -> Result<Tensor> {
     let blocks = Blocks::over(count);
     let sums = empty(blocks.count(), DType::F32, &x)?;
     let arguments = [Argument::count(count), Argument::array(&x)?, Argument::array(&sums)?];
-    launch(&OPTIMIZER, "squares", &x, blocks, &arguments)?;
+    // SAFETY: as `squares` declares; there is a sum for each block.
+    unsafe { launch(&OPTIMIZER, "squares", &x, blocks, &arguments) }?;
     Ok(sums)
 }
 
@@ -56,10 +58,11 @@ pub(crate) fn adam(
         Argument::Number(update.root_bias),
         Argument::Number(update.epsilon),
     ];
-    launch(&OPTIMIZER, "adam", on.values, Blocks::over(count), &arguments)
+    // SAFETY: as `adam` declares; all arrays have the length of the values.
+    unsafe { launch(&OPTIMIZER, "adam", on.values, Blocks::over(count), &arguments) }
 }
 
-/// One step of Adafactor on a matrix, in place: three passes over the gradient, two over the values.
+/// One step of Adafactor on a matrix, in place: four passes over the gradient, two over the values.
 pub(crate) fn adafactor_matrix(
     on: Targets<'_>,
     of_rows: &Tensor,
@@ -71,32 +74,39 @@ pub(crate) fn adafactor_matrix(
     if (of_rows.elem_count(), of_columns.elem_count()) != (rows, columns) {
         bail!("squares of {of_rows:?} and {of_columns:?} for {:?}", on.values.dims())
     }
-    let [values, gradient, working] = on.arrays()?;
-    let [scale, clip] = limits(update.limits);
-    let [height, width] = [rows, columns].map(Argument::count);
-    let [of_rows, of_columns] = [Argument::array(of_rows)?, Argument::array(of_columns)?];
     let (rows_of_block, blocks) = blocks_of_rows(rows);
     let scratch = |count: usize| empty(count, DType::F32, on.values);
-    let (squares, sums, numbers) = (scratch(rows)?, scratch(blocks * columns)?, scratch(4)?);
-    let [squares, sums, numbers] =
-        [Argument::array(&squares)?, Argument::array(&sums)?, Argument::array(&numbers)?];
-    let launch = |kernel: &str, blocks: Blocks, arguments: &[Argument]| {
-        launch(&OPTIMIZER, &format!("adafactor_{kernel}"), on.values, blocks, arguments)
+    // Of each row: first of its values, then of its change.
+    let row_squares = scratch(rows)?;
+    let column_sums = scratch(blocks * columns)?;
+    let between = scratch(4)?;
+    let [values, gradient, working] = on.arrays()?;
+    let [scale, clip] = limits(update.limits);
+    let [old, fresh, size, rate, decay] = numbers_of(update);
+    let [height, width] = [rows, columns].map(Argument::count);
+    let [rows_of_block, count] = [rows_of_block, blocks].map(Argument::count);
+    let [by_row, by_column] = [Argument::array(of_rows)?, Argument::array(of_columns)?];
+    let [squares, sums] = [Argument::array(&row_squares)?, Argument::array(&column_sums)?];
+    let numbers = Argument::array(&between)?;
+    let run = |kernel: &str, grid: Blocks, arguments: &[Argument<'_>]| {
+        let kernel = format!("adafactor_{kernel}");
+        // SAFETY: each call below is as its kernel declares; arrays of rows and columns have one
+        // number for each, the sums a row for each block.
+        unsafe { launch(&OPTIMIZER, &kernel, on.values, grid, arguments) }
     };
-    let (by_row, one) = (Blocks(rows, 1), Blocks(1, 1));
-    let by_column = Blocks(columns.div_ceil(WARP), blocks);
-    let of_block = [height, width, Argument::count(rows_of_block)];
-    let [fresh, size, rate, decay] = numbers_of(update);
-    launch("rows", by_row, &[width, values, gradient, of_rows, squares, scale, clip, fresh])?;
-    launch("columns", by_column, &[&of_block[..], &[gradient, sums, scale, clip]].concat())?;
-    let together = [height, width, Argument::count(blocks), sums, of_columns, fresh];
-    launch("remember_columns", Blocks::over(columns), &together)?;
-    launch("means", one, &[height, width, of_rows, squares, numbers, size])?;
-    let known = [of_rows, of_columns, numbers];
-    launch("changes", by_row, &[&[width, gradient], &known[..], &[squares, scale, clip]].concat())?;
-    launch("factors", one, &[height, width, squares, numbers, rate, decay])?;
-    let end = [&[width, values, gradient], &known[..], &[working, scale, clip]].concat();
-    launch("step", by_row, &end)
+    let (each_row, one) = (Blocks(rows, 1), Blocks(1, 1));
+    let tiles = Blocks(columns.div_ceil(WARP), blocks);
+    let of_rows = [width, values, gradient, by_row, squares, scale, clip, old, fresh];
+    run("rows", each_row, &of_rows)?;
+    run("columns", tiles, &[height, width, rows_of_block, gradient, sums, scale, clip])?;
+    let of_columns = [height, width, count, sums, by_column, old, fresh];
+    run("remember_columns", Blocks::over(columns), &of_columns)?;
+    run("means", one, &[height, width, by_row, squares, numbers, size])?;
+    let of_changes = [width, gradient, by_row, by_column, numbers, squares, scale, clip];
+    run("changes", each_row, &of_changes)?;
+    run("factors", one, &[height, width, squares, numbers, rate, decay])?;
+    let of_step = [width, values, gradient, by_row, by_column, numbers, working, scale, clip];
+    run("step", each_row, &of_step)
 }
 
 /// One step of Adafactor on a vector, in place.
@@ -108,7 +118,7 @@ pub(crate) fn adafactor_vector(
     let [values, gradient, working] = on.arrays()?;
     check_lengths(on.values, [on.gradient, square])?;
     let [scale, clip] = limits(update.limits);
-    let [fresh, size, rate, decay] = numbers_of(update);
+    let [old, fresh, size, rate, decay] = numbers_of(update);
     let arguments = [
         Argument::count(on.values.elem_count()),
         values,
@@ -117,17 +127,19 @@ pub(crate) fn adafactor_vector(
         working,
         scale,
         clip,
+        old,
         fresh,
         size,
         rate,
         decay,
     ];
-    launch(&OPTIMIZER, "adafactor_vector", on.values, Blocks(1, 1), &arguments)
+    // SAFETY: as `adafactor_vector` declares; all arrays have the length of the values.
+    unsafe { launch(&OPTIMIZER, "adafactor_vector", on.values, Blocks(1, 1), &arguments) }
 }
 
-impl Targets<'_> {
+impl<'a> Targets<'a> {
     /// Values, gradient, and what the network computes with.
-    fn arrays(&self) -> Result<[Argument; 3]> {
+    fn arrays(&self) -> Result<[Argument<'a>; 3]> {
         let is_f32 = [self.values, self.gradient].iter().all(|array| array.dtype() == DType::F32);
         let fits = |working: &Tensor| {
             working.dtype() == DType::BF16 && working.elem_count() == self.values.elem_count()
@@ -143,17 +155,17 @@ impl Targets<'_> {
     }
 }
 
-/// The share of new squares, the smallest length of values that the rate is a share of, the rate, and
+/// The shares of old squares and of new ones, the smallest length of values that the rate is a share of, the rate, and
 /// its share that values lose.
 #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-fn numbers_of(update: &AdafactorUpdate) -> [Argument; 4] {
+fn numbers_of(update: &AdafactorUpdate) -> [Argument<'static>; 5] {
     // Below 0 the rate is a share of nothing.
     let size = if update.scale_parameter { MIN_SIZE } else { -1.0 };
-    [1.0 - update.beta_2, size, update.rate, update.weight_decay]
+    [update.beta_2, 1.0 - update.beta_2, size, update.rate, update.weight_decay]
         .map(|number| Argument::Number(number as f32))
 }
 
-fn limits(limits: Limits) -> [Argument; 2] {
+fn limits(limits: Limits) -> [Argument<'static>; 2] {
     [limits.scale, limits.clip].map(Argument::Number)
 }
 

@@ -13,7 +13,8 @@ pub(crate) fn largest(logits: &Tensor) -> Result<Vec<Option<u32>>> {
     let arguments =
         [Argument::count(columns), Argument::array(&logits)?, Argument::array(&positions)?];
     let kernel = of_type("largest", &logits)?;
-    launch(&GENERATION, &kernel, &logits, Blocks(rows, 1), &arguments)?;
+    // SAFETY: as `largest` declares; there is a position for each row.
+    unsafe { launch(&GENERATION, &kernel, &logits, Blocks(rows, 1), &arguments) }?;
     let positions: Vec<u32> = positions.to_vec1()?;
     Ok(positions.into_iter().map(|at| (at != u32::MAX).then_some(at)).collect())
 }

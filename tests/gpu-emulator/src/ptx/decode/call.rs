@@ -1,10 +1,10 @@
 //! Calls: `call.uni (result), function, (argument, argument)`.
 
 use super::decoder::Refused;
-use super::function::Initial;
-use super::operation::{Call, Op};
-use super::scope::{Scope, Variable};
-use super::tokens::Token;
+use crate::ptx::function::Initial;
+use crate::ptx::operation::{Call, Op};
+use crate::ptx::scope::{Scope, Variable};
+use crate::ptx::tokens::Token;
 
 /// The call in the tokens after its opcode. The arguments and results are variables of the frame;
 /// a call through a register is not known.

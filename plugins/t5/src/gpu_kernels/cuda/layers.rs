@@ -16,7 +16,8 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tens
         Argument::array(&out)?,
         Argument::Number(epsilon),
     ];
-    launch(&LAYERS, &of_type("rms_norm", &x)?, &x, Blocks(rows, 1), &arguments)?;
+    // SAFETY: as `rms_norm` declares; rows and weight are of one width.
+    unsafe { launch(&LAYERS, &of_type("rms_norm", &x)?, &x, Blocks(rows, 1), &arguments) }?;
     Ok(out)
 }
 
@@ -41,7 +42,9 @@ pub(crate) fn rms_norm_backward(
         Argument::array(&scales)?,
         Argument::Number(epsilon),
     ];
-    launch(&LAYERS, &of_type("rms_norm_backward", &x)?, &x, Blocks(rows, 1), &arguments)?;
+    let kernel = of_type("rms_norm_backward", &x)?;
+    // SAFETY: as `rms_norm_backward` declares; there is a scale for each row.
+    unsafe { launch(&LAYERS, &kernel, &x, Blocks(rows, 1), &arguments) }?;
     let of_weight = || -> Result<Tensor> {
         let (rows_of_block, blocks) = blocks_of_rows(rows);
         let sums = empty((blocks, width), DType::F32, &x)?;
@@ -56,7 +59,8 @@ pub(crate) fn rms_norm_backward(
         ];
         let (kernel, grid) =
             (of_type("rms_norm_weight_backward", &x)?, Blocks(width.div_ceil(WARP), blocks));
-        launch(&LAYERS, &kernel, &x, grid, &arguments)?;
+        // SAFETY: as `rms_norm_weight_backward` declares; the sums have a row for each block.
+        unsafe { launch(&LAYERS, &kernel, &x, grid, &arguments) }?;
         sums.sum(0)?.to_dtype(weight.dtype())
     };
     let weight_grad = wants_weight.then(of_weight).transpose()?;
@@ -92,7 +96,8 @@ fn of_two(kernel: &str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Argument::array(&b)?,
         Argument::array(&out)?,
     ];
-    launch(&LAYERS, &of_type(kernel, &a)?, &a, Blocks::over(count), &arguments)?;
+    // SAFETY: the kernels of two arrays declare these; all are of one shape.
+    unsafe { launch(&LAYERS, &of_type(kernel, &a)?, &a, Blocks::over(count), &arguments) }?;
     Ok(out)
 }
 
@@ -110,7 +115,8 @@ pub(crate) fn gated_gelu_backward(a: &Tensor, b: &Tensor, grad: &Tensor) -> Resu
         Argument::array(&b_grad)?,
     ];
     let kernel = of_type("gated_gelu_backward", &a)?;
-    launch(&LAYERS, &kernel, &a, Blocks::over(count), &arguments)?;
+    // SAFETY: as `gated_gelu_backward` declares; all are of one shape.
+    unsafe { launch(&LAYERS, &kernel, &a, Blocks::over(count), &arguments) }?;
     Ok([a_grad, b_grad])
 }
 

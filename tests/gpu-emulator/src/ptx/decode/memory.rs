@@ -2,18 +2,7 @@
 
 use super::decoder::{Decoded, Decoder, Refused};
 use super::operand::Operand;
-use super::operation::{Atomic, Op, Space};
-use super::scalar::Scalar;
-
-pub(super) fn op(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
-    match it.name {
-        "ld" | "ldu" => load(it),
-        "st" => store(it),
-        "atom" | "red" => atomic(it),
-        "cvta" => generic(it),
-        _ => is_space(it),
-    }
-}
+use crate::ptx::operation::{Atomic, Op, Space};
 
 fn space(modifier: &str) -> Option<Space> {
     Some(match modifier {
@@ -58,7 +47,7 @@ fn parts<'a>(it: &Decoder<'_, 'a>, at: usize, count: u8) -> Decoded<Vec<Operand<
     if parts.len() == usize::from(count) { Ok(parts) } else { Err(Refused::Unknown) }
 }
 
-fn load(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+pub(super) fn load(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     ignore_order(it);
     let space = it.one(space).unwrap_or(Space::Generic);
     let (count, kind) = (lanes(it), it.kind()?);
@@ -71,7 +60,7 @@ fn load(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     it.done(Op::Load { kind, count, bits, address, to })
 }
 
-fn store(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+pub(super) fn store(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     ignore_order(it);
     let space = it.one(space).unwrap_or(Space::Generic);
     let (count, kind) = (lanes(it), it.kind()?);
@@ -83,7 +72,7 @@ fn store(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     it.done(Op::Store { kind, count, address, from })
 }
 
-fn atomic(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+pub(super) fn atomic(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     ignore_order(it);
     let space = it.one(space).unwrap_or(Space::Generic);
     let what = it.one(|modifier| {
@@ -109,16 +98,11 @@ fn atomic(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     it.done(Op::Atomic { what, kind, address, to, from })
 }
 
-fn generic(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+/// `cvta`.
+pub(super) fn generic(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     let back = it.has("to");
     let space = it.one(space).ok_or(Refused::Unknown)?;
     let kind = it.kind()?;
     let (to, from) = (it.to(0)?, it.from(1, kind)?);
     it.done(Op::Generic { space, back, to, from })
-}
-
-fn is_space(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
-    let space = it.one(space).ok_or(Refused::Unknown)?;
-    let (to, from) = (it.to(0)?, it.from(1, Scalar::U64)?);
-    it.done(Op::IsSpace { space, to, from })
 }

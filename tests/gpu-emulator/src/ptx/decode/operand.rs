@@ -1,7 +1,7 @@
 //! The operands of an instruction as its text has them.
 
-use super::literal::whole;
-use super::tokens::Token;
+use crate::ptx::literal::whole;
+use crate::ptx::tokens::Token;
 
 /// One operand. `Err` in this module is a form that the machine does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,21 +1,23 @@
 //! What launches a kernel: its source, its arguments, its blocks.
 
-#![expect(unsafe_code, reason = "what a kernel reads and writes is not checked by the compiler")]
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::backend::BackendStorage;
+use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::cuda_backend::cudarc::driver::{
     CudaStream, DevicePtr, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
-use candle_core::{CudaStorage, DType, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CudaStorage, DType, DeviceLocation, Result, Shape, Storage, Tensor, bail};
 
-/// Threads of a block and of a warp: see `common.cuh`.
+/// Threads of a block and of a warp: those of `common.cuh`.
 const THREADS: u32 = 256;
 pub(super) const WARP: usize = 32;
 /// Rows that a block takes which computes one with each of its warps.
 pub(super) const WARPS: usize = THREADS as usize / WARP;
-/// Most blocks of a grid that goes over an array in turns: enough to keep any GPU busy.
-const MOST_BLOCKS: usize = 4096;
+/// Most blocks of a grid that goes over an array in turns: enough to keep any GPU busy. In tests so
+/// few that there are turns.
+const MOST_BLOCKS: usize = if cfg!(test) { 2 } else { 4096 };
 
 /// A file of kernels, as the compiler has made it.
 pub(super) struct Source {
@@ -35,33 +37,42 @@ pub(super) const GENERATION: Source = source!("generation");
 pub(super) const LAYERS: Source = source!("layers");
 pub(super) const OPTIMIZER: Source = source!("optimizer");
 
-/// An argument of a kernel, as its declaration has it.
+/// An argument of a kernel, as its declaration has it. It borrows the tensor that it points to: what is
+/// freed after the launch is freed on the stream behind it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Argument {
-    /// A pointer: where a tensor's numbers begin on the GPU, or 0.
-    Array(u64),
-    /// A `size_t`.
+pub(super) enum Argument<'a> {
+    /// A pointer.
+    Array(Array<'a>),
+    /// A `size_t`, or a pointer to nothing.
     Count(u64),
     /// A `float`.
     Number(f32),
 }
 
-impl Argument {
+/// Where a tensor's numbers begin, and on which GPU.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Array<'a> {
+    begin: u64,
+    gpu: DeviceLocation,
+    of: PhantomData<&'a Tensor>,
+}
+
+impl<'a> Argument<'a> {
     /// Of a tensor that is whole, in rows.
-    pub(super) fn array(tensor: &Tensor) -> Result<Self> {
+    pub(super) fn array(tensor: &'a Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let (Storage::Cuda(storage), Some((start, _))) = (&*storage, layout.contiguous_offsets())
         else {
             bail!("a kernel wants a whole tensor on a GPU, this one is {layout:?}")
         };
-        let stream = storage.device().cuda_stream();
-        let begin = begin(storage, &stream)?;
-        Ok(Self::Array(begin + (start * storage.dtype().size_in_bytes()) as u64))
+        let first = begin(storage, &storage.device().cuda_stream())?;
+        let begin = first + (start * storage.dtype().size_in_bytes()) as u64;
+        Ok(Self::Array(Array { begin, gpu: storage.device().location(), of: PhantomData }))
     }
 
     /// Of a tensor that there may be; else a pointer to nothing.
-    pub(super) fn array_or_none(tensor: Option<&Tensor>) -> Result<Self> {
-        tensor.map_or(Ok(Self::Array(0)), Self::array)
+    pub(super) fn array_or_none(tensor: Option<&'a Tensor>) -> Result<Self> {
+        tensor.map_or(Ok(Self::Count(0)), Self::array)
     }
 
     pub(super) fn count(count: usize) -> Self {
@@ -89,22 +100,39 @@ impl Blocks {
         Self(count.div_ceil(THREADS as usize).min(MOST_BLOCKS), 1)
     }
 
-    /// How many blocks there are.
+    /// One warp for each row.
+    pub(super) fn by_warps(rows: usize) -> Self {
+        Self(rows.div_ceil(WARPS), 1)
+    }
+
+    /// How many there are.
     pub(super) fn count(self) -> usize {
         self.0 * self.1
     }
 }
 
+/// The rows that a block adds up, of a sum over columns, and how many blocks that makes.
+pub(super) fn blocks_of_rows(rows: usize) -> (usize, usize) {
+    const ROWS: usize = 256;
+    (ROWS, rows.div_ceil(ROWS))
+}
+
 /// Launches a kernel on the stream of the GPU that `on` is on; nothing is waited for.
 ///
-/// The caller answers for it: the arguments are those that the kernel declares, in their order, each
-/// array is as long as the kernel takes it for, and none is written to that another tensor shares.
-pub(super) fn launch(
+/// # Safety
+///
+/// The arguments are those that the kernel declares, in their order; each array is as long and of the
+/// type as the kernel takes it for, and those that it writes to are used by nobody else meanwhile.
+///
+/// # Errors
+///
+/// An array on another GPU, and what the driver says.
+pub(super) unsafe fn launch(
     source: &Source,
     kernel: &str,
     on: &Tensor,
     Blocks(x, y): Blocks,
-    arguments: &[Argument],
+    arguments: &[Argument<'_>],
 ) -> Result<()> {
     if x == 0 || y == 0 {
         return Ok(());
@@ -116,16 +144,26 @@ pub(super) fn launch(
         block_dim: (THREADS, 1, 1),
         shared_mem_bytes: 0,
     };
-    let function = device.get_or_load_custom_func(kernel, source.name, source.ptx)?;
+    // A thread whose first call this is has no context yet.
+    device.cuda_stream().context().bind_to_thread().w()?;
+    let function = {
+        // Of two threads that load the same module candle drops the one that was loaded first.
+        static LOADING: Mutex<()> = Mutex::new(());
+        let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+        device.get_or_load_custom_func(kernel, source.name, source.ptx)?
+    };
     let mut launch = function.builder();
     for argument in arguments {
         match argument {
-            Argument::Array(value) | Argument::Count(value) => launch.arg(value),
+            Argument::Array(array) if array.gpu != device.location() => {
+                bail!("{kernel}: arrays on {:?} and {:?}", array.gpu, device.location())
+            }
+            Argument::Array(array) => launch.arg(&array.begin),
+            Argument::Count(value) => launch.arg(value),
             Argument::Number(value) => launch.arg(value),
         };
     }
-    // SAFETY: arguments and arrays are what the kernel declares: the functions of this folder see to
-    // it. What they borrow lives until the launch; what is freed later is freed on the same stream.
+    // SAFETY: the caller's; what the arguments borrow outlives the launch.
     unsafe { launch.launch(config) }.w()?;
     Ok(())
 }
@@ -141,12 +179,20 @@ pub(super) fn of_type(kernel: &str, tensor: &Tensor) -> Result<String> {
 
 /// A tensor for a kernel to write to, every number of it, beside `like`.
 pub(super) fn empty(shape: impl Into<Shape>, dtype: DType, like: &Tensor) -> Result<Tensor> {
-    // SAFETY: nobody reads it before the kernel that writes it, which is on the same stream.
+    // SAFETY: what is there before are some numbers, in the memory of a GPU.
     unsafe { Tensor::empty(shape, dtype, like.device()) }
 }
 
-/// The rows that a block adds up, of a sum over columns, and how many blocks that makes.
-pub(super) fn blocks_of_rows(rows: usize) -> (usize, usize) {
-    const ROWS: usize = 256;
-    (ROWS, rows.div_ceil(ROWS))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_have_as_many_threads_as_the_kernels_count_on() {
+        let source = include_str!("common.cuh");
+        for (name, value) in [("THREADS", THREADS as usize), ("WARP", WARP)] {
+            let line = format!("constexpr unsigned {name} = {value};");
+            assert!(source.contains(&line), "no «{line}»");
+        }
+    }
 }

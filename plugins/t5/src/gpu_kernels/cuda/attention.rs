@@ -2,10 +2,10 @@
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use super::launch::{ATTENTION, Argument, Blocks, WARPS, empty, launch, of_type};
+use super::launch::{ATTENTION, Argument, Blocks, empty, launch, of_type};
 
-/// The probabilities of scores `[inputs, heads, queries, keys]`, with a bias `[heads, queries, keys]` or
-/// of each input by itself; `lengths` has each input's keys that are no padding, as `u32`.
+/// The probabilities of scores `[inputs, heads, queries, keys]`, with a bias `[heads, queries, keys]`;
+/// `lengths` has each input's keys that are no padding, as `u32`.
 pub(crate) fn attend(
     scores: &Tensor,
     bias: Option<&Tensor>,
@@ -14,12 +14,9 @@ pub(crate) fn attend(
     let (inputs, heads, queries, keys) = scores.dims4()?;
     let scores = scores.contiguous()?;
     let bias = bias.map(|bias| bias.to_dtype(scores.dtype())?.contiguous()).transpose()?;
-    let biases = match bias.as_ref().map(Tensor::dims) {
-        None => 1,
-        Some(&[h, q, k]) if [h, q, k] == [heads, queries, keys] => heads * queries,
-        Some(dims) if dims == scores.dims() => inputs * heads * queries,
-        Some(dims) => bail!("position bias {dims:?} for scores {:?}", scores.dims()),
-    };
+    if bias.as_ref().is_some_and(|bias| bias.dims() != [heads, queries, keys]) {
+        bail!("position bias {bias:?} for scores {:?}", scores.dims())
+    }
     if lengths.is_some_and(|lengths| lengths.dims() != [inputs] || lengths.dtype() != DType::U32) {
         bail!("lengths {lengths:?} for {inputs} inputs")
     }
@@ -29,13 +26,14 @@ pub(crate) fn attend(
         Argument::count(rows),
         Argument::count(keys),
         Argument::count(heads * queries),
-        Argument::count(biases),
         Argument::array(&scores)?,
         Argument::array_or_none(bias.as_ref())?,
         Argument::array_or_none(lengths)?,
         Argument::array(&probs)?,
     ];
-    launch(&ATTENTION, &of_type("attend", &scores)?, &scores, by_warps(rows), &arguments)?;
+    let (kernel, blocks) = (of_type("attend", &scores)?, Blocks::by_warps(rows));
+    // SAFETY: as `attend` declares; shapes are checked, the bias has a row for each of an input.
+    unsafe { launch(&ATTENTION, &kernel, &scores, blocks, &arguments) }?;
     Ok(probs)
 }
 
@@ -46,6 +44,9 @@ pub(crate) fn attend_backward(
     wants_bias: bool,
 ) -> Result<(Tensor, Option<Tensor>)> {
     let (inputs, heads, queries, keys) = probs.dims4()?;
+    if grad.dims() != probs.dims() {
+        bail!("a gradient of {:?} for {:?}", grad.dims(), probs.dims())
+    }
     let (probs, grad) = (probs.contiguous()?, grad.to_dtype(probs.dtype())?.contiguous()?);
     let rows = inputs * heads * queries;
     let scores_grad = empty(probs.shape(), probs.dtype(), &probs)?;
@@ -58,8 +59,9 @@ pub(crate) fn attend_backward(
         Argument::array(&scores_grad)?,
         Argument::array(&dots)?,
     ];
-    let kernel = of_type("attend_backward", &probs)?;
-    launch(&ATTENTION, &kernel, &probs, by_warps(rows), &arguments)?;
+    let (kernel, blocks) = (of_type("attend_backward", &probs)?, Blocks::by_warps(rows));
+    // SAFETY: as `attend_backward` declares; the gradient has the shape of the probabilities.
+    unsafe { launch(&ATTENTION, &kernel, &probs, blocks, &arguments) }?;
     let of_bias = || -> Result<Tensor> {
         let bias_grad = empty((heads, queries, keys), probs.dtype(), &probs)?;
         let count = heads * queries * keys;
@@ -73,12 +75,17 @@ pub(crate) fn attend_backward(
             Argument::array(&bias_grad)?,
         ];
         let kernel = of_type("attend_bias_backward", &probs)?;
-        launch(&ATTENTION, &kernel, &probs, Blocks::over(count), &arguments)?;
+        // SAFETY: as `attend_bias_backward` declares; the bias has the numbers of one input.
+        unsafe { launch(&ATTENTION, &kernel, &probs, Blocks::over(count), &arguments) }?;
         Ok(bias_grad)
     };
     let bias_grad = wants_bias.then(of_bias).transpose()?;
     Ok((scores_grad, bias_grad))
 }
+
+/// Numbers that a block is to copy, and the most blocks that share what is behind one `a`.
+const OF_BLOCK: usize = 8192;
+const MOST_SLICES: usize = 256;
 
 /// `[outer, a, b, width]` → `[outer, b, a, width]`, whole.
 pub(crate) fn swap_middle(x: &Tensor) -> Result<Tensor> {
@@ -88,11 +95,8 @@ pub(crate) fn swap_middle(x: &Tensor) -> Result<Tensor> {
     let [of_a, of_b, of_width] = [a, b, width].map(Argument::count);
     let arguments = [of_a, of_b, of_width, Argument::array(&x)?, Argument::array(&out)?];
     let kernel = of_type("swap_middle", &x)?;
-    launch(&ATTENTION, &kernel, &x, Blocks(outer * a, 1), &arguments)?;
+    let slices = (b * width).div_ceil(OF_BLOCK).clamp(1, MOST_SLICES);
+    // SAFETY: as `swap_middle` declares; both arrays have all of these numbers.
+    unsafe { launch(&ATTENTION, &kernel, &x, Blocks(outer * a, slices), &arguments) }?;
     Ok(out)
-}
-
-/// One warp for each row.
-fn by_warps(rows: usize) -> Blocks {
-    Blocks(rows.div_ceil(WARPS), 1)
 }

@@ -106,10 +106,9 @@ enum { MEAN, SIZE, STEP, DECAY };
 // Added to squares.
 constexpr float SQUARE_EPSILON = 1e-30f;
 
-// The new memory of the squares: the share `fresh` of the next ones, the rest of the old. It is one less
-// β₂, which f32 would round.
-__device__ inline float remembered(float memory, float next, float fresh) {
-	return memory + (next - memory) * fresh;
+// The new memory of the squares, of these shares of the old one and of the next.
+__device__ inline float remembered(float memory, float next, float old, float fresh) {
+	return memory * old + next * fresh;
 }
 
 // How much slower than the rate, for a change of this sum of squares: its root mean square is at most 1.
@@ -125,7 +124,7 @@ __device__ inline float size_of(float squares, float count, float min_size) {
 // The memory of a row's squares, and the squares of its values; one block for a row.
 extern "C" __global__ void __launch_bounds__(THREADS) adafactor_rows(
 	size_t columns, const float *values, const float *gradient, float *of_rows, float *squares_of_values,
-	float scale, float clip, float fresh
+	float scale, float clip, float old, float fresh
 ) {
 	const size_t row = size_t(blockIdx.x) * columns;
 	float squares = 0, of_values = 0;
@@ -137,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) adafactor_rows(
 	squares = block_sum(squares);
 	of_values = block_sum(of_values);
 	if (threadIdx.x > 0) return;
-	of_rows[blockIdx.x] = remembered(of_rows[blockIdx.x], squares / columns, fresh);
+	of_rows[blockIdx.x] = remembered(of_rows[blockIdx.x], squares / columns, old, fresh);
 	squares_of_values[blockIdx.x] = of_values;
 }
 
@@ -154,12 +153,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) adafactor_columns(
 
 // The memory of the columns' squares, from the sums of all blocks.
 extern "C" __global__ void __launch_bounds__(THREADS) adafactor_remember_columns(
-	size_t rows, size_t columns, size_t blocks, const float *sums, float *of_columns, float fresh
+	size_t rows, size_t columns, size_t blocks, const float *sums, float *of_columns, float old, float fresh
 ) {
 	each<1>(columns, [&](size_t column) {
 		float squares = 0;
 		for (size_t block = 0; block < blocks; block++) squares += sums[block * columns + column];
-		of_columns[column] = remembered(of_columns[column], squares / rows, fresh);
+		of_columns[column] = remembered(of_columns[column], squares / rows, old, fresh);
 	});
 }
 
@@ -234,12 +233,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) adafactor_step(
 // All of it for a vector, by one block: a square is remembered for each of its elements.
 extern "C" __global__ void __launch_bounds__(THREADS) adafactor_vector(
 	size_t count, float *values, float *gradient, float *square, __nv_bfloat16 *working, float scale,
-	float clip, float fresh, float min_size, float rate, float weight_decay
+	float clip, float old, float fresh, float min_size, float rate, float weight_decay
 ) {
 	float squares = 0, squares_of_changes = 0;
 	for (size_t at = threadIdx.x; at < count; at += THREADS) {
 		const float g = limited(gradient[at], scale, clip);
-		square[at] = remembered(square[at], g * g + SQUARE_EPSILON, fresh);
+		square[at] = remembered(square[at], g * g + SQUARE_EPSILON, old, fresh);
 		gradient[at] = g / sqrtf(square[at]);
 		squares += values[at] * values[at];
 		squares_of_changes += gradient[at] * gradient[at];

@@ -2,10 +2,10 @@
 
 use super::decoder::{Decoded, Decoder, Refused};
 use super::operand::Operand;
-use super::operation::{
-    Class, Combine, Conversion, Float, Op, Relation, Rounding, Slot, Style, Test,
+use crate::ptx::operation::{
+    Combine, Conversion, Float, Op, Relation, Rounding, Slot, Style, Test,
 };
-use super::scalar::Scalar;
+use crate::ptx::scalar::Scalar;
 
 pub(super) fn arithmetic(it: &mut Decoder<'_, '_>, kind: Scalar) -> Decoded<Op> {
     let nan = it.has("NaN");
@@ -35,37 +35,28 @@ pub(super) fn arithmetic(it: &mut Decoder<'_, '_>, kind: Scalar) -> Decoded<Op> 
     it.done(Op::Float { what, style, kind, to, from })
 }
 
-pub(super) fn compare_or_convert(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
-    match it.name {
-        "setp" => compare(it),
-        "set" => set(it),
-        "testp" => classify(it),
-        _ => convert(it),
-    }
-}
-
-fn compare(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+pub(super) fn compare(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     let (relation, combine, flush) = test(it)?;
     let kind = it.kind()?;
     let (to, otherwise) = it.two_results(0)?;
     let from = [it.from(1, kind)?, it.from(2, kind)?];
     let also = other_predicate(it, combine)?;
     let test = Test { relation, kind, flush, combine };
-    // The predicates of a pair's two numbers.
+    // Two predicates, of the pair's two numbers.
     if kind.is_pair() {
         return Err(Refused::Unknown);
     }
     it.done(Op::Compare { test, to, otherwise, from, also })
 }
 
-fn set(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+pub(super) fn set(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     let (relation, combine, flush) = test(it)?;
     let (into, kind) = (it.kind()?, it.kind()?);
     let to = it.to(0)?;
     let from = [it.from(1, kind)?, it.from(2, kind)?];
     let also = other_predicate(it, combine)?;
     let test = Test { relation, kind, flush, combine };
-    if kind.is_pair() && (combine != Combine::Alone || into.bits() != 32) {
+    if kind.is_pair() || into.is_pair() {
         return Err(Refused::Unknown);
     }
     it.done(Op::Set { test, into, to, from, also })
@@ -106,24 +97,7 @@ fn relation(modifier: &str) -> Option<Relation> {
     })
 }
 
-fn classify(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
-    let class = it.one(|modifier| {
-        Some(match modifier {
-            "finite" => Class::Finite,
-            "infinite" => Class::Infinite,
-            "number" => Class::Number,
-            "notanumber" => Class::NotANumber,
-            "normal" => Class::Normal,
-            "subnormal" => Class::Subnormal,
-            _ => return None,
-        })
-    });
-    let kind = it.kind()?;
-    let (to, from) = (it.to(0)?, it.from(1, kind)?);
-    it.done(Op::Classify { class: class.ok_or(Refused::Unknown)?, kind, to, from })
-}
-
-fn convert(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
+pub(super) fn convert(it: &mut Decoder<'_, '_>) -> Decoded<Op> {
     let whole = it.one(|modifier| match modifier {
         "rni" => Some(Rounding::NearestEven),
         "rzi" => Some(Rounding::Zero),

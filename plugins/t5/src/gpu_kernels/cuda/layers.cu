@@ -69,7 +69,7 @@ __device__ void rms_norm_weight_backward(
 }
 
 // GELU by its tanh approximation is a · gate, and the gate a logistic function of this.
-constexpr float GELU_SCALE = 1.5957691216057308f; // 2 √(2/π)
+constexpr float GELU_SCALE = 1.595769f; // 2 √(2/π), as in network/row.rs
 constexpr float GELU_CUBE = 0.044715f;
 
 template <typename T>

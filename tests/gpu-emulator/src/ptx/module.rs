@@ -19,7 +19,12 @@ struct Known {
     shared_bytes: u32,
 }
 
-pub(super) fn module(text: &str) -> Result<Module, String> {
+/// Reads a whole text.
+///
+/// # Errors
+///
+/// The line and the text of what is not understood.
+pub(super) fn read(text: &str) -> Result<Module, String> {
     let mut cursor = Cursor::new(tokens(text));
     let (mut module, mut known) = (Module::default(), Known::default());
     let mut is_extern = false;

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Mask;
+use super::super::Mask;
 use super::launch::{Argument, Blocks, DROPOUT, empty, launch, of_type};
 
 /// Numbers that a thread takes at a time.
@@ -26,6 +26,7 @@ pub(crate) fn drop_out(x: &Tensor, mask: &Mask) -> Result<Tensor> {
         Argument::Number(mask.scale),
     ];
     let blocks = Blocks::over(count.div_ceil(OF_THREAD));
-    launch(&DROPOUT, &of_type("drop_out", &x)?, &x, blocks, &arguments)?;
+    // SAFETY: as `drop_out` declares.
+    unsafe { launch(&DROPOUT, &of_type("drop_out", &x)?, &x, blocks, &arguments) }?;
     Ok(out)
 }

@@ -48,35 +48,53 @@ __device__ void attend_in_packs(unsigned keys, unsigned length, const T *scores,
 	}
 }
 
-// The same for any number of keys, which are read three times.
-template <typename T>
-__device__ void attend_one_by_one(unsigned keys, unsigned length, const T *scores, const T *bias, T *probs) {
-	auto score = [&](unsigned key) { return wide(scores[key]) + (bias ? wide(bias[key]) : 0.0f); };
-	float largest = -INFINITY, sum = 0;
-	for (unsigned key = lane(); key < length; key += WARP) largest = fmaxf(largest, score(key));
+// The same for any number of keys, N at a time, which are read three times.
+template <typename T, unsigned N>
+__device__ void attend_again_and_again(
+	size_t keys, size_t length, const T *scores, const T *bias, T *probs
+) {
+	float x[N], more[N], largest = -INFINITY, sum = 0;
+	// Those behind the last real key are lower than any.
+	auto read = [&](size_t first) {
+		load(scores + first, x);
+		if (bias) load(bias + first, more);
+		for (unsigned i = 0; i < N; i++)
+			x[i] = first + i >= length ? -INFINITY : bias ? x[i] + more[i] : x[i];
+	};
+	for (size_t first = lane() * N; first < length; first += WARP * N) {
+		read(first);
+		for (unsigned i = 0; i < N; i++) largest = fmaxf(largest, x[i]);
+	}
 	largest = warp_max(largest);
-	for (unsigned key = lane(); key < length; key += WARP) sum += exponential<T>(score(key) - largest);
+	for (size_t first = lane() * N; first < length; first += WARP * N) {
+		read(first);
+		for (unsigned i = 0; i < N; i++) sum += exponential<T>(x[i] - largest);
+	}
 	const float share = 1.0f / warp_sum(sum);
-	for (unsigned key = lane(); key < keys; key += WARP)
-		put(probs + key, key < length ? exponential<T>(score(key) - largest) * share : 0.0f);
+	for (size_t first = lane() * N; first < keys; first += WARP * N) {
+		read(first);
+		for (unsigned i = 0; i < N; i++) x[i] = exponential<T>(x[i] - largest) * share;
+		store(probs + first, x);
+	}
 }
 
-// bias: `biases` rows, which all rows of scores take in turns, or null. lengths: the keys of each input
-// that are no padding, for `rows_of_input` rows each, or null.
+// bias: a row for each of an input's, which all inputs share, or null. lengths: the keys of each input
+// that are no padding, or null; `rows_of_input` rows are of one.
 template <typename T>
 __device__ void attend(
-	size_t rows, size_t keys, size_t rows_of_input, size_t biases,
-	const T *scores, const T *bias, const unsigned *lengths, T *probs
+	size_t rows, size_t keys, size_t rows_of_input, const T *scores, const T *bias,
+	const unsigned *lengths, T *probs
 ) {
 	const size_t row = row_of_warp();
 	if (row >= rows) return;
-	const unsigned length = lengths ? lengths[row / rows_of_input] : keys;
+	const size_t length = lengths ? min(size_t(lengths[row / rows_of_input]), keys) : keys;
 	const size_t packs = (keys + PACK<T> * WARP - 1) / (PACK<T> * WARP);
 	const bool fits = in_packs<T>(keys, scores, bias, probs);
 	scores += row * keys;
-	bias = bias ? bias + row % biases * keys : nullptr;
+	bias = bias ? bias + row % rows_of_input * keys : nullptr;
 	probs += row * keys;
-	if (!fits || packs > 8) attend_one_by_one(keys, length, scores, bias, probs);
+	if (!fits) attend_again_and_again<T, 1>(keys, length, scores, bias, probs);
+	else if (packs > 8) attend_again_and_again<T, PACK<T>>(keys, length, scores, bias, probs);
 	else if (packs > 4) attend_in_packs<T, 8>(keys, length, scores, bias, probs);
 	else if (packs > 2) attend_in_packs<T, 4>(keys, length, scores, bias, probs);
 	else if (packs > 1) attend_in_packs<T, 2>(keys, length, scores, bias, probs);
@@ -136,14 +154,14 @@ __device__ void attend_bias_backward(
 	});
 }
 
-// [outer, a, b, width] → [outer, b, a, width]. One block takes an a, of all the outer ones.
+// [outer, a, b, width] → [outer, b, a, width]. The blocks of one x take an a, of all the outer ones.
 template <typename T, unsigned N>
 __device__ void swap_middle(size_t a, size_t b, size_t width, const T *x, T *out) {
 	const size_t outer = blockIdx.x / a, row = blockIdx.x % a;
 	const unsigned width_in_packs = width / N, packs = b * width_in_packs;
 	const auto *from = reinterpret_cast<const Pack<T, N> *>(x) + size_t(blockIdx.x) * packs;
 	auto *to = reinterpret_cast<Pack<T, N> *>(out) + outer * a * packs;
-	for (unsigned pack = threadIdx.x; pack < packs; pack += THREADS) {
+	for (unsigned pack = blockIdx.y * THREADS + threadIdx.x; pack < packs; pack += gridDim.y * THREADS) {
 		const unsigned column = pack / width_in_packs, rest = pack % width_in_packs;
 		to[(column * a + row) * width_in_packs + rest] = from[pack];
 	}
@@ -151,9 +169,9 @@ __device__ void swap_middle(size_t a, size_t b, size_t width, const T *x, T *out
 
 #define KERNELS(T, NAME)                                                                             \
 	extern "C" __global__ void __launch_bounds__(THREADS) attend_##NAME(                             \
-		size_t rows, size_t keys, size_t rows_of_input, size_t biases, const T *scores,              \
-		const T *bias, const unsigned *lengths, T *probs                                             \
-	) { attend(rows, keys, rows_of_input, biases, scores, bias, lengths, probs); }                   \
+		size_t rows, size_t keys, size_t rows_of_input, const T *scores, const T *bias,              \
+		const unsigned *lengths, T *probs                                                            \
+	) { attend(rows, keys, rows_of_input, scores, bias, lengths, probs); }                           \
 	extern "C" __global__ void __launch_bounds__(THREADS) attend_backward_##NAME(                    \
 		size_t rows, size_t keys, const T *probs, const T *grad, T *scores_grad, float *dots         \
 	) { attend_backward(rows, keys, probs, grad, scores_grad, dots); }                               \
