@@ -34,12 +34,13 @@ const NO_SUCH_GPU: Fault = Fault {
 };
 
 impl Fault {
-    /// A whole run on this machine is refused, with a usage error at the option.
+    /// A whole run on this machine is refused, with a usage error at the option of this component.
     #[track_caller]
-    fn is_refused(&self, project: &Emulated) {
+    fn is_refused(&self, project: &Emulated, component: &str) {
         let (name, value) = self.setting;
-        let at_option = format!("device: {}", self.message);
-        fails(project.call("run").env(name, value), 2, &[&at_option, self.remedy, ELSE_CPU]);
+        let at_option = format!("error: {component}.device: {}", self.message);
+        let parts = [at_option.as_str(), "manifest.yaml:", self.remedy, ELSE_CPU];
+        fails(project.call("run").env(name, value), 2, &parts);
         assert_eq!(project.take_log().all_launches(), 0);
     }
 }
@@ -50,7 +51,7 @@ fn a_gpu_that_cannot_be_used_is_refused_with_a_remedy_before_anything_is_encoded
         [("cuda:0", OLD_DRIVER), ("cuda:all", NO_GPU), ("cuda:0", OLD_GPU), ("cuda:3", NO_SUCH_GPU)]
     {
         let Some(project) = Emulated::new(&format!(", device: {device}"), "") else { return };
-        fault.is_refused(&project);
+        fault.is_refused(&project, "retriever.encoder");
         assert!(project.encoded().is_empty() && !project.arm().join("hits.jsonl").exists());
     }
 }
@@ -58,7 +59,7 @@ fn a_gpu_that_cannot_be_used_is_refused_with_a_remedy_before_anything_is_encoded
 #[test]
 fn a_trainers_gpu_that_cannot_be_used_is_refused_and_leaves_no_model() {
     let Some(project) = Emulated::new(", device: cpu", ", device: cuda:0") else { return };
-    OLD_GPU.is_refused(&project);
+    OLD_GPU.is_refused(&project, "trainer");
     assert!(project.arm().join("selection.jsonl").exists(), "what was done before is kept");
     assert!(!project.trained().join("model").exists());
 }

@@ -1,4 +1,4 @@
-//! Operations made of candle's own, as single steps of its graph.
+//! Operations made of candle's own, or of kernels for a GPU, as single steps of candle's graph.
 //!
 //! candle lets an operation compute its result from the arguments' storages only, not from tensors.
 //! So the result is computed beforehand, on tensors without a graph, and the step that candle is

@@ -1,4 +1,4 @@
-//! Differentiable operations, each in two forms.
+//! Differentiable operations, each in two forms or three.
 //!
 //! *Fused*, for f32 in main memory: one pass of [`kernels`](super::kernels) forward and one back.
 //! candle's own fused softmax and norm have no gradient, and its unfused ones make a new tensor for
@@ -7,6 +7,8 @@
 //! *Composed*, for a GPU and for other numbers than f32: made of candle's operations, forward and
 //! back. Beside its arguments and result such an operation keeps nothing either: candle's graph has
 //! it as one step, and not its parts.
+//!
+//! On a GPU some are a kernel of our own instead ([`gpu_kernels`]), as steps of the same kind.
 //!
 //! What is frozen, or before the first thing trained, gets no gradient: candle asks for all and would
 //! keep them.
