@@ -50,7 +50,7 @@ cuda: ## a second build of the plugin t5, which uses an NVIDIA GPU where there i
 # A library that computes on the CPU, under the names of CUDA's.
 EMULATOR := $(CURDIR)/target/gpu-emulator
 
-emulated: cuda ## the tests of t5 with CUDA, on a GPU that is emulated (docs/gpu.md)
+emulated: cuda ## tests of t5 with CUDA, and whole runs, on a GPU that is emulated (docs/gpu.md)
 	cargo build --release --workspace --all-targets --locked
 	mkdir -p "$(EMULATOR)"
 	set -e; for name in libcuda.so.1 libcublas.so.12 libcublas.so.13 libcurand.so.10; do \

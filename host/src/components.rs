@@ -225,8 +225,10 @@ impl Plan {
     }
 
     fn build(&self, cache: &mut Components, ctx: &Context<'_>) -> Result<Handle> {
-        // Use options count here: two devices are two components.
-        let key = format!("{} {} {}", self.kind, ctx.seed(), self.completed());
+        // Use options count here: two devices are two components. So does the place of a reader, which
+        // costs little: an error about one of its options names that of the source at fault.
+        let place = if self.kind == Kind::Reader { self.path.as_str() } else { "" };
+        let key = format!("{} {place} {} {}", self.kind, ctx.seed(), self.completed());
         if let Some(handle) = cache.0.get(&key) {
             return Ok(handle.clone());
         }

@@ -16,7 +16,7 @@ const VARIABLES: [&str; 6] =
     ["CUDA_COMPUTE_CAP", "CUDA_HOME", "CUDA_PATH", "DEFT_NVCC", "NVCC", "NVCC_CCBIN"];
 
 /// The folder of our own kernels, each file of which is compiled by itself.
-const KERNELS: &str = "src/gpu_kernels/cuda";
+const KERNELS: &str = "src/gpu_kernels/kernels";
 
 /// The front of the compiler that makes nothing of the kernels that call the CUDA runtime.
 const FRONT: &str = "nvcc.sh";
@@ -40,13 +40,10 @@ fn main() {
 
 /// Compiles our own kernels, for GPUs of a capability (`80`) and later ones.
 fn kernels(capability: &str) {
+    println!("cargo::rerun-if-changed={KERNELS}");
     let files = fs::read_dir(KERNELS).expect("the folder of kernels can be read");
     for file in files.map(|file| file.expect("the folder of kernels can be read").path()) {
-        let is = |wanted: &str| file.extension().is_some_and(|extension| extension == wanted);
-        if is("cu") || is("cuh") {
-            println!("cargo::rerun-if-changed={}", file.display());
-        }
-        if is("cu") {
+        if file.extension().is_some_and(|extension| extension == "cu") {
             compile(&file, capability);
         }
     }

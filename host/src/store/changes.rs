@@ -49,7 +49,10 @@ fn compare(path: &str, wanted: &Value, found: &Value, all: &mut Vec<String>) {
                 compare(&format!("{path}[{i}]"), new, old, all);
             }
         }
-        _ => all.push(format!("{path} is {}, was {}", brief(wanted), brief(found))),
+        _ => {
+            let what = if path.is_empty() { "it" } else { path };
+            all.push(format!("{what} is {}, was {}", brief(wanted), brief(found)));
+        }
     }
 }
 
@@ -82,6 +85,10 @@ mod tests {
             ]
         );
         assert!(differences(&wanted, &wanted).is_empty());
+        assert_eq!(
+            differences(&json!([1, 2]), &json!([1])),
+            ["it is a list of 2, was a list of 1"]
+        );
     }
 
     #[test]

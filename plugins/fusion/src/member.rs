@@ -79,11 +79,9 @@ impl Member {
         PhaseDirs::new(dirs.iter().filter_map(own).collect())
     }
 
-    /// Names it in its error.
+    /// Names it in its error; an option in it has its whole path already.
     pub(crate) fn blame<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| {
-            let child = format!("{} ({})", self.place, self.name);
-            error.within_option(&self.place).with_context("child", child)
-        })
+        result
+            .map_err(|error| error.with_context("child", format!("{} ({})", self.place, self.name)))
     }
 }

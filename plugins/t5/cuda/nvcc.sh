@@ -2,7 +2,7 @@
 # Calls nvcc, but makes nothing of the kernels for quantised weights and mixtures of experts.
 #
 # T5 uses neither. Of the kernels that candle brings they are those in objects (the others are PTX): most
-# of the time of a build and two thirds of the library. The build takes this file by the variable NVCC.
+# of the time of a build and more than half of the stripped library. The build takes this file by the variable NVCC.
 # DEFT_NVCC names the compiler behind it, where it is another than the `nvcc` on the path.
 set -eu
 

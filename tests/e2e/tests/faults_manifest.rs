@@ -202,3 +202,30 @@ fn a_bad_data_line_is_named_by_file_and_line() {
     project.write("pool.jsonl", "{\"input\": \"a\", \"target\": \"b\"}\n{\"input\": \n");
     fails(&project, &[], 1, &["pool.jsonl", "line: 2"]);
 }
+
+/// Tasks of Natural Instructions as a folder and as a file.
+const NI: &str = r#"version: 1
+name: two
+seed: 1
+plugins: [ni, bm25]
+pool:
+  - { reader: { use: ni, split: train }, source: ni }
+  - { reader: { use: ni, split: train }, source: ni/tasks/task2.json }
+retriever: bm25
+tasks: [{ name: q, reader: ni, query_source: ni/tasks/task1.json }]
+"#;
+
+#[test]
+fn of_two_readers_with_the_same_options_the_one_is_named_whose_source_is_at_fault() {
+    let project = Project::new();
+    let task = r#"{"Definition": ["Do it."], "Categories": ["Text Matching"],
+        "Instances": [{"id": "i0", "input": "x", "output": ["yes"]}]}"#;
+    for name in ["task1", "task2"] {
+        project.write(&format!("ni/tasks/{name}.json"), task);
+    }
+    project.write("ni/splits/default/train_tasks.txt", "task1\n");
+    project.write("ni/splits/default/test_tasks.txt", "task2\n");
+    project.write("manifest.yaml", NI);
+    let says = "error: pool[1].reader.split: `split` chooses among the tasks of a folder";
+    fails(&project, &[], 2, &[says, "task2.json", "manifest.yaml:7:26)"]);
+}

@@ -205,6 +205,19 @@ fn a_list_that_cannot_be_is_told_with_its_place() {
 }
 
 #[test]
+fn an_option_that_a_child_refuses_in_a_run_is_told_with_its_place() {
+    let dense = DENSE.replace("index: exact", "vectors: none, index: exact");
+    let block = format!("{{use: fusion, retrievers: [bm25, {dense}]}}");
+    let (_project, call) = with_retriever("index", &block);
+    let output = call.run();
+    assert_eq!(output.code, 2, "{}", output.stderr);
+    let option = "error: retriever.retrievers[1].vectors: index `exact` needs the vectors";
+    for part in [option, "child: retrievers[1] (dense)", "manifest.yaml:"] {
+        assert!(output.stderr.contains(part), "no «{part}» in:\n{}", output.stderr);
+    }
+}
+
+#[test]
 fn weights_that_do_not_fit_are_refused_before_anything_is_built() {
     for (weights, parts) in [
         ("[1, 2, 3]", ["retriever.weights: ", "(weights: 3, retrievers: 2)"]),

@@ -34,7 +34,7 @@ pub struct TrainerConfig {
     /// Where to compute: `auto` (default: the first GPU that can be used, else the CPU), `cpu`,
     /// `cuda` (the first GPU, or an error) or `cuda:N` (GPU N, counted from 0). A GPU needs a build
     /// with CUDA: see docs/gpu.md. Models of two devices differ by rounding, and by the masks of
-    /// dropout.
+    /// dropout where a length is no multiple of 8.
     #[serde(default)]
     #[schemars(extend("x-deft-mark" = "use"))]
     pub device: DeviceChoice,

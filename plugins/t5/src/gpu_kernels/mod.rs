@@ -2,18 +2,18 @@
 //! again: a step of an optimizer is a dozen operations, the gradient of attention's probabilities
 //! seven, each of which reads and writes what the next one reads.
 //!
-//! | in `cuda/` | what for | twin on the CPU |
+//! | | what for | twin on the CPU |
 //! |---|---|---|
 //! | `attention` | softmax with bias and padding; heads apart and together | [`network::attention`](crate::network) |
 //! | `layers` | layer norm, gated GELU, sums of states | `network::ops` |
-//! | `dropout` | the same masks as in main memory | `network::dropout` |
+//! | `dropout` | masks drawn as in main memory | `network::dropout` |
 //! | `generation` | the likeliest id of each row of logits | [`kernels::largest`](crate::network::kernels) |
 //! | `optimizer` | sums of gradients; Adam, Adafactor | [`training::optimizer`](crate::training::optimizer) |
 //!
-//! Each is a `.cu` file, which `build.rs` compiles for the feature `cuda` alone, and a `.rs` file with
-//! what checks the arguments and launches it; `launch.rs` is common to all. A new kernel wants both,
-//! a line in `absent.rs`, and a test against its twin on the device that `DEFT_T5_DEVICE` names
-//! (`make emulated` has one where there is no GPU).
+//! Each is a file in `kernels/`, which `build.rs` compiles for the feature `cuda` alone, and one in
+//! `cuda/` that checks the arguments and launches it; `cuda/launch.rs` is common to all. A new kernel
+//! wants both, a line in `absent.rs`, and a test against its twin on the device that `DEFT_T5_DEVICE`
+//! names (`make emulated` has one where there is no GPU).
 //!
 //! Whoever calls a kernel has asked [`are_for`]. Launches are not waited for: all of a GPU's work is
 //! on one stream. What is summed is summed in the same order every time.

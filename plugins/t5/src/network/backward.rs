@@ -84,8 +84,8 @@ impl T5 {
         Ok((end.loss * divisor as f64, Gradients::new(vec![store], pass, end.rows)))
     }
 
-    /// The same with memory for the activations of one block, and on a GPU for the masks of dropout
-    /// of all: see [`super::segments`]. `plain` is this network without variables.
+    /// The same with memory for the activations of one block: see [`super::segments`]. `plain` is this
+    /// network without variables.
     pub(crate) fn gradients_by_segments(
         &self,
         plain: &Self,

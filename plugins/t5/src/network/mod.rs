@@ -79,6 +79,12 @@ pub(crate) struct Memory {
     lengths: Option<Arc<Lengths>>,
 }
 
+/// What lengths should be a multiple of, in main memory with f32 or elsewhere: a GPU's tensor cores
+/// take rows of 16 bytes.
+pub(crate) fn multiple(is_host: bool) -> usize {
+    if is_host { 1 } else { 8 }
+}
+
 impl T5 {
     /// Builds the network from its tensors; without decoder tensors it is the encoder alone.
     pub(crate) fn new(config: &NetworkConfig, tensors: &Tensors) -> Result<Self> {
@@ -120,9 +126,9 @@ impl T5 {
         &self.config
     }
 
-    /// What the length of a batch should be a multiple of: a GPU's tensor cores take rows of 16 bytes.
+    /// What the length of a batch should be a multiple of.
     pub(crate) fn multiple(&self) -> usize {
-        if ops::is_host(&self.embeddings) { 1 } else { 8 }
+        multiple(ops::is_host(&self.embeddings))
     }
 
     /// Where it computes.

@@ -1,8 +1,7 @@
 //! The network against Hugging Face's transformers, in float64: `parity/t5/*` of the shared tree.
 //!
-//! Tolerance: of each tensor 1e-4 of its largest element in f32. In f64, which runs what a GPU runs
-//! (`network::ops`), 1e-5. `DEFT_T5_DEVICE=cuda:0` has all of it computed
-//! there, too.
+//! Tolerance: of each tensor 1e-4 of its largest element in f32. In f64, which goes through candle's
+//! operations (`network::ops`), 1e-5. `DEFT_T5_DEVICE=cuda:0` has all of it computed there in f32, too.
 
 mod bf16;
 mod case;

@@ -1,10 +1,10 @@
 //! How much of predictions is computed at once, and what happens where that does not fit.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Failure, Tokenised};
 use crate::device::{self, Computing, Placement, split_on_oom};
-use crate::network::NetworkConfig;
+use crate::network::{NetworkConfig, multiple};
 
 /// Padded tokens of a batch on a CPU: so few suit its caches.
 const ON_CPU: usize = 2048;
@@ -25,25 +25,31 @@ pub(crate) struct Budget {
     placement: Placement,
     tokens: usize,
     logits: usize,
+    /// Lengths are padded to a multiple of this.
+    multiple: usize,
     /// Padded tokens that are tried at once: fewer, where so many have had no room.
     most_tokens: AtomicUsize,
 }
 
 impl Budget {
     /// That of what is free now, for inputs of up to `longest` tokens.
+    ///
+    /// Half of it is for what a block of the encoder computes, or for the keys and values that
+    /// generation keeps of all the decoder's blocks.
     pub(crate) fn of(placement: &Placement, network: &NetworkConfig, longest: usize) -> Self {
         let Some(free) = placement.free_bytes() else {
             return Self::new(placement, ON_CPU, ON_CPU * LOGITS);
         };
         let tokens = device::batch_tokens(Some(free), network, longest, placement.precision);
-        let tokens = tokens.min(MOST_ON_GPU);
-        let logits = usize::try_from(free / LOGIT_BYTES).unwrap_or(usize::MAX);
-        Self::new(placement, tokens, logits.min(tokens * LOGITS))
+        let kept =
+            2 * network.decoder_layers * network.inner() * placement.precision.size_in_bytes();
+        let tokens = tokens.min(whole(free / 2 / kept as u64).max(1)).min(MOST_ON_GPU);
+        Self::new(placement, tokens, whole(free / LOGIT_BYTES).min(tokens * LOGITS))
     }
 
     fn new(placement: &Placement, tokens: usize, logits: usize) -> Self {
-        let most_tokens = AtomicUsize::new(usize::MAX);
-        Self { placement: placement.clone(), tokens, logits, most_tokens }
+        let (multiple, most_tokens) = (multiple(placement.is_host()), AtomicUsize::new(usize::MAX));
+        Self { placement: placement.clone(), tokens, logits, multiple, most_tokens }
     }
 
     /// That of a CPU.
@@ -54,7 +60,12 @@ impl Budget {
 
     /// Padded tokens of a batch, inputs and what is scored or generated for them.
     pub(super) fn tokens(&self) -> usize {
-        self.tokens
+        self.tokens.min(self.most_tokens.load(Ordering::Relaxed))
+    }
+
+    /// A length with its padding.
+    pub(super) fn padded(&self, length: usize) -> usize {
+        length.next_multiple_of(self.multiple)
     }
 
     /// Logits that are there at once.
@@ -110,6 +121,10 @@ impl Computing for Failed {
             Self::NotFinite { .. } => None,
         }
     }
+}
+
+fn whole(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Tokens of the longest input.

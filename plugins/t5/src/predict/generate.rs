@@ -32,7 +32,8 @@ impl Generation {
     /// Tokens whose keys and values an example may come to keep; above a batch's budget it makes no
     /// difference how many.
     fn tokens(self, input: &[u32], budget: &Budget) -> usize {
-        self.beams.saturating_mul(self.limit).saturating_add(input.len()).min(budget.tokens())
+        let input = budget.padded(input.len());
+        self.beams.saturating_mul(self.limit).saturating_add(input).min(budget.tokens())
     }
 
     /// Groups examples of similar length: what they keep and their logits stay within the budgets.

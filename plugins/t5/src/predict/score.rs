@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use deft_core::{Context, Prediction, Result};
 use deft_neural::Workers;
 
-use super::budget::Numbered;
+use super::budget::{Budget, Numbered};
 use super::{Failure, Predicting, Tokenised, index, numbered};
 use crate::network::{Batch, Memory, Pass};
 
@@ -19,15 +19,17 @@ impl Predicting<'_> {
         workers: &Workers,
         examples: &[Tokenised],
     ) -> Result<Vec<Prediction>> {
-        let batches = batches(examples, self.budget.tokens());
+        let batches = batches(examples, self.budget);
         let mut predictions = vec![Prediction::Text(String::new()); examples.len()];
         let mut done = 0;
         workers.run(
             batches.len(),
             |task| {
                 let pass = Pass::interruptible(ctx);
-                self.compute(&numbered(&batches[task], examples), tokens, &pass, |part| {
-                    self.score(part, room(part, self.budget.tokens()), &pass)
+                let batch = numbered(&batches[task], examples);
+                let tokens = |example: &Tokenised| tokens(example, self.budget);
+                self.compute(&batch, tokens, &pass, |part| {
+                    self.score(part, room(part, self.budget), &pass)
                 })
             },
             |task, scores| {
@@ -60,7 +62,7 @@ impl Predicting<'_> {
         let inputs = Batch::padded(inputs, network.config().pad, network.multiple())?;
         let memory = network.memory(&network.encode(&inputs, pass)?, &inputs, pass)?;
         let mut scores = vec![Vec::new(); examples.len()];
-        for chunk in chunks(examples, room) {
+        for chunk in chunks(examples, room, self.budget) {
             let options = examples.iter().flat_map(|(_, e)| &e.options[chunk.clone()]);
             let options: Vec<&[u32]> = options.map(|option| option.ids.as_slice()).collect();
             let found = self.log_probs(&options, &memory, pass)?;
@@ -103,9 +105,10 @@ impl Predicting<'_> {
 
 /// Groups positions of examples with the same number of options and similar lengths, within a budget
 /// of padded tokens.
-fn batches(examples: &[Tokenised], budget: usize) -> Vec<Vec<usize>> {
-    let longest = |at: usize| examples[at].options.iter().map(|o| o.ids.len()).max().unwrap_or(0);
-    let shape = |at: usize| (examples[at].options.len(), examples[at].input.ids.len(), longest(at));
+fn batches(examples: &[Tokenised], budget: &Budget) -> Vec<Vec<usize>> {
+    let longest = |at: usize| longest(&examples[at], budget);
+    let input = |at: usize| budget.padded(examples[at].input.ids.len());
+    let shape = |at: usize| (examples[at].options.len(), input(at), longest(at));
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|&at| (Reverse(shape(at)), at));
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -115,7 +118,7 @@ fn batches(examples: &[Tokenised], budget: usize) -> Vec<Vec<usize>> {
             let (options, input, _) = shape(batch[0]);
             let answer = widest.max(longest(at));
             let padded = (batch.len() + 1) * (input + options * answer);
-            if shape(at).0 == options && padded <= budget {
+            if shape(at).0 == options && padded <= budget.tokens() {
                 batch.push(at);
                 widest = answer;
                 continue;
@@ -127,25 +130,31 @@ fn batches(examples: &[Tokenised], budget: usize) -> Vec<Vec<usize>> {
     batches
 }
 
-/// Tokens of an example and all its options, these padded.
-fn tokens(example: &Tokenised) -> usize {
-    let longest = example.options.iter().map(|option| option.ids.len()).max().unwrap_or(0);
-    example.input.ids.len() + example.options.len() * longest
+/// Padded tokens of an example and all its options.
+fn tokens(example: &Tokenised, budget: &Budget) -> usize {
+    budget.padded(example.input.ids.len()) + example.options.len() * longest(example, budget)
+}
+
+/// Padded tokens of an example's longest option.
+fn longest(example: &Tokenised, budget: &Budget) -> usize {
+    let lengths = example.options.iter().map(|option| option.ids.len());
+    budget.padded(lengths.max().unwrap_or(0))
 }
 
 /// Padded tokens of options that go through the decoder at once: what the inputs leave of a batch,
 /// but a quarter of one at least, as one option at a time would take long beside a long input.
-fn room(examples: &[Numbered<'_>], budget: usize) -> usize {
+fn room(examples: &[Numbered<'_>], budget: &Budget) -> usize {
     let input = examples.iter().map(|(_, example)| example.input.ids.len()).max().unwrap_or(0);
-    budget.saturating_sub(examples.len() * input).max(budget / 4)
+    let inputs = examples.len() * budget.padded(input);
+    budget.tokens().saturating_sub(inputs).max(budget.tokens() / 4)
 }
 
 /// Ranges of the options that fit into the room, padded, for all of the examples; or of one option.
-fn chunks(examples: &[Numbered<'_>], room: usize) -> Vec<Range<usize>> {
+fn chunks(examples: &[Numbered<'_>], room: usize, budget: &Budget) -> Vec<Range<usize>> {
     let count = examples.first().map_or(0, |(_, example)| example.options.len());
     let longest = |option: usize| {
         let lengths = examples.iter().map(|(_, example)| example.options[option].ids.len());
-        lengths.max().unwrap_or(0)
+        budget.padded(lengths.max().unwrap_or(0))
     };
     let (mut chunks, mut widest): (Vec<Range<usize>>, _) = (Vec::new(), 0);
     for option in 0..count {
@@ -166,7 +175,6 @@ fn chunks(examples: &[Numbered<'_>], room: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::budget::Budget;
     use super::*;
     use crate::model::{Model, WHOLE, Weights};
     use crate::testing::{context, model_dir};
@@ -189,7 +197,7 @@ mod tests {
             let examples: Vec<_> = (0..counts.0).map(|n| example(9 + n, counts.1)).collect();
             let examples: Vec<Numbered<'_>> = examples.iter().enumerate().collect();
             let mut next = 0;
-            for chunk in chunks(&examples, room) {
+            for chunk in chunks(&examples, room, &Budget::on_cpu()) {
                 assert_eq!(chunk.start, next);
                 next = chunk.end;
                 let options = examples.iter().flat_map(|(_, e)| &e.options[chunk.clone()]);
@@ -204,8 +212,9 @@ mod tests {
     #[test]
     fn a_long_input_leaves_a_quarter_of_a_batch_to_its_options() {
         let (short, long) = (example(48, 3), example(5000, 3));
-        assert_eq!(room(&[(0, &short), (1, &short)], 2048), 2048 - 96);
-        assert_eq!(room(&[(0, &long)], 2048), 512);
+        let budget = Budget::on_cpu();
+        assert_eq!(room(&[(0, &short), (1, &short)], &budget), 2048 - 96);
+        assert_eq!(room(&[(0, &long)], &budget), 512);
     }
 
     #[test]
@@ -226,7 +235,7 @@ mod tests {
             };
             let whole = scores(usize::MAX);
             assert_eq!(whole.len(), (inputs * options) as usize);
-            for room in [1, 13, 64, room(&examples, budget.tokens())] {
+            for room in [1, 13, 64, room(&examples, &budget)] {
                 let near = whole.iter().zip(scores(room)).all(|(a, b)| (a - b).abs() < 1e-5);
                 assert!(near, "{inputs} inputs, room for {room}");
             }

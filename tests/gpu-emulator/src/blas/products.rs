@@ -10,6 +10,10 @@ use super::numbers::{Rounding, Type};
 use super::{Answer, Status, call, find};
 use crate::driver::Handle;
 
+/// `CUDA_R_64F` and `CUBLAS_COMPUTE_64F`.
+const F64: c_int = 1;
+const COMPUTE_64F: c_int = 70;
+
 /// A batch of products of the types that are named; a stride may be 0.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cublasGemmStridedBatchedEx(
@@ -56,9 +60,9 @@ pub(crate) unsafe extern "C" fn cublasGemmStridedBatchedEx(
     })
 }
 
-/// One product of the types that are named.
+/// A batch of products of `f64`.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cublasGemmEx(
+pub(crate) unsafe extern "C" fn cublasDgemmStridedBatched(
     handle: Handle,
     transpose_a: c_int,
     transpose_b: c_int,
@@ -67,17 +71,16 @@ pub(crate) unsafe extern "C" fn cublasGemmEx(
     k: c_int,
     alpha: u64,
     a: u64,
-    a_type: c_int,
     a_leading: c_int,
+    a_stride: c_longlong,
     b: u64,
-    b_type: c_int,
     b_leading: c_int,
+    b_stride: c_longlong,
     beta: u64,
     c: u64,
-    c_type: c_int,
     c_leading: c_int,
-    compute: c_int,
-    algorithm: c_int,
+    c_stride: c_longlong,
+    batch: c_int,
 ) -> Status {
     // SAFETY: the caller's.
     unsafe {
@@ -90,127 +93,24 @@ pub(crate) unsafe extern "C" fn cublasGemmEx(
             k,
             alpha,
             a,
-            a_type,
+            F64,
             a_leading,
-            0,
+            a_stride,
             b,
-            b_type,
+            F64,
             b_leading,
-            0,
+            b_stride,
             beta,
             c,
-            c_type,
+            F64,
             c_leading,
-            0,
-            1,
-            compute,
-            algorithm,
+            c_stride,
+            batch,
+            COMPUTE_64F,
+            -1,
         )
     }
 }
-
-/// Defines the functions for matrices that are all of one type.
-macro_rules! of_one_type {
-    ($one:ident, $batch:ident, $type:literal, $compute:literal) => {
-        /// A batch of products of one type.
-        #[unsafe(no_mangle)]
-        pub(crate) unsafe extern "C" fn $batch(
-            handle: Handle,
-            transpose_a: c_int,
-            transpose_b: c_int,
-            m: c_int,
-            n: c_int,
-            k: c_int,
-            alpha: u64,
-            a: u64,
-            a_leading: c_int,
-            a_stride: c_longlong,
-            b: u64,
-            b_leading: c_int,
-            b_stride: c_longlong,
-            beta: u64,
-            c: u64,
-            c_leading: c_int,
-            c_stride: c_longlong,
-            batch: c_int,
-        ) -> Status {
-            // SAFETY: the caller's.
-            unsafe {
-                cublasGemmStridedBatchedEx(
-                    handle,
-                    transpose_a,
-                    transpose_b,
-                    m,
-                    n,
-                    k,
-                    alpha,
-                    a,
-                    $type,
-                    a_leading,
-                    a_stride,
-                    b,
-                    $type,
-                    b_leading,
-                    b_stride,
-                    beta,
-                    c,
-                    $type,
-                    c_leading,
-                    c_stride,
-                    batch,
-                    $compute,
-                    -1,
-                )
-            }
-        }
-
-        /// One product of one type.
-        #[unsafe(no_mangle)]
-        pub(crate) unsafe extern "C" fn $one(
-            handle: Handle,
-            transpose_a: c_int,
-            transpose_b: c_int,
-            m: c_int,
-            n: c_int,
-            k: c_int,
-            alpha: u64,
-            a: u64,
-            a_leading: c_int,
-            b: u64,
-            b_leading: c_int,
-            beta: u64,
-            c: u64,
-            c_leading: c_int,
-        ) -> Status {
-            // SAFETY: the caller's.
-            unsafe {
-                $batch(
-                    handle,
-                    transpose_a,
-                    transpose_b,
-                    m,
-                    n,
-                    k,
-                    alpha,
-                    a,
-                    a_leading,
-                    0,
-                    b,
-                    b_leading,
-                    0,
-                    beta,
-                    c,
-                    c_leading,
-                    0,
-                    1,
-                )
-            }
-        }
-    };
-}
-
-of_one_type!(cublasSgemm_v2, cublasSgemmStridedBatched, 0, 68);
-of_one_type!(cublasDgemm_v2, cublasDgemmStridedBatched, 1, 70);
 
 fn lengths(numbers: [c_int; 4]) -> Answer<[usize; 4]> {
     if numbers.iter().any(|number| *number < 0) {

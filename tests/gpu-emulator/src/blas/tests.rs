@@ -5,7 +5,7 @@
 use std::ffi::{c_int, c_longlong};
 use std::ptr;
 
-use super::products::{cublasDgemm_v2, cublasGemmEx, cublasSgemmStridedBatched};
+use super::products::{cublasDgemmStridedBatched, cublasGemmStridedBatchedEx};
 use super::*;
 use crate::driver::Status as DriverStatus;
 use crate::driver::tests::{get, on_a_gpu, put, take};
@@ -51,7 +51,7 @@ impl Case {
         let [a_stride, b_stride, c_stride] = self.strides;
         // SAFETY: the factors are in `self`.
         unsafe {
-            cublasSgemmStridedBatched(
+            cublasGemmStridedBatchedEx(
                 handle,
                 transpose_a,
                 transpose_b,
@@ -60,16 +60,21 @@ impl Case {
                 int(k),
                 alpha,
                 a,
+                F32,
                 a_leading,
                 a_stride,
                 b,
+                F32,
                 b_leading,
                 b_stride,
                 beta,
                 c,
+                F32,
                 c_leading,
                 c_stride,
                 int(self.batch),
+                COMPUTE_32F,
+                -1,
             )
         }
     }
@@ -190,8 +195,9 @@ fn dot<T, U: Copy + Default>(
     let [kind, out] = kinds;
     // SAFETY: the factors are constants.
     let answer = unsafe {
-        cublasGemmEx(
-            handle, 1, 0, 1, 1, n, alpha, a, kind, n, b, kind, n, beta, c, out, 1, compute, -1,
+        cublasGemmStridedBatchedEx(
+            handle, 1, 0, 1, 1, n, alpha, a, kind, n, 0, b, kind, n, 0, beta, c, out, 1, 0, 1,
+            compute, -1,
         )
     };
     (answer, get(c, 1)[0])
@@ -233,8 +239,9 @@ fn factors_may_be_in_the_gpu_s_memory() {
     assert_eq!(unsafe { cublasGetPointerMode_v2(handle, &raw mut mode) }, Status::SUCCESS);
     let [alpha, beta, a, b, c] = [0, 8, 16, 24, 32].map(|offset| place + offset);
     // SAFETY: the factors are checked in this mode.
-    let product =
-        |alpha| unsafe { cublasDgemm_v2(handle, 0, 0, 1, 1, 1, alpha, a, 1, b, 1, beta, c, 1) };
+    let product = |alpha| unsafe {
+        cublasDgemmStridedBatched(handle, 0, 0, 1, 1, 1, alpha, a, 1, 0, b, 1, 0, beta, c, 1, 0, 1)
+    };
     assert_eq!((mode, product(alpha), get::<f64>(c, 1)), (1, Status::SUCCESS, vec![24.0]));
     assert_eq!(product(8), Status::EXECUTION_FAILED);
 }

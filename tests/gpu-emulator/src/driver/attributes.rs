@@ -11,13 +11,14 @@ pub(crate) const BLOCK: [u32; 3] = [1024, 1024, 64];
 /// The most blocks in each direction.
 pub(crate) const GRID: [u32; 3] = [i32::MAX as u32, 65535, 65535];
 /// Threads that a multiprocessor has at once.
-pub(crate) const THREADS_OF_MULTIPROCESSOR: u32 = 2048;
-/// Bytes of shared memory that a block may have without asking.
+const THREADS_OF_MULTIPROCESSOR: u32 = 2048;
+/// Bytes of shared memory that a launch may ask for.
 pub(crate) const SHARED: usize = 48 << 10;
-/// Bytes that it may have if it asks (`cuFuncSetAttribute`): what every GPU from 8.0 on has.
-pub(crate) const SHARED_ASKED: usize = 99 << 10;
+/// Bytes that a kernel may be allowed, which nobody does (`cuFuncSetAttribute` is not here): what every
+/// GPU from 8.0 on has.
+const SHARED_ASKED: usize = 99 << 10;
 /// Bytes of shared memory of a multiprocessor, 1 KiB of it the driver's own for each block.
-pub(crate) const SHARED_OF_MULTIPROCESSOR: usize = 100 << 10;
+const SHARED_OF_MULTIPROCESSOR: usize = 100 << 10;
 
 /// A `CUdevice_attribute`; `None` for one that nobody has asked for yet.
 pub(crate) fn attribute(settings: &Settings, which: c_int) -> Option<c_int> {

@@ -5,7 +5,7 @@
 use std::ffi::{c_uint, c_void};
 use std::{ptr, slice};
 
-use super::attributes::{BLOCK, GRID, THREADS_OF_BLOCK};
+use super::attributes::{BLOCK, GRID, SHARED, THREADS_OF_BLOCK};
 use super::modules::Function;
 use super::state::{Handle, Object, State, call};
 use super::status::{Answer, Status};
@@ -33,7 +33,7 @@ pub(crate) unsafe extern "C" fn cuLaunchKernel(
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
         let shared_bytes = shared_bytes as usize;
         let function = find(state, gpu, function)?.clone();
-        if !fits(grid, GRID) || !fits(block, BLOCK) || shared_bytes > function.shared {
+        if !fits(grid, GRID) || !fits(block, BLOCK) || shared_bytes > SHARED {
             return Err(Status::INVALID_VALUE);
         }
         if block.iter().product::<u32>() > THREADS_OF_BLOCK {

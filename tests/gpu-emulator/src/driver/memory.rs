@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "memory is copied by address")]
 
-use std::ffi::{c_uchar, c_uint, c_void};
+use std::ffi::{c_uchar, c_void};
 use std::ptr;
 
 use super::allocations::at;
@@ -57,30 +57,6 @@ pub(crate) extern "C" fn cuMemFreeAsync(address: u64, stream: Handle) -> Status 
     call(|state| {
         let gpu = state.stream(stream)?;
         if address == 0 { Ok(()) } else { state.gpus[gpu].memory.give_back(address) }
-    })
-}
-
-/// Takes memory of the process that a GPU could reach.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cuMemHostAlloc(
-    address: *mut u64,
-    bytes: usize,
-    _flags: c_uint,
-) -> Status {
-    call(|state| {
-        state.current()?;
-        let taken = state.host.take(bytes)?;
-        // SAFETY: the caller's.
-        unsafe { put(address, taken) }
-    })
-}
-
-/// Gives back memory of the process.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn cuMemFreeHost(address: u64) -> Status {
-    call(|state| {
-        state.current()?;
-        state.host.give_back(address)
     })
 }
 
@@ -263,15 +239,5 @@ mod tests {
         assert_eq!((answer, room), (Status::INVALID_VALUE, [0; 8]));
         assert_eq!(cuMemcpyDtoD_v2(address, address + 1, 4), Status::INVALID_VALUE);
         assert_eq!(cuMemsetD8Async(address - 1, 0, 1, 0), Status::INVALID_VALUE);
-    }
-
-    #[test]
-    fn memory_of_the_process_is_taken_and_given_back() {
-        on_a_gpu();
-        let mut address = 0;
-        // SAFETY: `address` outlives the call.
-        assert_eq!(unsafe { cuMemHostAlloc(&raw mut address, 8, 0) }, Status::SUCCESS);
-        assert_eq!(cuMemFreeHost(address), Status::SUCCESS);
-        assert_eq!(cuMemFreeHost(address), Status::INVALID_VALUE);
     }
 }

@@ -3,11 +3,8 @@
 #![expect(unsafe_code, reason = "CUDA's interface is of pointers")]
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_void};
 
-use super::attributes::{
-    SHARED, SHARED_ASKED, SHARED_OF_MULTIPROCESSOR, THREADS_OF_BLOCK, THREADS_OF_MULTIPROCESSOR,
-};
 use super::state::{Handle, Object, State, call, complain, put};
 use super::status::{Answer, Status};
 use super::target;
@@ -15,10 +12,6 @@ use crate::ptx;
 
 /// How files of compiled kernels begin: ELF, and NVIDIA's archive of images.
 const COMPILED: [[u8; 4]; 2] = [*b"\x7fELF", 0xBA55_ED50_u32.to_le_bytes()];
-
-/// `CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK` and `…_MAX_DYNAMIC_SHARED_SIZE_BYTES`.
-const THREADS: c_int = 0;
-const DYNAMIC_SHARED: c_int = 8;
 
 /// A module, and the handles of those of its kernels that were asked for.
 pub(crate) struct Loaded {
@@ -31,8 +24,6 @@ pub(crate) struct Loaded {
 pub(crate) struct Function {
     pub(crate) module: Handle,
     pub(crate) name: String,
-    /// Bytes of shared memory that a launch may ask for.
-    pub(crate) shared: usize,
 }
 
 /// Reads a module from memory: PTX with a zero at its end.
@@ -86,69 +77,12 @@ pub(crate) unsafe extern "C" fn cuModuleGetFunction(
         found.ptx.kernel(name).ok_or(Status::NOT_FOUND)?;
         let known = found.functions.get(name).copied();
         let handle = known.unwrap_or_else(|| {
-            let made = Function { module, name: name.to_owned(), shared: SHARED };
+            let made = Function { module, name: name.to_owned() };
             state.make(gpu, Object::Function(made))
         });
         loaded(state, module)?.functions.insert(name.to_owned(), handle);
         // SAFETY: the caller's.
         unsafe { put(function, handle) }
-    })
-}
-
-/// A kernel's property: those that do not depend on how it was compiled.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cuFuncGetAttribute(
-    value: *mut c_int,
-    which: c_int,
-    function: Handle,
-) -> Status {
-    call(|state| {
-        let shared = self::function(state, function)?.shared;
-        let told = match which {
-            THREADS => c_int::try_from(THREADS_OF_BLOCK),
-            DYNAMIC_SHARED => c_int::try_from(shared),
-            _ => return Err(Status::INVALID_VALUE),
-        };
-        // SAFETY: the caller's.
-        unsafe { put(value, told.unwrap_or(c_int::MAX)) }
-    })
-}
-
-/// Sets how many bytes of shared memory a launch of a kernel may ask for, its only setting.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn cuFuncSetAttribute(
-    function: Handle,
-    which: c_int,
-    value: c_int,
-) -> Status {
-    call(|state| {
-        let shared = usize::try_from(value).ok().filter(|bytes| *bytes <= SHARED_ASKED);
-        let set = self::function(state, function)?;
-        set.shared = shared.filter(|_| which == DYNAMIC_SHARED).ok_or(Status::INVALID_VALUE)?;
-        Ok(())
-    })
-}
-
-/// How many blocks of a kernel a multiprocessor has at once, by threads and shared memory alone.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
-    blocks: *mut c_int,
-    function: Handle,
-    threads: c_int,
-    shared: usize,
-    _flags: c_uint,
-) -> Status {
-    call(|state| {
-        self::function(state, function)?;
-        let threads = u32::try_from(threads).map_err(|_| Status::INVALID_VALUE)?;
-        if threads == 0 || threads > THREADS_OF_BLOCK {
-            return Err(Status::INVALID_VALUE);
-        }
-        let by_threads = THREADS_OF_MULTIPROCESSOR / threads.next_multiple_of(32);
-        let by_shared = SHARED_OF_MULTIPROCESSOR / shared.saturating_add(1 << 10);
-        let most = (by_threads as usize).min(by_shared);
-        // SAFETY: the caller's.
-        unsafe { put(blocks, c_int::try_from(most).unwrap_or(c_int::MAX)) }
     })
 }
 
@@ -187,12 +121,6 @@ fn loaded(state: &mut State, module: Handle) -> Answer<&mut Loaded> {
     }
 }
 
-fn function(state: &mut State, function: Handle) -> Answer<&mut Function> {
-    state.current()?;
-    let made = state.objects.get_mut(&function).ok_or(Status::INVALID_HANDLE)?;
-    if let Object::Function(it) = &mut made.object { Ok(it) } else { Err(Status::INVALID_HANDLE) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_is_found_by_its_name_and_goes_with_its_module() {
+    fn a_kernel_is_found_by_its_name_in_its_module() {
         on_a_gpu();
         let (module, nothing) = load(KERNELS, c"nothing");
         assert_ne!(load(KERNELS, c"nothing").1, nothing, "of another module");
@@ -232,38 +160,5 @@ mod tests {
         assert_eq!(found, Status::NOT_FOUND);
         assert_eq!(cuModuleUnload(module), Status::SUCCESS);
         assert_eq!(cuModuleUnload(module), Status::INVALID_HANDLE);
-        assert_eq!(cuFuncSetAttribute(nothing, DYNAMIC_SHARED, 0), Status::INVALID_HANDLE);
-    }
-
-    #[test]
-    fn a_kernel_may_be_allowed_more_shared_memory_up_to_what_there_is() {
-        on_a_gpu();
-        let (_, kernel) = load(KERNELS, c"nothing");
-        assert_eq!(cuFuncSetAttribute(kernel, DYNAMIC_SHARED, 64 << 10), Status::SUCCESS);
-        assert_eq!(cuFuncSetAttribute(kernel, DYNAMIC_SHARED, 1 << 20), Status::INVALID_VALUE);
-        let mut told = 0;
-        // SAFETY: `told` outlives the call.
-        let answer = unsafe { cuFuncGetAttribute(&raw mut told, DYNAMIC_SHARED, kernel) };
-        assert_eq!((answer, told), (Status::SUCCESS, 64 << 10));
-    }
-
-    #[test]
-    fn blocks_at_once_are_as_many_as_threads_and_shared_memory_allow() {
-        on_a_gpu();
-        let (_, kernel) = load(KERNELS, c"nothing");
-        for (threads, shared, expected) in [(256, 0, 8), (33, 0, 32), (32, 48 << 10, 2)] {
-            let mut told = 0;
-            // SAFETY: `told` outlives the call.
-            let answer = unsafe {
-                cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
-                    &raw mut told,
-                    kernel,
-                    threads,
-                    shared,
-                    0,
-                )
-            };
-            assert_eq!((answer, told), (Status::SUCCESS, expected));
-        }
     }
 }

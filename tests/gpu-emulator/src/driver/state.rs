@@ -33,8 +33,6 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) gpus: Vec<Gpu>,
     pub(crate) objects: BTreeMap<Handle, Made>,
-    /// Memory of the process that the driver has given out.
-    pub(crate) host: Allocations,
     next: Handle,
 }
 
@@ -75,8 +73,7 @@ pub(crate) enum Object {
 impl State {
     fn new(settings: Settings) -> Self {
         let (gpus, objects) = (Vec::new(), BTreeMap::new());
-        let host = Allocations::new(usize::MAX);
-        let mut state = Self { gpus, objects, host, next: 0x0E00_0000_0000, settings };
+        let mut state = Self { gpus, objects, next: 0x0E00_0000_0000, settings };
         for number in 0..state.settings.gpus {
             let gpu = Gpu {
                 context: state.make(number, Object::Context),

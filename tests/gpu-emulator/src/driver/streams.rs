@@ -89,33 +89,6 @@ pub(crate) extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> Status 
     })
 }
 
-/// Whether an event has happened: always.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn cuEventQuery(event: Handle) -> Status {
-    call(|state| state.event(event).map(|_| ()))
-}
-
-/// Waits for an event: it has happened already.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn cuEventSynchronize(event: Handle) -> Status {
-    call(|state| state.event(event).map(|_| ()))
-}
-
-/// Milliseconds between two events: none, since nothing here tells of a GPU's speed.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cuEventElapsedTime_v2(
-    milliseconds: *mut f32,
-    start: Handle,
-    end: Handle,
-) -> Status {
-    call(|state| {
-        state.event(start)?;
-        state.event(end)?;
-        // SAFETY: the caller's.
-        unsafe { put(milliseconds, 0.0) }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,17 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_happened_as_soon_as_it_is_asked_for() {
+    fn a_stream_waits_for_an_event_of_another_one_and_records_nothing() {
         on_a_gpu();
         // SAFETY: the pointer is to a handle.
         let (stream, event) = (stream(), told(|it| unsafe { cuEventCreate(it, 2) }));
         assert_eq!(cuEventRecord(event, stream), Status::SUCCESS);
         assert_eq!(cuStreamWaitEvent(0, event, 0), Status::SUCCESS);
-        assert_eq!((cuEventQuery(event), cuEventSynchronize(event)), {
-            (Status::SUCCESS, Status::SUCCESS)
-        });
-        // SAFETY: the pointer is to a number.
-        assert_eq!(told(|it| unsafe { cuEventElapsedTime_v2(it, event, event) }), 0.0);
         // SAFETY: the pointer is to a number.
         assert_eq!(told(|it| unsafe { cuStreamIsCapturing(stream, it) }), 0);
     }

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn blocks_have_as_many_threads_as_the_kernels_count_on() {
-        let source = include_str!("common.cuh");
+        let source = include_str!("../kernels/common.cuh");
         for (name, value) in [("THREADS", THREADS as usize), ("WARP", WARP)] {
             let line = format!("constexpr unsigned {name} = {value};");
             assert!(source.contains(&line), "no «{line}»");

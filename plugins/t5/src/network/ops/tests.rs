@@ -227,7 +227,9 @@ fn the_likeliest_ids_are_those_of_main_memory() {
     let width = 1000;
     let row = |set: &[(usize, f32)]| {
         let mut row: Vec<f32> = (0..width).map(|n| (n * 37 % 101) as f32 / 128.0).collect();
-        set.iter().for_each(|&(at, value)| row[at] = value);
+        for &(at, value) in set {
+            row[at] = value;
+        }
         row
     };
     // Equal ones in one thread and in two; what is no number first, last and between.
