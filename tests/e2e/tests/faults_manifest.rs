@@ -204,7 +204,7 @@ fn a_bad_data_line_is_named_by_file_and_line() {
 }
 
 /// Tasks of Natural Instructions as a folder and as a file.
-const NI: &str = r#"version: 1
+const NI: &str = "version: 1
 name: two
 seed: 1
 plugins: [ni, bm25]
@@ -213,7 +213,7 @@ pool:
   - { reader: { use: ni, split: train }, source: ni/tasks/task2.json }
 retriever: bm25
 tasks: [{ name: q, reader: ni, query_source: ni/tasks/task1.json }]
-"#;
+";
 
 #[test]
 fn of_two_readers_with_the_same_options_the_one_is_named_whose_source_is_at_fault() {

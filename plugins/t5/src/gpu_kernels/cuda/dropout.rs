@@ -12,19 +12,14 @@ const OF_THREAD: usize = 32;
 pub(crate) fn drop_out(x: &Tensor, mask: &Mask) -> Result<Tensor> {
     let x = x.contiguous()?;
     let (out, count) = (empty(x.shape(), x.dtype(), &x)?, x.elem_count());
-    let [a, b, c, d] = mask.key.map(Argument::Count);
-    let arguments = [
-        Argument::count(count),
-        Argument::array(&x)?,
-        Argument::array(&out)?,
-        a,
-        b,
-        c,
-        d,
+    let arrays = [Argument::count(count), Argument::array(&x)?, Argument::array(&out)?];
+    let key = mask.key.map(Argument::Count);
+    let rest = [
         Argument::Count(mask.stream),
         Argument::Count(mask.dropped.into()),
         Argument::Number(mask.scale),
     ];
+    let arguments = [&arrays[..], &key, &rest].concat();
     let blocks = Blocks::over(count.div_ceil(OF_THREAD));
     // SAFETY: as `drop_out` declares.
     unsafe { launch(&DROPOUT, &of_type("drop_out", &x)?, &x, blocks, &arguments) }?;

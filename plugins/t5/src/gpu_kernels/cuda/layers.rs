@@ -57,10 +57,10 @@ pub(crate) fn rms_norm_backward(
             Argument::array(&scales)?,
             Argument::array(&sums)?,
         ];
-        let (kernel, grid) =
+        let (kernel, tiles) =
             (of_type("rms_norm_weight_backward", &x)?, Blocks(width.div_ceil(WARP), blocks));
         // SAFETY: as `rms_norm_weight_backward` declares; the sums have a row for each block.
-        unsafe { launch(&LAYERS, &kernel, &x, grid, &arguments) }?;
+        unsafe { launch(&LAYERS, &kernel, &x, tiles, &arguments) }?;
         sums.sum(0)?.to_dtype(weight.dtype())
     };
     let weight_grad = wants_weight.then(of_weight).transpose()?;
