@@ -41,7 +41,7 @@ impl Computing for Cause {
 }
 
 /// Computes some texts together, or in halves where the GPU has no memory for all of them, down to
-/// one; `padded` counts their tokens with padding.
+/// one, which is tried twice: what is kept for arrays is given back in between. `padded` counts their tokens with padding.
 ///
 /// `most_tokens` is how many padded tokens are tried at once: it falls where so many do not fit, so
 /// that later batches are not tried in vain.
@@ -58,12 +58,15 @@ pub(crate) fn split_on_oom<I, T, E: Computing>(
     let is_one = second.is_empty();
     if is_one || padded(texts) <= most_tokens.load(Ordering::Relaxed) {
         match compute(texts) {
-            Err(error) if !is_one && error.cause().is_some_and(is_out_of_memory) => {
+            Err(error) if error.cause().is_some_and(is_out_of_memory) => {
+                // A library may want what is kept for arrays.
+                placement.give_back();
+                if is_one {
+                    return compute(texts);
+                }
                 // As long as the longest of all, which later ones may be.
                 let each = padded(texts) / texts.len();
                 most_tokens.fetch_min(first.len() * each, Ordering::Relaxed);
-                // A library may want what is kept for arrays.
-                placement.give_back();
             }
             computed => return computed,
         }
@@ -206,6 +209,7 @@ mod tests {
         let (most_tokens, tried) = (AtomicUsize::new(usize::MAX), RefCell::default());
         let texts: [&[u32]; 3] = [&[1], &[2], &[3]];
         let error = split(&texts, &most_tokens, firsts(0, || cuda(NO_MEMORY), &tried));
+        assert_eq!(*tried.borrow(), [3, 2, 1, 1]);
         let told = failure(&error.expect_err("nothing fits"), None, "a text of 9 tokens");
         let told = told.expect("a GPU's error");
         assert_eq!(told.kind(), ErrorKind::Unsupported);
