@@ -41,7 +41,8 @@ impl Computing for Cause {
 }
 
 /// Computes some texts together, or in halves where the GPU has no memory for all of them, down to
-/// one, which is tried twice: what is kept for arrays is given back in between. `padded` counts their tokens with padding.
+/// one, which is tried twice: what is kept for arrays is given back in between. `padded` counts their
+/// tokens with padding.
 ///
 /// `most_tokens` is how many padded tokens are tried at once: it falls where so many do not fit, so
 /// that later batches are not tried in vain.
@@ -109,7 +110,8 @@ pub(crate) fn failure(error: &Cause, placement: Option<&Placement>, what: &str) 
     if !has_any(&text, &OF_LIBRARIES) {
         return None;
     }
-    let failed = Error::new(ErrorKind::Unexpected, "the GPU has failed").with_source(error);
+    // Without the backtrace that candle adds where one is asked for: it is not of use to a user.
+    let failed = Error::new(ErrorKind::Unexpected, "the GPU has failed").with_source(root(error));
     Some(failed.with_hint(GO_ON))
 }
 
@@ -233,11 +235,16 @@ mod tests {
     #[test]
     fn another_failure_of_a_gpu_is_not_tried_again_and_names_the_way_on() {
         let (most_tokens, tried) = (AtomicUsize::new(usize::MAX), RefCell::default());
-        let lost = || cuda("DriverError(CUDA_ERROR_DEVICE_UNAVAILABLE)");
+        let lost = || {
+            let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
+            let inner = Box::new(cuda("DriverError(CUDA_ERROR_DEVICE_UNAVAILABLE)"));
+            Cause::WithBacktrace { inner, backtrace }
+        };
         let texts: [&[u32]; 2] = [&[1], &[2]];
         let error = split(&texts, &most_tokens, firsts(0, lost, &tried)).expect_err("lost");
         assert_eq!(*tried.borrow(), [2]);
         let told = failure(&error, None, "a text").expect("a GPU's error");
+        assert!(told.to_string().len() < 200, "a message to be read: {told}");
         assert_eq!((told.kind(), told.message()), (ErrorKind::Unexpected, "the GPU has failed"));
         assert!(told.to_string().contains("CUDA_ERROR_DEVICE_UNAVAILABLE"), "{told}");
         assert!(told.hint().is_some_and(|hint| hint.contains("same command goes on")), "{told:?}");
