@@ -1,6 +1,6 @@
 //! What every failure owes its user.
 
-use crate::{Output, Project, examples_dir};
+use crate::{Deft, Output, Project, examples_dir};
 
 /// Runs the manifest, which must fail with `code` and one message with all `parts`.
 ///
@@ -13,6 +13,16 @@ pub fn fails(project: &Project, args: &[&str], code: i32, parts: &[&str]) -> Out
     for arg in args {
         call = call.arg(arg);
     }
+    call_fails(call, code, parts)
+}
+
+/// Runs a call, which must fail with `code` and one message with all `parts`.
+///
+/// # Panics
+///
+/// When it does not.
+#[track_caller]
+pub fn call_fails(call: Deft, code: i32, parts: &[&str]) -> Output {
     let output = call.run();
     let stderr = &output.stderr;
     for part in parts {

@@ -4,6 +4,7 @@
 //! plugins` (or `make test`, which does it first) must have built them.
 
 mod failure;
+mod files;
 mod flaky;
 mod kills;
 mod large;
@@ -14,7 +15,8 @@ mod project;
 mod shared;
 mod texts;
 
-pub use failure::fails;
+pub use failure::{call_fails, fails};
+pub use files::{read_json, read_npy};
 pub use flaky::{Flaky, wait_until};
 pub use kills::{Kills, kill_large_runs, kill_runs};
 pub use large::{LARGE_RETRIEVERS, Large, large_manifest};

@@ -4,20 +4,8 @@
 
 use std::path::Path;
 
-use deft_e2e::{Deft, Project, RETRIEVER_BM25, RETRIEVER_DENSE, shared, skipped};
+use deft_e2e::{Deft, Project, RETRIEVER_BM25, RETRIEVER_DENSE, read_npy, shared, skipped};
 use serde_json::Value;
-
-/// Rows and numbers of a two-dimensional little-endian f32 `.npy` file.
-fn read_npy(path: &Path) -> (usize, Vec<f32>) {
-    let bytes = std::fs::read(path).unwrap();
-    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
-    let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let text = std::str::from_utf8(&bytes[10..10 + header]).unwrap();
-    let shape = text.split_once("'shape': (").unwrap().1;
-    let rows = shape.split(',').next().unwrap().parse().unwrap();
-    let numbers = bytes[10 + header..].as_chunks().0.iter().map(|&b| f32::from_le_bytes(b));
-    (rows, numbers.collect())
-}
 
 /// The tensor `pooled_mean` of a golden file.
 fn pooled_mean(path: &Path) -> Vec<f32> {

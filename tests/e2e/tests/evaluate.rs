@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use deft_e2e::{Deft, Output, Project, RETRIEVER_BM25, TRAINER, fails, shared, skipped};
+use deft_e2e::{Deft, Output, Project, RETRIEVER_BM25, TRAINER, fails, read_json, shared, skipped};
 use serde_json::Value;
 
 /// Examples in `evaluation.jsonl` of a project.
@@ -17,10 +17,6 @@ fn project() -> Project {
     let project = Project::with_pool(300);
     project.manifest(&[RETRIEVER_BM25, TRAINER]);
     project
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// A field of every line of a file.
@@ -54,8 +50,8 @@ fn one_file_is_split_into_queries_and_evaluation_examples_as_numpy_shuffles() {
     let both: BTreeSet<u64> = queries.iter().chain(&evaluated).copied().collect();
     assert_eq!(both.len(), EVALUATED, "none is in both");
     assert_ne!(queries, (0..10).collect::<Vec<u64>>(), "they are shuffled");
-    assert_eq!(json(&project.path("runs/small/run.json"))["splits"][0]["taken"], 10);
-    assert_eq!(json(&arm.join("seed-1/metrics.json"))["evaluated"], 14);
+    assert_eq!(read_json(&project.path("runs/small/run.json"))["splits"][0]["taken"], 10);
+    assert_eq!(read_json(&arm.join("seed-1/metrics.json"))["evaluated"], 14);
 
     let again = run_with(&project, &[QUERIES, REST, "selection.queries=10"]);
     assert!(again.stderr.contains("hits are up to date"), "{}", again.stderr);
@@ -127,7 +123,8 @@ fn a_model_alone_comes_to_what_it_came_to_in_its_run_and_needs_no_pool() {
     let out = project.path("out");
     let call = project.deft("evaluate").arg("--model").arg(seed.join("model"));
     let output = call.arg("--output").arg(&out).succeed();
-    let (alone, in_run) = (json(&out.join("mood/metrics.json")), json(&seed.join("metrics.json")));
+    let (alone, in_run) =
+        (read_json(&out.join("mood/metrics.json")), read_json(&seed.join("metrics.json")));
     assert_eq!(alone["metrics"], in_run["metrics"]);
     assert_eq!(alone["predicted"], in_run["predicted"]);
     let predictions = |dir: &Path| fs::read_to_string(dir.join("predictions.jsonl")).unwrap();
@@ -214,12 +211,12 @@ fn arms_are_compared_by_example_over_seeds_and_printed_for_papers() {
     let mean = |arm: &str| {
         let dir = project.path("runs/small/tasks/mood").join(arm);
         let value = |seed: u32| {
-            let metrics = json(&dir.join(format!("seed-{seed}/metrics.json")));
+            let metrics = read_json(&dir.join(format!("seed-{seed}/metrics.json")));
             metrics["metrics"][0]["value"].as_f64().unwrap()
         };
         f64::midpoint(value(1), value(2))
     };
-    let arms = json(&project.path("runs/small/run.json"))["arms"].clone();
+    let arms = read_json(&project.path("runs/small/run.json"))["arms"].clone();
     let names: Vec<&str> =
         arms.as_array().unwrap().iter().map(|one| one["arm"].as_str().unwrap()).collect();
     assert_eq!(names, ["retrieved", "random", "none"]);

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use deft_e2e::{Flaky, Output, TRAINER};
+use deft_e2e::{Flaky, Output, TRAINER, read_json};
 use serde_json::Value;
 
 /// Ten hits are asked for of each query, and the two nearest examples are never found.
@@ -13,10 +13,6 @@ const LOSSY: &str = "misses: 2";
 
 fn arm(project: &Flaky, name: &str) -> PathBuf {
     project.path("runs/small/tasks/mood/retrieved").join(name)
-}
-
-fn json(path: &std::path::Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// `deft retrieve` with more keys of the selection.
@@ -40,15 +36,15 @@ fn recall_and_overlap_are_told_and_written_down() {
                 (Jaccard 0.667)";
     assert!(output.stderr.contains(told), "{}", output.stderr);
     assert!(output.stdout.contains("0.800 [0.800, 0.800]"), "{}", output.stdout);
-    let recall = json(&arm(&project, "recall.json"));
+    let recall = read_json(&arm(&project, "recall.json"));
     assert_eq!((&recall["k"], &recall["search"]), (&10.into(), &"approximate".into()));
     assert_eq!(recall["of_query"].as_array().unwrap().len(), 8);
     assert_eq!((&recall["selection"]["both"], &recall["hits"]), (&8.into(), &"search".into()));
-    let summary = json(&project.path("runs/small/run.json"));
+    let summary = read_json(&project.path("runs/small/run.json"));
     let value = summary["recall"][0]["recall"]["value"].as_f64().unwrap();
     assert!((value - 0.8).abs() < 1e-9, "{value}");
     assert_eq!(summary["recall"][0]["arm"], "retrieved");
-    let card = json(&project.stages("flaky-")[0].join("card.json"));
+    let card = read_json(&project.stages("flaky-")[0].join("card.json"));
     assert_eq!((&card["complete"], &card["measured"][0]["task"]), (&true.into(), &"mood".into()));
     assert_eq!(card["measured"][0]["retriever"]["misses"], 2);
 }
@@ -123,7 +119,7 @@ fn a_search_that_misses_too_much_can_be_replaced_by_a_scan() {
     assert_eq!(output.code, 0, "{}", output.stderr);
     assert!(output.stderr.contains("8 queries are compared with the whole pool"));
     assert_eq!(first_ids(&project), (0..10).collect::<Vec<_>>());
-    assert_eq!(json(&arm(&project, "recall.json"))["hits"], "scan");
+    assert_eq!(read_json(&arm(&project, "recall.json"))["hits"], "scan");
     let before = project.results();
     let again = retrieve(&project, options);
     assert!(again.stderr.contains("hits are up to date"), "{}", again.stderr);
@@ -138,7 +134,7 @@ fn a_retriever_that_does_not_say_what_it_misses_has_no_recall_and_cannot_be_held
     let project = Flaky::new("");
     let output = retrieve(&project, "");
     assert!(output.stderr.contains("does not say what its search misses"), "{}", output.stderr);
-    assert_eq!(json(&arm(&project, "recall.json"))["search"], "unknown");
+    assert_eq!(read_json(&arm(&project, "recall.json"))["search"], "unknown");
     for options in ["min_recall: 0.5", "min_recall: 0.5, below_min_recall: exact"] {
         let refused = retrieve(&project, options);
         assert_eq!(refused.code, 1, "{}", refused.stderr);

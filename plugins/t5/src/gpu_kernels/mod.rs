@@ -11,9 +11,9 @@
 //! | `optimizer` | sums of gradients; Adam, Adafactor | [`training::optimizer`](crate::training::optimizer) |
 //!
 //! Each is a file in `kernels/`, which `build.rs` compiles for the feature `cuda` alone, and one in
-//! `cuda/` that checks the arguments and launches it; `cuda/launch.rs` is common to all. A new kernel
-//! wants both, a line in `absent.rs`, and a test against its twin on the device that `DEFT_T5_DEVICE`
-//! names (`make emulated` has one where there is no GPU).
+//! `launches/` that checks the arguments and launches it; `launch.rs` there is common to all. A new
+//! kernel wants both, a line in `absent.rs`, and a test against its twin on the device that
+//! `DEFT_T5_DEVICE` names (`make emulated` has one where there is no GPU).
 //!
 //! Whoever calls a kernel has asked [`are_for`]. Launches are not waited for: all of a GPU's work is
 //! on one stream. What is summed is summed in the same order every time.
@@ -21,14 +21,14 @@
 #[cfg(not(feature = "cuda"))]
 mod absent;
 #[cfg(feature = "cuda")]
-mod cuda;
+mod launches;
 
 use candle_core::{DType, Tensor};
 
 #[cfg(not(feature = "cuda"))]
 pub(crate) use absent::*;
 #[cfg(feature = "cuda")]
-pub(crate) use cuda::*;
+pub(crate) use launches::*;
 
 /// Whether the kernels are for a tensor: on a GPU, in numbers of 32 bits or bf16.
 pub(crate) fn are_for(tensor: &Tensor) -> bool {

@@ -183,14 +183,13 @@ impl T5 {
 
     /// Logits over the vocabulary for decoder states of any shape `[.., d_model]`: f32 in main memory.
     pub(crate) fn logits(&self, states: &Tensor) -> Result<Tensor> {
-        let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
-        if ops::is_host(&logits) { Ok(logits) } else { ops::to_host(&logits) }
+        ops::to_host(&self.head(states)?)
     }
 
     /// The likeliest id after each of the decoder's states `[states, d_model]`, the first of equal
     /// ones; `None` where a logit is not finite.
     pub(crate) fn likeliest(&self, states: &Tensor) -> Result<Vec<Option<u32>>> {
-        let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
+        let logits = self.head(states)?;
         if gpu_kernels::are_for(&logits) {
             return gpu_kernels::largest(&logits);
         }
@@ -203,7 +202,7 @@ impl T5 {
     /// The log-probabilities of the `wanted` ids, one for each of the decoder's states
     /// `[states, d_model]`.
     pub(crate) fn log_probs(&self, states: &Tensor, wanted: &[u32]) -> Result<Vec<f32>> {
-        let logits = apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)?;
+        let logits = self.head(states)?;
         if ops::is_host(&logits) {
             let (values, width) = (Values::of(&logits), self.config.vocabulary);
             let values = values.get()?;
@@ -216,6 +215,11 @@ impl T5 {
         let sums = logits.log_sum_exp(D::Minus1)?;
         let found = (logits.gather(&ids, D::Minus1)?.squeeze(D::Minus1)? - sums)?;
         found.to_dtype(DType::F32)?.to_vec1()
+    }
+
+    /// The logits of decoder states, where these are.
+    fn head(&self, states: &Tensor) -> Result<Tensor> {
+        apply2(&self.scaled(states)?, &self.decoder()?.head, Linear)
     }
 
     /// The decoder's states as the output layer takes them.

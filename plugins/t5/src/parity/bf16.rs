@@ -11,7 +11,7 @@ use crate::device::Placement;
 use crate::model::WHOLE;
 use crate::network::{Batch, Pass, Tensors, Work};
 use crate::testing;
-use crate::training::Optimizer;
+use crate::training::optimizer::Optimizer;
 use crate::training::parameters::Parameters;
 
 /// How far transformers is in bf16 from its own f64 on these models: the length of the difference, of

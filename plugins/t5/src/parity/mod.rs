@@ -24,7 +24,7 @@ use crate::network::projection::IA3;
 use crate::network::{Batch, Pass, T5, Tensors, Work};
 use crate::predict::{Generation, generate};
 use crate::testing;
-use crate::training::Optimizer;
+use crate::training::optimizer::Optimizer;
 use crate::training::parameters::Parameters;
 use crate::training::sums::Sums;
 

@@ -25,8 +25,6 @@ pub(crate) struct Budget {
     placement: Placement,
     tokens: usize,
     logits: usize,
-    /// Lengths are padded to a multiple of this.
-    multiple: usize,
     /// Padded tokens that are tried at once: fewer, where so many have had no room.
     most_tokens: AtomicUsize,
 }
@@ -48,8 +46,8 @@ impl Budget {
     }
 
     fn new(placement: &Placement, tokens: usize, logits: usize) -> Self {
-        let (multiple, most_tokens) = (multiple(placement.is_host()), AtomicUsize::new(usize::MAX));
-        Self { placement: placement.clone(), tokens, logits, multiple, most_tokens }
+        let most_tokens = AtomicUsize::new(usize::MAX);
+        Self { placement: placement.clone(), tokens, logits, most_tokens }
     }
 
     /// That of a CPU.
@@ -65,7 +63,7 @@ impl Budget {
 
     /// A length with its padding.
     pub(super) fn padded(&self, length: usize) -> usize {
-        length.next_multiple_of(self.multiple)
+        length.next_multiple_of(multiple(self.placement.is_host()))
     }
 
     /// Logits that are there at once.

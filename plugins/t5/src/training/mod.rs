@@ -40,9 +40,6 @@ use crate::threads::Threads;
 use self::learner::Learner;
 use self::run::Run;
 
-#[cfg(test)]
-pub(crate) use self::optimizer::Optimizer;
-
 /// Trains the model where `placement` says, and writes its folder.
 pub(crate) fn train(
     ctx: &Context<'_>,

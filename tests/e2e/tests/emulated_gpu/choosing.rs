@@ -1,6 +1,8 @@
 //! Which device is taken: GPUs that cannot be used are refused with a remedy, or passed over.
 
-use crate::machine::{CAPABILITY, DRIVER, Emulated, GPUS, fails};
+use deft_e2e::call_fails;
+
+use crate::machine::{CAPABILITY, DRIVER, Emulated, GPUS};
 
 /// What is always offered.
 const ELSE_CPU: &str = "`device: cpu` works meanwhile";
@@ -40,7 +42,7 @@ impl Fault {
         let (name, value) = self.setting;
         let at_option = format!("error: {component}.device: {}", self.message);
         let parts = [at_option.as_str(), "manifest.yaml:", self.remedy, ELSE_CPU];
-        fails(project.call("run").env(name, value), 2, &parts);
+        call_fails(project.call("run").env(name, value), 2, &parts);
         assert_eq!(project.take_log().all_launches(), 0);
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::machine::{Emulated, GPUS, LONGEST, MEMORY, ROUNDING, apart, json_of, lines_of, npy};
+use deft_e2e::{read_json, read_npy};
+
+use crate::machine::{Emulated, GPUS, LONGEST, MEMORY, ROUNDING, apart, lines_of};
 
 /// A whole run with both components on a device, and without the masks of dropout, which each kind of
 /// device draws for itself.
@@ -37,7 +39,7 @@ fn a_whole_run_on_a_gpu_is_that_of_the_cpu_up_to_rounding() {
 
 /// Mean losses of the training.
 fn losses(project: &Emulated) -> Vec<f64> {
-    numbers(&json_of(&project.trained().join("model/training.json"))["losses"])
+    numbers(&read_json(&project.trained().join("model/training.json"))["losses"])
 }
 
 /// Log-probabilities of all options of the examples that were evaluated.
@@ -91,7 +93,7 @@ fn whole_runs_in_fewer_bits_go_through_and_lose_as_much_as_these_bits_do() {
         }
         let apart = apart(&project.vectors(), &exact.vectors());
         assert!((ROUNDING..at_most).contains(&apart), "{precision}: {apart}");
-        assert_eq!(json_of(&project.trained().join("metrics.json"))["evaluated"], 8);
+        assert_eq!(read_json(&project.trained().join("metrics.json"))["evaluated"], 8);
     }
 }
 
@@ -112,6 +114,6 @@ fn vectors_of_two_gpus_are_those_of_one() {
         assert!(stderr.contains(&format!("computing on GPU {gpu}, in f32")), "{stderr}");
         assert!(log.launches(gpu, "attend_f32") > 0, "nothing on GPU {gpu}: {log:?}");
     }
-    let vectors = |name: &str| npy(&project.path(name));
+    let vectors = |name: &str| read_npy(&project.path(name)).1;
     assert_eq!(vectors("two.npy"), vectors("one.npy"));
 }

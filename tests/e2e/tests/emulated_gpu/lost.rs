@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use deft_e2e::assert_same_results;
+use deft_e2e::{assert_same_results, call_fails};
 
-use crate::machine::{Emulated, LOST_AFTER, fails};
+use crate::machine::{Emulated, LOST_AFTER};
 
 /// What is said of it.
 const FAILED: [&str; 2] =
@@ -27,7 +27,7 @@ fn units_that_were_encoded_before_a_gpu_was_lost_are_kept_and_the_others_are_don
     let project = Emulated::new(", device: cuda:0", "").unwrap();
     // The units are equal: the second of three is on its way.
     let call = project.call("index").env(LOST_AFTER, (launches / 2).to_string());
-    fails(call, 1, &[FAILED[0], FAILED[1], "phase: encode", "unit: 1"]);
+    call_fails(call, 1, &[FAILED[0], FAILED[1], "phase: encode", "unit: 1"]);
     assert_eq!(project.encoded(), ["part-00000.safetensors"]);
     let status = project.deft("status").succeed().stdout;
     assert!(status.contains("dense encode: 1 of 3 units, 2 failed"), "{status}");
@@ -44,7 +44,7 @@ fn a_training_whose_gpu_was_lost_goes_on_from_its_checkpoint_to_the_same_bytes()
     let project = Emulated::new(encoder, trainer).unwrap();
     // In the fourth or the fifth of six steps; the second has left a checkpoint.
     let call = project.call("train").env(LOST_AFTER, (launches * 2 / 3).to_string());
-    fails(call, 1, &FAILED);
+    call_fails(call, 1, &FAILED);
     assert!(!project.trained().join("model").exists());
     assert_eq!(checkpoints(&project), 1);
 

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use deft_core::VectorStore;
-use deft_e2e::{Deft, Output, Project, skipped};
+use deft_e2e::{Deft, Project, skipped};
 use serde_json::Value;
 
 /// Examples of the pool, no two of which have the same text.
@@ -155,7 +155,7 @@ gradient_accumulation: 2, checkpoint_every: 2{trainer} }}
 /// chance which of them is the nearer one.
 fn without_repetition(pool: &str) -> String {
     let mut seen = BTreeSet::new();
-    let is_new = |line: &&str| seen.insert(json(line.as_bytes())["input"].to_string());
+    let is_new = |line: &&str| seen.insert(json(line)["input"].to_string());
     let lines: Vec<&str> = pool.lines().filter(is_new).take(ROWS).collect();
     assert_eq!(lines.len(), ROWS, "so many different texts");
     lines.join("\n") + "\n"
@@ -200,19 +200,6 @@ impl Log {
     }
 }
 
-/// Runs a call that must fail with `code` and one message with all `parts`.
-#[track_caller]
-pub(crate) fn fails(call: Deft, code: i32, parts: &[&str]) {
-    let Output { code: found, stderr, .. } = call.run();
-    for part in parts {
-        assert!(stderr.contains(part), "no «{part}» in:\n{stderr}");
-    }
-    assert_eq!(found, code, "{stderr}");
-    let messages = stderr.lines().filter(|line| line.starts_with("error: ")).count();
-    assert_eq!(messages, 1, "one message, not {messages}:\n{stderr}");
-    assert!(!stderr.contains("thread '"), "a panic that reached the terminal:\n{stderr}");
-}
-
 /// How far two sets of vectors are apart: the largest distance of a row's two, as a share of the
 /// length of the wanted one.
 pub(crate) fn apart(found: &[f32], wanted: &[f32]) -> f32 {
@@ -230,24 +217,11 @@ fn length(numbers: impl Iterator<Item = f32>) -> f32 {
     numbers.map(|x| x * x).sum::<f32>().sqrt()
 }
 
-/// The numbers of a `.npy` file of f32.
-pub(crate) fn npy(path: &Path) -> Vec<f32> {
-    let bytes = fs::read(path).unwrap();
-    // Ten bytes, of which the last two are the length of the header behind them.
-    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    bytes[start..].as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
-}
-
-/// The JSON of a file.
-pub(crate) fn json_of(path: &Path) -> Value {
-    json(&fs::read(path).unwrap())
-}
-
 /// The JSON of each line of a file.
 pub(crate) fn lines_of(path: &Path) -> Vec<Value> {
-    fs::read_to_string(path).unwrap().lines().map(|line| json(line.as_bytes())).collect()
+    fs::read_to_string(path).unwrap().lines().map(json).collect()
 }
 
-fn json(text: &[u8]) -> Value {
-    serde_json::from_slice(text).unwrap()
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
 }

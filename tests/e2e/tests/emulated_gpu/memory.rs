@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::machine::{Emulated, LONGEST, MEMORY, ROUNDING, ROWS, apart, fails, json_of, npy};
+use deft_e2e::{call_fails, read_json, read_npy};
+
+use crate::machine::{Emulated, LONGEST, MEMORY, ROUNDING, ROWS, apart};
 
 /// Width of a feed-forward whose three matrices, 16 numbers for each, are 192 MB in f32.
 const WIDE: usize = 1_000_000;
@@ -23,13 +25,13 @@ const TIMES: usize = 4;
 #[test]
 fn weights_without_room_are_refused_with_both_numbers_before_any_is_put_there() {
     let Some(project) = Emulated::new("", "") else { return };
-    let mut config = json_of(&project.path("model/config.json"));
+    let mut config = read_json(&project.path("model/config.json"));
     config["d_ff"] = json!(WIDE);
     project.write("model/config.json", &config.to_string());
     let call = project.encode(", device: cuda:0", "vectors.npy").env(MEMORY, TOO_LITTLE_FOR_WIDE);
     let says = "the GPU has not enough memory for the encoder's weights: 0.2 GB are needed, 0.1 GB \
                 are free";
-    fails(call, 1, &[says, "take `precision: bf16`, or a GPU with more memory that is free"]);
+    call_fails(call, 1, &[says, "take `precision: bf16`, or a GPU with more memory that is free"]);
     let log = project.take_log();
     assert!(log.peak(0) < 1_000_000 && log.all_launches() == 0, "{log:?}");
     assert!(!project.path("vectors.npy").exists());
@@ -41,7 +43,7 @@ fn a_training_without_room_is_refused_before_anything_is_put_there() {
     let call = project.call("run").env(MEMORY, TOO_LITTLE_FOR_TRAINING);
     // Of so small a model both numbers are `0.0 GB`.
     let says = "the GPU has not enough memory for the training: 0.0 GB are needed, 0.0 GB are free";
-    fails(call, 1, &[says, "take `optimizer: adafactor`, `method: ia3` or `lora`"]);
+    call_fails(call, 1, &[says, "take `optimizer: adafactor`, `method: ia3` or `lora`"]);
     let log = project.take_log();
     assert_eq!((log.peak(0), log.all_launches()), (0, 0));
     assert!(!project.trained().join("model").exists());
@@ -68,7 +70,7 @@ fn a_batch_without_room_is_split_and_its_vectors_are_those_of_ample_memory() {
     );
     assert_eq!(stderr.matches(&says).count(), 1, "«{says}» is not said once in:\n{stderr}");
     assert!(project.take_log().peak(0) <= memory);
-    let vectors = |name: &str| npy(&project.path(name));
+    let vectors = |name: &str| read_npy(&project.path(name)).1;
     let apart = apart(&vectors("split.npy"), &vectors("whole.npy"));
     assert!(apart < ROUNDING, "{apart}");
 }
@@ -78,6 +80,6 @@ fn a_text_that_has_no_room_alone_is_told_by_its_length() {
     let Some(project) = Emulated::new("", "") else { return };
     let call = project.encode(", device: cuda:0", "vectors.npy");
     let says = format!("the GPU has not enough memory for a text of {LONGEST} tokens");
-    fails(call.env(MEMORY, ENOUGH_FOR_WEIGHTS_ALONE), 1, &[&says, "a lower limit of tokens"]);
+    call_fails(call.env(MEMORY, ENOUGH_FOR_WEIGHTS_ALONE), 1, &[&says, "a lower limit of tokens"]);
     assert!(!project.path("vectors.npy").exists());
 }

@@ -54,6 +54,24 @@ __device__ inline void each(size_t count, Of of) {
 	for (size_t at = (size_t(blockIdx.x) * blockDim.x + threadIdx.x) * N; at < count; at += stride) of(at);
 }
 
+// out = of(a, b) for each two numbers; out may be one of them.
+template <typename A, typename B, unsigned N, typename Of>
+__device__ inline void combine_in_packs(size_t count, const A *a, const B *b, A *out, Of of) {
+	each<N>(count, [&](size_t at) {
+		float x[N], y[N];
+		load(a + at, x);
+		load(b + at, y);
+		for (unsigned i = 0; i < N; i++) x[i] = of(x[i], y[i]);
+		store(out + at, x);
+	});
+}
+
+template <typename A, typename B, typename Of>
+__device__ inline void combine(size_t count, const A *a, const B *b, A *out, Of of) {
+	if (in_packs<B>(count, a, b, out)) combine_in_packs<A, B, PACK<B>>(count, a, b, out, of);
+	else combine_in_packs<A, B, 1>(count, a, b, out, of);
+}
+
 // e to a power. For results of 8 bits the GPU's own approximation is exact enough.
 template <typename T>
 __device__ inline float exponential(float x) { return expf(x); }

@@ -78,17 +78,6 @@ __device__ inline float gelu_gate(float a) {
 }
 
 template <typename T, unsigned N>
-__device__ void gated_gelu(size_t count, const T *a, const T *b, T *out) {
-	each<N>(count, [&](size_t at) {
-		float x[N], y[N];
-		load(a + at, x);
-		load(b + at, y);
-		for (unsigned i = 0; i < N; i++) x[i] *= gelu_gate<T>(x[i]) * y[i];
-		store(out + at, x);
-	});
-}
-
-template <typename T, unsigned N>
 __device__ void gated_gelu_backward(
 	size_t count, const T *a, const T *b, const T *grad, T *a_grad, T *b_grad
 ) {
@@ -105,17 +94,6 @@ __device__ void gated_gelu_backward(
 		}
 		store(a_grad + at, y);
 		store(b_grad + at, g);
-	});
-}
-
-template <typename T, unsigned N>
-__device__ void add(size_t count, const T *a, const T *b, T *out) {
-	each<N>(count, [&](size_t at) {
-		float x[N], y[N];
-		load(a + at, x);
-		load(b + at, y);
-		for (unsigned i = 0; i < N; i++) x[i] += y[i];
-		store(out + at, x);
 	});
 }
 
@@ -144,8 +122,7 @@ __device__ void add(size_t count, const T *a, const T *b, T *out) {
 	extern "C" __global__ void __launch_bounds__(THREADS) gated_gelu_##NAME(                         \
 		size_t count, const T *a, const T *b, T *out                                                 \
 	) {                                                                                              \
-		if (in_packs<T>(count, a, b, out)) gated_gelu<T, PACK<T>>(count, a, b, out);                 \
-		else gated_gelu<T, 1>(count, a, b, out);                                                     \
+		combine(count, a, b, out, [](float x, float y) { return x * (gelu_gate<T>(x) * y); });       \
 	}                                                                                                \
 	extern "C" __global__ void __launch_bounds__(THREADS) gated_gelu_backward_##NAME(                \
 		size_t count, const T *a, const T *b, const T *grad, T *a_grad, T *b_grad                    \
@@ -157,8 +134,7 @@ __device__ void add(size_t count, const T *a, const T *b, T *out) {
 	extern "C" __global__ void __launch_bounds__(THREADS) add_##NAME(                                \
 		size_t count, const T *a, const T *b, T *out                                                 \
 	) {                                                                                              \
-		if (in_packs<T>(count, a, b, out)) add<T, PACK<T>>(count, a, b, out);                        \
-		else add<T, 1>(count, a, b, out);                                                            \
+		combine(count, a, b, out, [](float x, float y) { return x + y; });                           \
 	}
 
 KERNELS(float, f32)

@@ -4,27 +4,19 @@
 #include "common.cuh"
 
 // sum += x
-template <typename T, unsigned N>
+template <typename T>
 __device__ void accumulate(size_t count, float *sum, const T *x) {
-	each<N>(count, [&](size_t at) {
-		float old[N], more[N];
-		load(sum + at, old);
-		load(x + at, more);
-		for (unsigned i = 0; i < N; i++) old[i] += more[i];
-		store(sum + at, old);
-	});
+	combine(count, sum, x, sum, [](float sum, float more) { return sum + more; });
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) accumulate_f32(size_t count, float *sum, const float *x) {
-	if (in_packs<float>(count, sum, x)) accumulate<float, PACK<float>>(count, sum, x);
-	else accumulate<float, 1>(count, sum, x);
+	accumulate(count, sum, x);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) accumulate_bf16(
 	size_t count, float *sum, const __nv_bfloat16 *x
 ) {
-	if (in_packs<__nv_bfloat16>(count, sum, x)) accumulate<__nv_bfloat16, PACK<__nv_bfloat16>>(count, sum, x);
-	else accumulate<__nv_bfloat16, 1>(count, sum, x);
+	accumulate(count, sum, x);
 }
 
 // The sum of the squares that each block of the grid goes over.
